@@ -1,0 +1,64 @@
+"""Keeps tokens out of logs. Plain Python: the web server's logger uses it before Django is there."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Final
+
+MASK: Final = "***"
+
+
+def _spelt(word: str) -> str:
+    """A pattern of `word` in any case, each character plain or percent-encoded, however often."""
+    return "".join(
+        f"(?:{re.escape(c)}|%(?:25)*{ord(c.lower()):02x}|%(?:25)*{ord(c.upper()):02x})" for c in word.lower()
+    )
+
+
+_SPACE = r"(?:\s|\+|%(?:25)*20)"
+_SCHEME = "(?:bearer|token|basic)"
+# Greedy on purpose: a masked neighbour costs nothing, half a token does.
+_PATTERNS: Final = (
+    # ?token=…, also inside another URL's query (%3Ftoken%3D…), to the next plain delimiter.
+    re.compile(rf"({_spelt('token')}{_spelt('=')})[^&\s\"'<>]+", re.IGNORECASE),
+    # A mapping printed: 'token': 'abc', "token": ["abc"].
+    re.compile(r"(token[\"']\s*:\s*\[?\s*[\"'])[^\"']+", re.IGNORECASE),
+    # A header with its name: Authorization: Bearer …, 'HTTP_AUTHORIZATION': 'Token …'.
+    re.compile(
+        rf"(authorization[\"']?\s*[:=,]\s*\[?\s*(?:b?[\"'])?(?:{_SCHEME}{_SPACE}+)?)(?!{_SCHEME}{_SPACE})[^\s\"',]+",
+        re.IGNORECASE,
+    ),
+    # A header's value alone; 20 characters tell it from a sentence about tokens.
+    re.compile(rf"(\b{_SCHEME}{_SPACE}+)[\w.~+/=-]{{20,}}", re.IGNORECASE),
+)
+
+
+def scrub(text: str) -> str:
+    """`text` with the values of `token=` parameters and Authorization headers masked."""
+    for pattern in _PATTERNS:
+        text = pattern.sub(rf"\1{MASK}", text)
+    return text
+
+
+class ScrubFilter(logging.Filter):
+    """Scrubs a record before a handler formats it: the message with its arguments, the traceback, the stack."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError, KeyError):
+            # Arguments that do not fit: the handler would print them as they are.
+            message = f"{record.msg} {record.args!r}"
+            record.msg, record.args = message, ()
+        clean = scrub(message)
+        if clean != message:
+            record.msg, record.args = clean, ()
+        if record.exc_info and not record.exc_text:
+            # A formatter keeps a text that is already there.
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = scrub(record.exc_text)
+        if record.stack_info:
+            record.stack_info = scrub(record.stack_info)
+        return True

@@ -1,0 +1,137 @@
+"""Statements over sets of rows: one round trip whatever the number, on PostgreSQL and on SQLite.
+
+PostgreSQL takes one array per column (`unnest`), 5 times the speed of many-row VALUES; SQLite takes
+`executemany` inside the transaction. Column types come from the models.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from django.db import connection, models
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
+
+Row = Sequence[Any]
+
+
+def is_postgresql() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def run(statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Run one statement of ours on Django's connection and return its rows.
+
+    On PostgreSQL it is prepared on the server and its parameters are bound there; both save more than
+    half of the planning of the long statements this project has. It takes part in the current
+    transaction as any other statement.
+    """
+    if not is_postgresql():
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as raw:
+        raw.execute(statement, parameters, prepare=True)
+        return raw.fetchall() if raw.description else []
+
+
+def among(field: str, values: list[Any], model: type[models.Model]) -> Q:
+    """`field IN values` with one parameter whatever their number: an array, or on SQLite a JSON text."""
+    if is_postgresql():
+        chosen = RawSQL(f"SELECT unnest(%s::{_type(model, field)}[])", [values])  # noqa: S611
+    else:
+        chosen = RawSQL("SELECT value FROM json_each(%s)", [json.dumps([_sqlite(v) for v in values])])
+    return Q(**{f"{field}__in": chosen})
+
+
+@lru_cache(maxsize=512)
+def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+    field = model._meta.get_field(name)
+    assert isinstance(field, models.Field)
+    return field
+
+
+@lru_cache(maxsize=512)
+def _type(model: type[models.Model], name: str) -> str:
+    field = _field(model, name)
+    target = getattr(field, "target_field", field) if field.is_relation else field
+    kind = target.rel_db_type(connection) if isinstance(target, models.AutoField) else target.db_type(connection)
+    return (kind or "text").split("(")[0]
+
+
+def _sqlite(value: Any) -> Any:
+    if isinstance(value, datetime.datetime):
+        return value.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(" ")
+    if isinstance(value, uuid.UUID):
+        return value.hex
+    return value
+
+
+def _prepare(model: type[models.Model], name: str, values: Iterable[Any]) -> list[Any]:
+    if isinstance(_field(model, name), models.JSONField):
+        return [None if v is None else json.dumps(v, separators=(",", ":"), ensure_ascii=False) for v in values]
+    return list(values) if is_postgresql() else [_sqlite(v) for v in values]
+
+
+def _columns(model: type[models.Model], fields: Sequence[str]) -> list[str]:
+    return [str(_field(model, name).column) for name in fields]
+
+
+def insert(model: type[models.Model], fields: Sequence[str], rows: Sequence[Row]) -> None:
+    """Insert `rows`, each in the order of `fields`."""
+    if not rows:
+        return
+    table, columns = model._meta.db_table, ", ".join(_columns(model, fields))
+    data = [_prepare(model, name, values) for name, values in zip(fields, zip(*rows, strict=True), strict=True)]
+    if is_postgresql():
+        arrays = ", ".join(f"%s::{_type(model, name)}[]" for name in fields)
+        run(f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})", data)  # noqa: S608
+    else:
+        marks = ", ".join(["%s"] * len(fields))
+        with connection.cursor() as cursor:
+            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(zip(*data, strict=True)))  # noqa: S608
+
+
+def update_where(
+    model: type[models.Model],
+    fields: Sequence[str],
+    rows: Sequence[Row],
+    statuses: Sequence[str],
+    before: Sequence[str],
+) -> list[tuple[Any, ...]]:
+    """Set `fields` of the rows named by id, but only of those whose status is one of `statuses`.
+
+    Each row is (id, value, value, …). Returns, for each row that was set, its id and how the columns
+    `before` were before. Caller holds a transaction; the rows are locked in the order of their ids.
+    """
+    table, columns = model._meta.db_table, _columns(model, fields)
+    ids, *rest = zip(*rows, strict=True)
+    data = [_prepare(model, name, values) for name, values in zip(fields, rest, strict=True)]
+    old = ", ".join(["id", *_columns(model, before)])
+    if is_postgresql():
+        arrays = ", ".join(["%s::bigint[]", *(f"%s::{_type(model, name)}[]" for name in fields)])
+        assignments = ", ".join(f"{column} = v.c{n}" for n, column in enumerate(columns))
+        names = ", ".join(["id", *(f"c{n}" for n in range(len(columns)))])
+        found = f"SELECT {old} FROM {table} WHERE id = ANY(%s) AND status = ANY(%s) ORDER BY id FOR UPDATE"  # noqa: S608
+        return run(
+            f"WITH old AS ({found}), v ({names}) AS (SELECT * FROM unnest({arrays})), done AS ("  # noqa: S608
+            f"UPDATE {table} t SET {assignments} FROM v JOIN old ON old.id = v.id WHERE t.id = v.id)"
+            f" SELECT {old} FROM old",
+            [list(ids), list(statuses), list(ids), *data],
+        )
+    among = "IN (SELECT value FROM json_each(%s))"
+    found = f"SELECT {old} FROM {table} WHERE id {among} AND status {among} ORDER BY id"  # noqa: S608
+    matching = run(found, [json.dumps(ids), json.dumps(statuses)])
+    chosen = {row[0] for row in matching}
+    assignments = ", ".join(f"{column} = %s" for column in columns)
+    parameters = [row for row in zip(*data, ids, strict=True) if row[-1] in chosen]
+    with connection.cursor() as cursor:
+        cursor.executemany(f"UPDATE {table} SET {assignments} WHERE id = %s", parameters)  # noqa: S608
+    return matching

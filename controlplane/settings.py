@@ -1,0 +1,232 @@
+"""Settings, read from the environment: safe by default, `NAME_FILE` for secrets.
+
+Every variable is described in README.md. What cannot be read is reported by the numbered system
+checks of `controlplane.checks`, with a hint.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from controlplane.core.env import Reader
+from controlplane.core.keys import development_keys
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Reader()
+
+# --- What kind of deployment this is -------------------------------------------------------------
+
+DEBUG = env.flag("DEBUG")
+DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
+_kept = development_keys(DATA_DIR / "keys.json") if DEBUG else {"SECRET_KEY": "", "ENCRYPTION_KEY": ""}
+SECRET_KEY = env.text("SECRET_KEY") or _kept["SECRET_KEY"]
+# The first key encrypts, all of them decrypt: put a new one in front to rotate.
+ENCRYPTION_KEYS = env.names("ENCRYPTION_KEYS") or [key for key in [_kept["ENCRYPTION_KEY"]] if key]
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+FORCE_SCRIPT_NAME = env.text("FORCE_SCRIPT_NAME") or None
+
+# --- Local provider ------------------------------------------------------------------------------
+
+LOCAL_REGION = env.text("LOCAL_REGION", "local")
+LOCAL_QUEUES = env.names("LOCAL_QUEUES", ("default",))
+LOCAL_VCPUS = env.whole("LOCAL_VCPUS", os.cpu_count() or 1, minimum=1)
+LOCAL_MEMORY_MIB = env.whole(
+    "LOCAL_MEMORY_MIB", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4 // 2**20, minimum=64
+)
+LOCAL_UNISOLATED = env.flag("LOCAL_UNISOLATED")
+LOCAL_ISOLATION = env.flag("LOCAL_ISOLATION", True)
+LOCAL_READABLE_PATHS = env.names(
+    "LOCAL_READABLE_PATHS", () if sys.base_prefix.startswith("/usr") else (sys.base_prefix,)
+)
+LOCAL_DISK_FLOOR_MIB = env.whole("LOCAL_DISK_FLOOR_MIB", 512)
+LOCAL_ROOT = DATA_DIR / "local" / LOCAL_REGION
+RUN_DIR = DATA_DIR / "run" / LOCAL_REGION
+
+# --- Jobs ----------------------------------------------------------------------------------------
+
+DEFAULT_VCPUS_MILLI = env.whole("DEFAULT_VCPUS_MILLI", 500, minimum=1)
+DEFAULT_MEMORY_MIB = env.whole("DEFAULT_MEMORY_MIB", 512, minimum=1)
+DEFAULT_MAX_TRIES = env.whole("DEFAULT_MAX_TRIES", 3, minimum=1)
+RETRY_BACKOFF_SECONDS = env.whole("RETRY_BACKOFF_SECONDS", 2)
+LOG_CAP_MIB = env.whole("LOG_CAP_MIB", 64, minimum=1)
+# What grows, and for how many days it is kept. Executed daily by jobs.tasks.apply_retention.
+RETENTION_DAYS = {
+    "executions": env.whole("RETENTION_EXECUTIONS_DAYS", 30, minimum=1),
+    "events": env.whole("RETENTION_EVENTS_DAYS", 365, minimum=1),
+    "idempotency_keys": 1,
+    "failed_tasks": env.whole("RETENTION_FAILED_TASKS_DAYS", 14, minimum=1),
+}
+
+# --- Django --------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "controlplane.apps.ControlPlaneAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+    "controlplane.apps.ControlPlaneConfig",
+    "accounts.apps.AccountsConfig",
+    "jobtypes.apps.JobTypesConfig",
+    "clusters.apps.ClustersConfig",
+    "jobs.apps.JobsConfig",
+    "billing.apps.BillingConfig",
+]
+MIDDLEWARE = [
+    "controlplane.surfaces.SurfaceMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "controlplane.urls"
+WSGI_APPLICATION = "controlplane.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20
+
+# --- Database ------------------------------------------------------------------------------------
+
+_database = env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'controlplane.sqlite3'}")
+# django-q2's broker closes connections that are older than this on every operation: 0 would reconnect each time.
+_database["CONN_MAX_AGE"] = 600
+_database.setdefault("OPTIONS", {})
+if _database["ENGINE"].endswith("sqlite3"):
+    # WAL lets readers and a writer work side by side; IMMEDIATE takes the write lock at BEGIN, so that a
+    # transaction that reads first cannot fail when it comes to write; writers wait up to the timeout.
+    _database["OPTIONS"].update(
+        transaction_mode="IMMEDIATE",
+        timeout=20,
+        init_command="PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA busy_timeout=20000;",
+    )
+else:
+    _database["CONN_HEALTH_CHECKS"] = True
+    # jit costs more than it brings on short statements.
+    _database["OPTIONS"].setdefault("options", "-c jit=off")
+DATABASES = {"default": _database}
+
+# --- REST ----------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Control plane for compute",
+    "DESCRIPTION": "Submit, watch and steer work on AWS, Azure and this machine.",
+    "VERSION": (BASE_DIR / "VERSION").read_text().strip(),
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENFORCE_NON_BLANK_FIELDS": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# --- Background work: django-q2 ------------------------------------------------------------------
+
+# Which functions a queue may run, and on which cluster: enqueue() and the broker refuse all others.
+PULSE = f"pulse-{LOCAL_REGION}"
+TASKS = {
+    "jobs.tasks.run_pass": PULSE,
+    "jobs.tasks.answer_canary": "work",
+    "jobs.tasks.sweep": "work",
+    "jobs.tasks.apply_retention": "work",
+}
+Q_CLUSTER: dict[str, Any] = {
+    "name": "work",
+    "workers": 2,
+    "queue_limit": 2,
+    "timeout": 60,
+    "retry": 90,
+    "max_attempts": 3,
+    "ack_failures": True,
+    "save_limit": -1,
+    "catch_up": False,
+    "scheduler": False,
+    "guard_cycle": 0.5,
+    # A worker that recycles itself would look like one that was killed: the supervisor restarts the cluster then.
+    "recycle": 10**9,
+    "orm": "default",
+    "broker_class": "controlplane.core.broker.Broker",
+    "log_level": env.text("LOG_LEVEL", "WARNING"),
+    "ALT_CLUSTERS": {PULSE: {"workers": 1, "queue_limit": 1, "timeout": 60, "retry": 90}},
+}
+
+# --- Security ------------------------------------------------------------------------------------
+
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_TLS_PROXY") else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", not DEBUG)
+SESSION_COOKIE_HTTPONLY = True
+SECURE_REFERRER_POLICY = "no-referrer"
+X_FRAME_OPTIONS = "DENY"
+
+# --- Logging -------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"scrub": {"()": "controlplane.core.scrub.ScrubFilter"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["scrub"]}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
+    "loggers": {
+        "controlplane": {"level": env.text("LOG_LEVEL", "INFO")},
+        "jobs": {"level": env.text("LOG_LEVEL", "INFO")},
+    },
+}
+SETTING_FAULTS = env.faults

@@ -1,0 +1,76 @@
+"""Who may do what: the one table, and the one function that reads it and can say why.
+
+Staff roles see the whole deployment. Everybody else stands in a relation to a row: its owner, a
+colleague (another user of the same customer) or a stranger, to whom the row does not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from accounts.models import Role, User
+
+READ, CHANGE = "read", "change"
+OWNER, COLLEAGUE, STRANGER = "owner", "colleague", "stranger"
+
+# area -> who -> what they may do. A stranger's empty set also hides the row.
+TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
+    "users": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset(),
+        Role.MONITOR: frozenset(),
+        OWNER: frozenset({READ}),
+        COLLEAGUE: frozenset(),
+        STRANGER: frozenset(),
+    },
+    "jobs": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ, CHANGE}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ, CHANGE}),
+        COLLEAGUE: frozenset({READ}),
+        STRANGER: frozenset(),
+    },
+    "holds": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ, CHANGE}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ}),
+        COLLEAGUE: frozenset(),
+        STRANGER: frozenset(),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer and its reason. `hidden`: to this user the row does not exist, so say 404, not 403."""
+
+    allowed: bool
+    why: str
+    hidden: bool = False
+
+
+def relation(user: User, owner_id: int | None, customer_id: int | None) -> str:
+    """What `user` is to a row: its staff role, else owner, colleague or stranger."""
+    if user.role != Role.CUSTOMER:
+        return user.role
+    if owner_id == user.pk:
+        return OWNER
+    if customer_id is not None and customer_id == user.customer_id:
+        return COLLEAGUE
+    return STRANGER
+
+
+def decide(
+    user: User, area: str, action: str, *, owner_id: int | None = None, customer_id: int | None = None
+) -> Decision:
+    """May `user` do `action` (READ or CHANGE) to a row of `area` with this owner and customer?"""
+    if not user.is_active:
+        return Decision(False, f"{user.username} is disabled")
+    who = relation(user, owner_id, customer_id)
+    may = TABLE[area][who]
+    if action in may:
+        return Decision(True, f"{who}: may {action} {area}")
+    return Decision(False, f"{who}: may not {action} {area}", hidden=not may and who in (COLLEAGUE, STRANGER))

@@ -1,0 +1,25 @@
+"""The event log: what happened, written in the transaction in which it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.utils import timezone
+
+from accounts.models import Event
+from controlplane.core import sets
+
+FIELDS = ("at", "kind", "subject_kind", "subject_id", "actor", "customer", "before", "after")
+
+# kind, subject kind, subject id, actor id, customer id, before, after
+Entry = tuple[str, str, int, int | None, int | None, Any, Any]
+
+
+def record(entries: Sequence[Entry]) -> None:
+    """Append `entries` to the log. Caller holds the transaction of what they tell of.
+
+    `before` and `after` are JSON values; of a secret they say that it changed, never what it is.
+    """
+    now = timezone.now()
+    sets.insert(Event, FIELDS, [(now, *entry) for entry in entries])

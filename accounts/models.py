@@ -1,0 +1,142 @@
+"""Who may do what, for whom, and what happened.
+
+The event log is append only: its rows are never edited, and what they say of a secret is that it
+changed, never its value.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+
+class Role(models.TextChoices):
+    """What a user is to this deployment; admin includes operator includes monitor."""
+
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    MONITOR = "monitor"
+    CUSTOMER = "customer"
+
+
+class Customer(models.Model):
+    """The payer and tenant. Made at first mention by an operator's submit."""
+
+    name = models.CharField(max_length=255, unique=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    """Finds users by name; they are made by accounts.services.create_user."""
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(username=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """Somebody who signs in or owns tokens. `is_active` false is a disabled user: 401 everywhere."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    username = models.CharField(max_length=150, unique=True)
+    email = models.EmailField(null=True, blank=True)
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.CUSTOMER)
+    customer = models.ForeignKey(Customer, null=True, blank=True, on_delete=models.PROTECT, related_name="users")
+    is_active = models.BooleanField("enabled", default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="user_email_unique"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+    @property
+    def is_staff(self) -> bool:
+        """Staff may open the admin."""
+        return self.role != Role.CUSTOMER
+
+
+class ApiToken(models.Model):
+    """A bearer token: only its digest is kept. An archived or expired one is refused at once."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=128, blank=True)
+    prefix = models.CharField(max_length=12, help_text="How the token begins, to tell it from others.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "created_at"], name="token_of_user")]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class Event(models.Model):
+    """Something that happened: who did what to which subject, and how it was before and after.
+
+    Its references carry no constraint: what happened stays true when the row it speaks of is gone.
+    """
+
+    at = models.DateTimeField(default=timezone.now)
+    kind = models.CharField(max_length=48, help_text="subject.verb, such as job.moved or user.disabled")
+    subject_kind = models.CharField(max_length=24)
+    subject_id = models.BigIntegerField()
+    actor = models.ForeignKey(
+        User, null=True, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False, related_name="+"
+    )
+    customer = models.ForeignKey(
+        Customer, null=True, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False, related_name="+"
+    )
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["subject_kind", "subject_id", "id"], name="event_of_subject"),
+            models.Index(fields=["at"], name="event_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject_kind} {self.subject_id}"
+
+
+class IdempotencyKey(models.Model):
+    """A key a caller gave with a request, and what the request made.
+
+    Written in the transaction of the work itself. What is kept is the status and the made objects'
+    ids, never the answer's text: the answer is built again from them.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of method, path and body.")
+    objects_made: models.JSONField[Any, Any] = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_once")]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_key_by_age")]
+
+    def __str__(self) -> str:
+        return self.key

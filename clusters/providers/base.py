@@ -1,0 +1,147 @@
+"""What every provider does for jobs. These docstrings are the specification.
+
+`tests/clusters/provider_contract.py` holds one test class that runs against every provider. Nothing
+here knows Django: a provider gets plain values and gives plain values, and raises the errors of
+`clusters.providers.errors`. No call is made while a database transaction is open.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One execution to run. `execution_id` (a UUID's text) names it at the provider, and no two works share it."""
+
+    execution_id: str
+    command: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    vcpus_milli: int = 1000
+    memory_mib: int = 512
+    timeout_seconds: int | None = None
+    priority: int = 100
+
+
+class Phase(enum.StrEnum):
+    """How far the provider has got with an execution."""
+
+    WAITING = "waiting"  # handed over, not started
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class End(enum.StrEnum):
+    """Why an execution ended."""
+
+    EXITED = "exited"  # by itself; the exit code tells how
+    TIMED_OUT = "timed-out"  # stopped because it ran longer than its timeout
+    CANCELED = "canceled"  # stopped, or never started, because we asked
+    LOST = "lost"  # the provider, or the machine under it, forgot it
+    INTERRUPTED = "interrupted"  # the provider took the machine away
+    CANNOT_START = "cannot-start"  # the command or image could not be started
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a provider says of one execution: times are aware UTC and the provider's own.
+
+    `exit_code` is the command's (128 + n when signal n ended it), None when there is none; `detail`
+    is the provider's own words, kept verbatim; `node` names the machine or worker that ran it.
+    """
+
+    execution_id: str
+    phase: Phase
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    end: End | None = None
+    exit_code: int | None = None
+    detail: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a place can hold at once. `disk_free_mib` None: not the provider's to say."""
+
+    vcpus_milli: int
+    memory_mib: int
+    disk_free_mib: int | None = None
+    isolated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """A piece of an execution's output. `next_after` is the cursor that continues it; `ended`: nothing follows."""
+
+    text: str
+    next_after: int
+    ended: bool
+
+
+STREAMS: Final = ("stdout", "stderr")
+
+
+class Provider(ABC):
+    """A place where executions run."""
+
+    @abstractmethod
+    def run(self, works: Sequence[Work]) -> None:
+        """Start `works`, or put them in line there. Returns fast.
+
+        Idempotent by execution id: what was handed over before, whatever became of it, is not started
+        again. Raises NoCapacity, Throttled, AuthFailed or Refused for the whole batch.
+        """
+
+    @abstractmethod
+    def observe(self, execution_ids: Sequence[str]) -> list[Observation]:
+        """The present phase of each. Ids the provider knows nothing of are left out of the answer."""
+
+    @abstractmethod
+    def cancel(self, execution_ids: Sequence[str]) -> None:
+        """Ask for each to be stopped: politely, then by force. Returns fast.
+
+        One that has not started never will, and is observed as ended, CANCELED. Ids the provider does
+        not know are made so that they can never start there. Ended ones are left alone.
+        """
+
+    @abstractmethod
+    def logs(self, execution_id: str, stream: str, after: int = 0, limit: int = 2**20) -> LogPage:
+        """Output of `stream` (one of STREAMS) from byte `after` on, at most `limit` bytes, as text.
+
+        A cursor taken from one page continues with the next; what was cut for size is replaced by one
+        line that says how much. Raises NotFound when the provider has no such execution.
+        """
+
+    @abstractmethod
+    def explain(self, execution_id: str) -> str:
+        """Where the execution stands, in the provider's own words. Empty when it has nothing to say."""
+
+    @abstractmethod
+    def capacity(self) -> Capacity:
+        """What the place can hold now."""
+
+    @abstractmethod
+    def forget(self, execution_ids: Sequence[str]) -> None:
+        """Delete what is kept of ended executions (logs, folders). Unknown ids are no error."""
+
+
+class Streaming(ABC):
+    """An ability: a provider that tells what happens as it happens, so that nobody has to poll."""
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """A file descriptor that becomes readable when there is something to read; -1 while there is none."""
+
+    @abstractmethod
+    def read(self) -> list[Observation]:
+        """What has happened since the last call. Never blocks.
+
+        Nothing is lost when it is not called: `observe` tells the same.
+        """

@@ -1,0 +1,12 @@
+from django.urls import path
+
+from jobs.api.mapsor import views
+
+urlpatterns = [
+    path("submit", views.Submit.as_view()),
+    path("status/<str:id>", views.Status.as_view()),
+    path("cancel/<str:id>", views.Cancel.as_view()),
+    path("retry/<str:id>", views.Retry.as_view()),
+    path("logs/<str:id>", views.Logs.as_view()),
+    path("list", views.List.as_view()),
+]

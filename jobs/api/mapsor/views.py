@@ -1,0 +1,247 @@
+"""Mapsor's job operations: parse, call one service or query, say the answer in Mapsor's words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
+
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+
+from accounts import access
+from accounts.api.mapsor.base import MONITOR, Operation, answer, read_json
+from accounts.api.mapsor.schema import AUTH, JOB_ID, errors, text
+from accounts.idempotency import once
+from accounts.models import Role, User
+from clusters.queries import CLOUDS
+from controlplane.core.errors import Forbidden, InvalidRequest
+from jobs import queries, services, states
+from jobs.api.mapsor import serializers, words
+from jobs.api.mapsor.decode import decode_submit
+from jobs.errors import JobState, TooManyRows
+
+LIST_AT_MOST: Final = 100_000
+
+
+def _declared(operation_id: str, summary: str, responses: dict[Any, Any], *codes: int, **more: Any) -> Any:
+    return extend_schema(
+        operation_id=operation_id,
+        tags=["Mapsor"],
+        summary=summary,
+        auth=AUTH,  # type: ignore[arg-type]
+        responses={**responses, **errors(*codes)},
+        **{"request": None, **more},
+    )
+
+
+IDEMPOTENCY_KEY: Final = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key twice within 24 h submits one job."
+)
+
+
+class Submit(Operation):
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
+
+    @_declared(
+        "mapsor_submit_job",
+        "Queue a container job or an instance job",
+        {200: serializers.MapsorNewJobSerializer},
+        *(400, 401, 403, 409, 422),
+        request=serializers.MapsorSubmitSerializer,
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    def post(self) -> None:
+        """Stands for `handle` in the schema."""
+
+    @classmethod
+    def handle(cls, user: User, request: HttpRequest, **path: str) -> HttpResponseBase:
+        wanted = decode_submit(read_json(request), user)
+
+        def submit() -> list[str]:
+            return [str(job.uuid) for job in services.submit_jobs(owner=user, requests=[wanted])]
+
+        key = request.headers.get("Idempotency-Key")
+        made = submit() if key is None else once(user, key, b"POST /submit\n" + request.body, submit)
+        return answer({"job_id": made[0]})
+
+
+class Status(Operation):
+    @_declared(
+        "mapsor_get_job_status",
+        "State of one job",
+        {200: serializers.MapsorJobStatusSerializer},
+        *(401, 403, 404),
+        parameters=[JOB_ID],
+    )
+    def get(self) -> None:
+        """Stands for `handle` in the schema."""
+
+    @classmethod
+    def handle(cls, user: User, request: HttpRequest, **path: str) -> HttpResponseBase:
+        job = queries.find_job(user, path["id"], access.READ)
+        reason = job.reason
+        if job.status in states.WAITING:
+            reason = next((why.code for why in queries.explain(job)), reason)
+        return answer({"status": words.STATUS[job.status], "reason": reason})
+
+
+class Change(Operation):
+    """An operation that changes something, by GET as Mapsor has it, and by POST; never by HEAD or with a cookie."""
+
+    methods: ClassVar[tuple[str, ...]] = ("GET", "POST")
+
+
+class Cancel(Change):
+    @_declared(
+        "mapsor_cancel_job",
+        "Ask for a job to be cancelled",
+        {200: serializers.MapsorTextSerializer},
+        *(400, 401, 403, 404),
+        parameters=[JOB_ID],
+    )
+    def get(self) -> None:
+        """Stands for `handle` in the schema."""
+
+    @_declared(
+        "mapsor_cancel_job_by_post",
+        "Ask for a job to be cancelled",
+        {200: serializers.MapsorTextSerializer},
+        *(400, 401, 403, 404),
+        parameters=[JOB_ID],
+    )
+    def post(self) -> None:
+        """Stands for `handle` in the schema."""
+
+    @classmethod
+    def handle(cls, user: User, request: HttpRequest, **path: str) -> HttpResponseBase:
+        job = queries.find_job(user, path["id"], access.CHANGE)
+        now = services.cancel_jobs([job.pk], actor=user).get(job.pk)
+        if now is None:
+            job.refresh_from_db(fields=["status"])
+            if job.status in states.FINAL:
+                raise JobState(f"The job is {words.STATUS[job.status]} already.")
+            now = job.status
+        return answer({"response": "Job cancelled" if now == states.CANCELED else "Cancellation requested"})
+
+
+class Retry(Change):
+    @_declared(
+        "mapsor_retry_job",
+        "Submit an ended job again as a new job",
+        {200: serializers.MapsorNewJobSerializer},
+        *(400, 401, 403, 404),
+        parameters=[JOB_ID],
+    )
+    def get(self) -> None:
+        """Stands for `handle` in the schema."""
+
+    @_declared(
+        "mapsor_retry_job_by_post",
+        "Submit an ended job again as a new job",
+        {200: serializers.MapsorNewJobSerializer},
+        *(400, 401, 403, 404),
+        parameters=[JOB_ID],
+    )
+    def post(self) -> None:
+        """Stands for `handle` in the schema."""
+
+    @classmethod
+    def handle(cls, user: User, request: HttpRequest, **path: str) -> HttpResponseBase:
+        job = queries.find_job(user, path["id"], access.CHANGE)
+        return answer({"job_id": str(services.retry_job(job, actor=user).uuid)})
+
+
+class Logs(Operation):
+    @_declared(
+        "mapsor_get_job_logs",
+        "Output of a job",
+        text(200, "Log text: what it wrote to standard output, then to standard error."),
+        *(400, 401, 403, 404),
+        parameters=[JOB_ID],
+    )
+    def get(self) -> None:
+        """Stands for `handle` in the schema."""
+
+    @classmethod
+    def handle(cls, user: User, request: HttpRequest, **path: str) -> HttpResponseBase:
+        job = queries.find_job(user, path["id"], access.READ)
+        pages = queries.log_text(job)
+        return StreamingHttpResponse(pages, content_type="text/plain; charset=utf-8")
+
+
+CUSTOMER: Final = OpenApiParameter("customer", str, required=True, description="Customer name, exact.")
+START: Final = OpenApiParameter("start_time", float, required=True, description="Submitted at or after, epoch ms.")
+END: Final = OpenApiParameter("end_time", float, required=True, description="Submitted at or before, epoch ms.")
+CLASS: Final = OpenApiParameter("id", str, description="The submitter's classification id given at /submit.")
+CLOUD: Final = OpenApiParameter("cloud", str, enum=CLOUDS)
+REGION: Final = OpenApiParameter("region", str)
+
+
+class List(Operation):
+    roles: ClassVar[tuple[str, ...]] = MONITOR
+
+    @_declared(
+        "mapsor_list_jobs",
+        "Jobs of a customer submitted in a time window",
+        {200: serializers.MapsorJobListSerializer},
+        *(400, 401, 403),
+        parameters=[CUSTOMER, START, END, CLASS, CLOUD, REGION],
+    )
+    def get(self) -> None:
+        """Stands for `handle` in the schema."""
+
+    @classmethod
+    def handle(cls, user: User, request: HttpRequest, **path: str) -> HttpResponseBase:
+        customer = _parameter(request, "customer")
+        start, end = _milliseconds(request, "start_time"), _milliseconds(request, "end_time")
+        if start > end:
+            raise InvalidRequest("The window ends before it starts.", field="start_time")
+        cloud = request.GET.get("cloud")
+        if cloud is not None and cloud not in CLOUDS:
+            raise InvalidRequest(f"This must be one of {', '.join(CLOUDS)}.", field="cloud")
+        if user.role == Role.CUSTOMER and (user.customer is None or user.customer.name != customer):
+            raise Forbidden("You may list jobs of your own customer only.", field="customer")
+        jobs = queries.submitted_between(
+            user,
+            customer,
+            words.moment(start),
+            words.moment(end),
+            classification=request.GET.get("id"),
+            cloud=cloud,
+            region=request.GET.get("region"),
+        )
+        if jobs[: LIST_AT_MOST + 1].count() > LIST_AT_MOST:
+            raise TooManyRows(field="start_time")
+        rows = (words.row(job, user) for job in jobs.iterator(chunk_size=1000))
+        return StreamingHttpResponse(_array(rows), content_type="application/json")
+
+
+def _parameter(request: HttpRequest, name: str) -> str:
+    value = request.GET.get(name)
+    if not value:
+        raise InvalidRequest("This parameter is required.", field=name)
+    if "\0" in value:
+        raise InvalidRequest("This holds a NUL.", field=name)
+    return value
+
+
+def _milliseconds(request: HttpRequest, name: str) -> float:
+    try:
+        value = float(_parameter(request, name))
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InvalidRequest("This must be a number of epoch milliseconds.", field=name)
+    return value
+
+
+def _array(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
+    """`{"response": [...]}`, row by row, so that no answer has to fit into memory."""
+    separator = '{"response":['
+    for item in rows:
+        yield separator + json.dumps(item, separators=(",", ":"), ensure_ascii=False)
+        separator = ","
+    yield ("]}" if separator == "," else '{"response":[]}')

@@ -1,0 +1,149 @@
+"""The gates between a queued job and its start: one function decides and explains.
+
+`reasons` names everything that keeps a candidate from starting now; the claim admits a candidate for
+which it names nothing, `jobs.queries.explain` shows all it names. So they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from accounts.models import Role
+from jobs.models import Gate, Hold, Lane, Place, RunsFor, Scope
+from jobs.sql import Candidate, LaneFacts
+
+RESERVE_AFTER = timedelta(minutes=5)
+WORKER_SILENT_AFTER = timedelta(seconds=15)
+
+ScopeKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a job waits: a stable code, and what would free it. `place_full` ones pass when running work ends."""
+
+    code: str
+    hint: str
+    since: datetime | None = None
+    value: Any = None
+    limit: Any = None
+    place_full: bool = False
+
+
+@dataclass(slots=True)
+class Used:
+    """What is active in a scope."""
+
+    jobs: int = 0
+    vcpus_milli: int = 0
+    memory_mib: int = 0
+
+    def add(self, jobs: int, vcpus_milli: int, memory_mib: int) -> None:
+        self.jobs += jobs
+        self.vcpus_milli += vcpus_milli
+        self.memory_mib += memory_mib
+
+
+def scopes(lane: Lane | LaneFacts) -> tuple[ScopeKey, ...]:
+    """Every scope that covers the jobs of `lane`."""
+    return (
+        (Scope.ALL, ""),
+        (Scope.PLACE, str(lane.place_id)),
+        (Scope.CUSTOMER, str(lane.customer_id)),
+        (Scope.OWNER, str(lane.owner_id)),
+        (Scope.QUEUE, f"{lane.place_id}:{lane.queue}"),
+    )
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a claim decides by, kept up to date while it walks its candidates.
+
+    `ahead` is how much more than its room the place is given, to wait in line there (0.5: half as much
+    again): what it finishes while a claim is made, so nothing when jobs are long.
+    """
+
+    place: Place
+    now: datetime
+    gates: dict[ScopeKey, Gate] = field(default_factory=dict)
+    holds: dict[ScopeKey, list[Hold]] = field(default_factory=dict)
+    used: dict[ScopeKey, Used] = field(default_factory=dict)
+    ahead: float = 0.0
+    reserved_for: int | None = None
+
+    def count(self, lane: LaneFacts, jobs: int, vcpus_milli: int, memory_mib: int) -> None:
+        for scope in scopes(lane):
+            self.used.setdefault(scope, Used()).add(jobs, vcpus_milli, memory_mib)
+
+    def here(self) -> Used:
+        """What is active at the place."""
+        return self.used.get((Scope.PLACE, str(self.place.pk)), Used())
+
+
+def reasons(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
+    """Everything that keeps `candidate` from starting now."""
+    yield from _held(lane, counters)
+    yield from _capped(candidate, lane, counters)
+    yield from _place(lane, counters)
+    yield from _room(candidate, counters)
+
+
+def admit(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Reason | None:
+    """The first reason not to start `candidate` now; None admits it."""
+    return next(reasons(candidate, lane, counters), None)
+
+
+def _held(lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
+    for scope in scopes(lane):
+        for hold in counters.holds.get(scope, ()):
+            hint = hold.hint or "Somebody has to lift the hold."
+            yield Reason(hold.code, hint, since=hold.since, value=f"{scope[0]} {scope[1]}".strip())
+
+
+def _capped(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
+    for scope in scopes(lane):
+        gate = counters.gates.get(scope)
+        if gate is None:
+            continue
+        used = counters.used.get(scope, Used())
+        hint = gate.hint or f"Waits until running jobs of this {scope[0]} end, or its cap is raised."
+        if gate.max_jobs is not None and used.jobs + 1 > gate.max_jobs:
+            yield Reason("CAP_JOBS", hint, since=gate.since, value=used.jobs, limit=gate.max_jobs)
+        if gate.max_vcpus_milli is not None and used.vcpus_milli + candidate.vcpus_milli > gate.max_vcpus_milli:
+            yield Reason("CAP_VCPUS", hint, since=gate.since, value=used.vcpus_milli, limit=gate.max_vcpus_milli)
+
+
+def _place(lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
+    place = counters.place
+    if place.seen_at is None or counters.now - place.seen_at > WORKER_SILENT_AFTER:
+        hint = f"Nothing serves {place}: start `manage.py work` there."
+        yield Reason("NO_WORKER", hint, since=place.seen_at)
+    if place.runs_for == RunsFor.STAFF and lane.owner_role == Role.CUSTOMER:
+        yield Reason("UNISOLATED", f"{place} runs jobs without isolation, and so only those of admins and operators.")
+    elif place.seen_at is not None and place.runs_for == RunsFor.NOBODY:
+        yield Reason("UNISOLATED", f"{place} cannot isolate jobs: install bubblewrap there, or set LOCAL_UNISOLATED=1.")
+    if place.disk_free_mib is not None and place.disk_free_mib < place.disk_floor_mib:
+        hint = f"Free some disk at {place}, in MiB."
+        yield Reason("DISK", hint, value=place.disk_free_mib, limit=place.disk_floor_mib)
+
+
+def _room(candidate: Candidate, counters: Counters) -> Iterator[Reason]:
+    place = counters.place
+    if counters.reserved_for is not None and counters.reserved_for != candidate.job_id:
+        hint = "A job ahead has waited so long for room that what ends now is kept for it."
+        yield Reason("RESERVED", hint, value=counters.reserved_for, place_full=True)
+    room = 1 + counters.ahead
+    here = counters.here()
+    for code, need, used, total in (
+        ("VCPUS", candidate.vcpus_milli, here.vcpus_milli, place.vcpus_milli),
+        ("MEMORY", candidate.memory_mib, here.memory_mib, place.memory_mib),
+    ):
+        if need > total:
+            yield Reason(
+                f"TOO_LARGE_{code}", f"{place} is smaller than this job: ask for less.", value=need, limit=total
+            )
+        elif used + need > total * room:
+            yield Reason(f"NO_ROOM_{code}", "Waits until running jobs end.", value=used, limit=total, place_full=True)

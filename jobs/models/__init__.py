@@ -1,0 +1,20 @@
+"""The tables of jobs. See README.md of this app for the nouns and their invariants."""
+
+from jobs.models.engine import Beat, Gate, Hold, Lane, Place, RunsFor, Scope
+from jobs.models.job import Category, Error, Execution, Job, Priority, Shape
+
+__all__ = [
+    "Beat",
+    "Category",
+    "Error",
+    "Execution",
+    "Gate",
+    "Hold",
+    "Job",
+    "Lane",
+    "Place",
+    "Priority",
+    "RunsFor",
+    "Scope",
+    "Shape",
+]

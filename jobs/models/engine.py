@@ -1,0 +1,126 @@
+"""What the scheduler decides with: places, lanes, gates, holds. Jobs themselves are in jobs.models.job."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Customer, User
+
+
+class RunsFor(models.TextChoices):
+    """Whose jobs a place may run: everyone's only where jobs are isolated from us and from each other."""
+
+    EVERYONE = "everyone"
+    STAFF = "staff", "admins and operators"
+    NOBODY = "nobody"
+
+
+class Place(models.Model):
+    """Somewhere work runs: a region of a cloud, or this machine (cloud local). One claim at a time works on it.
+
+    What it can hold is what its provider last said. For cloud local the `manage.py work` of that
+    machine keeps the row fresh, `seen_at` tells when it last did.
+    """
+
+    cloud = models.CharField(max_length=16)
+    region = models.CharField(max_length=64)
+    vcpus_milli = models.PositiveIntegerField(default=0)
+    memory_mib = models.PositiveIntegerField(default=0)
+    disk_free_mib = models.PositiveBigIntegerField(null=True)
+    disk_floor_mib = models.PositiveBigIntegerField(default=0)
+    runs_for = models.CharField(max_length=16, choices=RunsFor.choices, default=RunsFor.NOBODY)
+    seen_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cloud", "region"], name="place_once")]
+
+    def __str__(self) -> str:
+        return f"{self.cloud}/{self.region}"
+
+
+class Lane(models.Model):
+    """All jobs that every gate treats alike; a claim looks at the head of each lane, never at the queue.
+
+    `waiting`: there may be queued jobs in it. `held`: a hold covers it. Both are hints that the sweep
+    makes true again; a lane is claimable when it is waiting and not held. Lanes are never deleted, so
+    their ids may be remembered.
+    """
+
+    place = models.ForeignKey(Place, on_delete=models.PROTECT, related_name="+")
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    queue = models.CharField(max_length=64)
+    vcpus_milli = models.PositiveIntegerField()
+    memory_mib = models.PositiveIntegerField(help_text="The jobs' memory, rounded up to a power of two.")
+    waiting = models.BooleanField(default=False)
+    held = models.BooleanField(default=False)
+    blocked_since = models.DateTimeField(null=True, help_text="Since when its head has not fitted into the place.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["place", "customer", "owner", "queue", "vcpus_milli", "memory_mib"], name="lane_once"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["place", "id"], name="lane_claimable", condition=models.Q(waiting=True, held=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"lane {self.pk}"
+
+
+class Scope(models.TextChoices):
+    """What a hold or a gate covers. `scope_id` is the row's id; for a queue it is "<place id>:<queue>"."""
+
+    ALL = "all"
+    PLACE = "place"
+    CUSTOMER = "customer"
+    OWNER = "owner"
+    QUEUE = "queue"
+
+
+class Hold(models.Model):
+    """Nothing that it covers is claimed while it stands. Set and lifted by jobs.services only."""
+
+    scope = models.CharField(max_length=16, choices=Scope.choices)
+    scope_id = models.CharField(max_length=96, blank=True)
+    code = models.CharField(max_length=32)
+    hint = models.CharField(max_length=255, blank=True)
+    set_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    since = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["scope", "scope_id", "code"], name="hold_once")]
+
+    def __str__(self) -> str:
+        return f"{self.code} on {self.scope} {self.scope_id}".strip()
+
+
+class Gate(models.Model):
+    """A finite cap on what may be active at once in a scope. Claims that may touch it lock its row first."""
+
+    scope = models.CharField(max_length=16, choices=Scope.choices)
+    scope_id = models.CharField(max_length=96, blank=True)
+    max_jobs = models.PositiveIntegerField(null=True)
+    max_vcpus_milli = models.PositiveIntegerField(null=True)
+    hint = models.CharField(max_length=255, blank=True)
+    set_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    since = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["scope", "scope_id"], name="gate_once")]
+
+    def __str__(self) -> str:
+        return f"cap on {self.scope} {self.scope_id}".strip()
+
+
+class Beat(models.Model):
+    """When a piece of periodic work is due next. Whoever moves `due_at` on rings it; see controlplane.schedules."""
+
+    name = models.CharField(max_length=128, primary_key=True)
+    due_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,164 @@
+"""A piece of work, its tries, and the errors they end with."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Customer, User
+from controlplane.core.ids import uuid7
+from jobs import states
+from jobs.models.engine import Lane, Place
+
+# The lane of a job names the same owner, customer and place, and the database holds the lane to them: checking
+# them again for every job would be three look-ups per row.
+BY_LANE: Final[Any] = {"db_index": False, "db_constraint": False}
+
+
+class Shape(models.TextChoices):
+    """What kind of work a job is."""
+
+    CONTAINER = "container"
+
+
+class Priority(models.IntegerChoices):
+    """The two names of the Mapsor surface; any number may be stored, smaller ones run first."""
+
+    HIGH = 50
+    LOW = 100
+
+
+class Category(models.TextChoices):
+    """Whose fault an error is."""
+
+    SYSTEM = "SYSTEM"
+    ALGORITHM = "ALGORITHM"
+    DATA = "DATA"
+
+
+class Error(models.Model):
+    """A named way to fail. `should_be_retried` gives another try while the job's max_tries last."""
+
+    name = models.CharField(max_length=64, unique=True)
+    title = models.CharField(max_length=128)
+    description = models.TextField(blank=True)
+    category = models.CharField(max_length=16, choices=Category.choices)
+    should_be_retried = models.BooleanField(default=False)
+    is_builtin = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Job(models.Model):
+    """One row of work, whichever surface it came through. Its status is moved by jobs.services only.
+
+    Memory in MiB, CPU in thousandths of a vCPU, smaller priority runs first. `env` is encrypted.
+    `tries` counts executions so far, `max_tries` bounds them.
+    """
+
+    uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
+    shape = models.CharField(max_length=16, choices=Shape.choices, default=Shape.CONTAINER)
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", **BY_LANE)
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+", **BY_LANE)
+    place = models.ForeignKey(Place, on_delete=models.PROTECT, related_name="+", **BY_LANE)
+    lane = models.ForeignKey(Lane, on_delete=models.PROTECT, related_name="+", db_index=False)
+    classification = models.CharField(max_length=255, help_text="The submitter's own name for this kind of job.")
+    image = models.CharField(max_length=1024, blank=True)
+    command: models.JSONField[Any, Any] = models.JSONField(default=list)
+    env = models.TextField(blank=True, editable=False)
+    secret_env: models.JSONField[Any, Any] = models.JSONField(default=list)
+    tags: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    vcpus_milli = models.PositiveIntegerField()
+    memory_mib = models.PositiveIntegerField()
+    priority = models.IntegerField(default=Priority.LOW)
+    queue = models.CharField(max_length=64, blank=True, help_text="As asked for; empty when the priority chose it.")
+    timeout_seconds = models.PositiveIntegerField(null=True)
+    max_tries = models.PositiveSmallIntegerField(default=1)
+    tries = models.PositiveSmallIntegerField(default=0)
+    retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")
+
+    status = models.CharField(max_length=12, choices=[(s, s) for s in states.JOB_STATES], default=states.QUEUED)
+    reason = models.CharField(max_length=64, blank=True, help_text="Why it has the status it has; a stable code.")
+    error = models.ForeignKey(Error, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    submitted_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        permissions = [("cancel_job", "Can cancel jobs"), ("retry_job", "Can retry jobs")]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=states.JOB_STATES), name="job_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=states.FINAL, ended_at__isnull=False)
+                | (~Q(status__in=states.FINAL) & Q(ended_at__isnull=True)),
+                name="job_ended_when_final",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=states.DELAYED, due_at__isnull=False)
+                | (~Q(status=states.DELAYED) & Q(due_at__isnull=True)),
+                name="job_due_when_delayed",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=(states.QUEUED, states.RUNNING)) | Q(queued_at__isnull=False),
+                name="job_queued_at_when_queued",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["lane", "priority", "queued_at", "id"], name="job_in_line", condition=Q(status=states.QUEUED)
+            ),
+            models.Index(fields=["lane"], name="job_active", condition=Q(status__in=states.ACTIVE)),
+            models.Index(fields=["due_at"], name="job_delayed", condition=Q(status=states.DELAYED)),
+            models.Index(fields=["customer", "submitted_at", "id"], name="job_of_customer"),
+            models.Index(fields=["submitted_at", "id"], name="job_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+
+class Execution(models.Model):
+    """One try of a job at a provider. Its uuid is its name there, and the token without which no answer is applied."""
+
+    uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="executions")
+    number = models.PositiveSmallIntegerField()
+    place = models.ForeignKey(Place, on_delete=models.PROTECT, related_name="+", **BY_LANE)
+    status = models.CharField(max_length=12, choices=[(s, s) for s in states.EXECUTION_STATES], default=states.CREATED)
+    node = models.CharField(max_length=255, blank=True)
+    exit_code = models.IntegerField(null=True)
+    detail = models.CharField(max_length=1000, blank=True, help_text="The provider's own words.")
+    error = models.ForeignKey(Error, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    logs_kept = models.BooleanField(default=True, help_text="False once retention has deleted its output.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="execution_number_once"),
+            models.UniqueConstraint(
+                fields=["job"], condition=Q(status__in=states.EXECUTION_ACTIVE), name="execution_one_active"
+            ),
+            models.CheckConstraint(condition=Q(status__in=states.EXECUTION_STATES), name="execution_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=states.EXECUTION_FINAL, ended_at__isnull=False)
+                | (~Q(status__in=states.EXECUTION_FINAL) & Q(ended_at__isnull=True)),
+                name="execution_ended_when_final",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["place", "id"], name="execution_active", condition=Q(status__in=states.EXECUTION_ACTIVE)
+            ),
+            models.Index(fields=["ended_at"], name="execution_by_age", condition=Q(logs_kept=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}/{self.number}"

@@ -1,0 +1,124 @@
+"""The resident pass: one process per place that schedules as things happen.
+
+It runs as a django-q2 task of the queue `pulse-<region>`, for a term, and rings for the next one at its
+end. While it runs it wakes for the bell of a submit, for what the place's provider tells, and for the
+tick that makes good whatever was missed. `beat` is called in every turn: a silent one is killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+
+from clusters.providers.base import Observation, Phase
+from clusters.providers.errors import ProviderError
+from clusters.providers.local.provider import LocalProvider
+from controlplane.core import sets
+from controlplane.core.doorbell import Doorbell
+from jobs import scheduling, sql
+from jobs.models import RunsFor
+from jobs.services import report_place
+
+logger = logging.getLogger("jobs.pulse")
+TERM_SECONDS: Final = 20.0
+TICK_SECONDS: Final = 1.0
+TURN_SECONDS: Final = 0.5
+SHORT_SECONDS: Final = 1.0
+WINDOW_SECONDS: Final = 0.25
+
+
+class Pace:
+    """How many short executions the place has just finished: what it may be given beyond its room."""
+
+    def __init__(self) -> None:
+        self._ends: deque[float] = deque(maxlen=4096)
+
+    def note(self, observations: Sequence[Observation]) -> None:
+        now = time.monotonic()
+        for seen in observations:
+            if not (seen.phase is Phase.ENDED and seen.started_at and seen.ended_at):
+                continue
+            if (seen.ended_at - seen.started_at).total_seconds() < SHORT_SECONDS:
+                self._ends.append(now)
+
+    def just_ended(self) -> int:
+        since = time.monotonic() - WINDOW_SECONDS
+        while self._ends and self._ends[0] < since:
+            self._ends.popleft()
+        return len(self._ends)
+
+
+class Pulse:
+    """Schedules one local place."""
+
+    def __init__(self, place_id: int, provider: LocalProvider, beat: Callable[[], None], queue: str) -> None:
+        self._place_id = place_id
+        self._provider = provider
+        self._beat = beat
+        self._queue = queue
+        self._bell = Doorbell(queue)
+        self._watch = scheduling.Watch({})
+        self._pace = Pace()
+        self._tick_at = 0.0
+
+    def run(self, stopping: Callable[[], bool], term_seconds: float = TERM_SECONDS) -> None:
+        """Schedule until the term is over or `stopping`; then ring, so that another pass follows."""
+        end = time.monotonic() + term_seconds
+        rung = True
+        try:
+            while not stopping() and time.monotonic() < end:
+                self._beat()
+                self._bell.listen()
+                rung = self._turn(rung) or self._bell.wait(TURN_SECONDS, self._provider.fileno())
+            with transaction.atomic():
+                sql.ring({self._queue})
+        finally:
+            self._bell.close()
+
+    def _turn(self, rung: bool) -> bool:
+        """One look at everything. True when there may be more to claim at once."""
+        tick = time.monotonic() >= self._tick_at
+        try:
+            seen = self._provider.read()
+            self._pace.note(seen)
+            scheduling.apply(seen)
+            again = self._make_good() if tick else []
+            if rung or tick:
+                sets.run("DELETE FROM django_q_ormq WHERE key = %s", [self._queue])
+                scheduling.pass_on_cancels(self._place_id, self._provider)
+            claimed = 0
+            if rung or tick or seen:
+                claimed = scheduling.claim(self._place_id, just_ended=self._pace.just_ended()) or 0
+            if claimed or again or tick:
+                scheduling.hand_over(self._place_id, self._provider, again)
+            return claimed == scheduling.CLAIM_AT_MOST
+        except ProviderError as error:
+            logger.warning("the local provider failed: %s", error)
+            time.sleep(TURN_SECONDS)
+            return True
+
+    def _make_good(self) -> list[str]:
+        """What is done by the clock: report the place, wake what is due, look at all that is active."""
+        self._tick_at = time.monotonic() + TICK_SECONDS
+        capacity = self._provider.capacity()
+        report_place(
+            self._place_id,
+            vcpus_milli=capacity.vcpus_milli,
+            memory_mib=capacity.memory_mib,
+            disk_free_mib=capacity.disk_free_mib,
+            runs_for=_runs_for(capacity.isolated),
+        )
+        scheduling.wake_delayed()
+        return scheduling.observe(self._place_id, self._provider, self._watch)
+
+
+def _runs_for(isolated: bool) -> str:
+    if isolated:
+        return RunsFor.EVERYONE
+    return RunsFor.STAFF if settings.DEBUG or settings.LOCAL_UNISOLATED else RunsFor.NOBODY

@@ -1,0 +1,52 @@
+"""What grows, and how it stops growing: settings.RETENTION_DAYS is the table."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+from django_q.models import Task
+
+from accounts.models import Event, IdempotencyKey
+from clusters.providers.base import Provider
+from jobs.models import Execution
+
+BATCH: Final = 2000
+BATCHES: Final = 25
+
+
+def _cutoff(what: str) -> datetime:
+    return timezone.now() - timedelta(days=settings.RETENTION_DAYS[what])
+
+
+def delete_old_rows() -> dict[str, int]:
+    """Delete rows past their days, at most BATCH x BATCHES of each kind; the next run goes on."""
+    old: dict[str, QuerySet[Event] | QuerySet[IdempotencyKey] | QuerySet[Task]] = {
+        "events": Event.objects.filter(at__lt=_cutoff("events")).order_by("at"),
+        "idempotency_keys": IdempotencyKey.objects.filter(created_at__lt=_cutoff("idempotency_keys")),
+        "failed_tasks": Task.objects.filter(stopped__lt=_cutoff("failed_tasks")),
+    }
+    return {what: _delete(rows) for what, rows in old.items()}
+
+
+def _delete(rows: QuerySet[Event] | QuerySet[IdempotencyKey] | QuerySet[Task]) -> int:
+    total = 0
+    for _ in range(BATCHES):
+        ids = list(rows.values_list("pk", flat=True)[:BATCH])
+        total += rows.model.objects.filter(pk__in=ids).delete()[0] if ids else 0
+        if len(ids) < BATCH:
+            break
+    return total
+
+
+def forget_outputs(place_id: int, provider: Provider, limit: int = 200) -> int:
+    """Delete the output of executions that ended long ago, at the place that keeps it. Returns how many."""
+    old = Execution.objects.filter(place=place_id, logs_kept=True, ended_at__lt=_cutoff("executions"))
+    rows = list(old.order_by("ended_at").values_list("id", "uuid")[:limit])
+    if rows:
+        provider.forget([str(uuid) for _, uuid in rows])
+        Execution.objects.filter(pk__in=[pk for pk, _ in rows]).update(logs_kept=False)
+    return len(rows)

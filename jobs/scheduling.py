@@ -1,0 +1,343 @@
+"""The scheduler: claim, call, apply, observe, finish. Truth is in the tables; any number may run at once.
+
+No provider is called inside a transaction, and every answer is applied under the execution's own uuid,
+by compare and set: what a crash leaves between two steps is found by that uuid and taken up again.
+The cost of a pass depends on what it claims and on what is active, never on the queue or on history.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import DatabaseError, OperationalError, transaction
+from django.utils import timezone
+
+from clusters.providers.base import End, Observation, Phase, Provider, Work
+from controlplane.core import sets
+from controlplane.core.encryption import decrypt
+from controlplane.core.ids import uuid7
+from jobs import gates, queries, sql, states
+from jobs.models import Error, Execution, Gate, Job, Lane, Place
+from jobs.services.cancel import CANCELED_BY_USER
+from jobs.services.move import move, move_executions
+
+logger = logging.getLogger("jobs.scheduling")
+CLAIM_AT_MOST: Final = 256
+Lanes = dict[int, sql.LaneFacts]
+DELAYED_AT_ONCE: Final = 1000
+MAX_BACKOFF_SECONDS: Final = 300
+
+
+# --- Claim ---------------------------------------------------------------------------------------
+
+
+def claim(place_id: int, *, just_ended: int = 0, limit: int = CLAIM_AT_MOST) -> int | None:
+    """Take queued jobs of a place, in order, past all that is held, capped or too large now.
+
+    They become STARTING, each with a new execution CREATED. One transaction; None when another
+    scheduler is claiming here. `just_ended`: how many short executions the place finished lately; so
+    many more than fit may be handed to it, to wait in line there.
+    """
+    with transaction.atomic():
+        place = Place.objects.select_for_update(skip_locked=True).filter(pk=place_id).first()
+        if place is None:
+            return None
+        lanes = sql.lanes(place_id)
+        counters = queries.counters(place, lanes.values())
+        open_lanes = [lane.id for lane in lanes.values() if lane.claimable and not _closed(lane, counters)]
+        candidates = sql.heads(open_lanes, _each(limit, len(open_lanes)), limit)
+        if not candidates:
+            return 0
+        if _lock_gates(candidates, lanes, counters):
+            counters = queries.counters(place, sql.lanes(place_id).values())
+        counters.ahead = just_ended / max(1, counters.here().jobs)
+        return _start(place_id, _admit(candidates, lanes, counters))
+
+
+def _each(limit: int, lanes: int) -> int:
+    """How many heads to read of each lane: all of `limit` from few lanes, some from many."""
+    return limit if lanes <= 16 else max(4, 16 * limit // lanes)
+
+
+def _closed(lane: sql.LaneFacts, counters: gates.Counters) -> bool:
+    """Is a cap over the lane used up, whatever the job? A look without a lock, to leave out what cannot go."""
+    for scope in gates.scopes(lane):
+        gate = counters.gates.get(scope)
+        if gate and gate.max_jobs is not None and counters.used.get(scope, gates.Used()).jobs >= gate.max_jobs:
+            return True
+    return False
+
+
+def _lock_gates(candidates: Sequence[sql.Candidate], lanes: Lanes, counters: gates.Counters) -> bool:
+    """Lock the caps over the candidates, in one order everywhere. True if there are any: then count again."""
+    touched = {scope for candidate in candidates for scope in gates.scopes(lanes[candidate.lane_id])}
+    ids = [gate.pk for scope, gate in counters.gates.items() if scope in touched]
+    return bool(ids) and bool(list(Gate.objects.select_for_update().filter(pk__in=ids).order_by("pk")))
+
+
+def _admit(candidates: Sequence[sql.Candidate], lanes: Lanes, counters: gates.Counters) -> list[sql.Candidate]:
+    admitted: list[sql.Candidate] = []
+    refused: dict[int, gates.Reason] = {}
+    for candidate in candidates:
+        lane = lanes[candidate.lane_id]
+        if lane.id in refused:
+            continue  # every gate treats the jobs of a lane alike
+        reason = gates.admit(candidate, lane, counters)
+        if reason is None:
+            counters.count(lane, 1, candidate.vcpus_milli, candidate.memory_mib)
+            admitted.append(candidate)
+            continue
+        refused[lane.id] = reason
+        waited = lane.blocked_since is not None and counters.now - lane.blocked_since > gates.RESERVE_AFTER
+        if waited and reason.place_full and counters.reserved_for is None:
+            counters.reserved_for = candidate.job_id
+            counters.ahead = 0.0
+    _note_blocked(admitted, refused, lanes, counters.now)
+    return admitted
+
+
+def _note_blocked(
+    admitted: Sequence[sql.Candidate], refused: dict[int, gates.Reason], lanes: Lanes, now: datetime
+) -> None:
+    """Keep since when the head of each lane has not fitted; a lane of which one started starts afresh."""
+    moving = {candidate.lane_id for candidate in admitted}
+    freed = [i for i in moving if lanes[i].blocked_since is not None]
+    stuck = [
+        i for i, reason in refused.items() if reason.place_full and lanes[i].blocked_since is None and i not in moving
+    ]
+    if freed:
+        Lane.objects.filter(pk__in=freed).update(blocked_since=None)
+    if stuck:
+        Lane.objects.filter(pk__in=stuck).update(blocked_since=now)
+
+
+def _start(place_id: int, admitted: Sequence[sql.Candidate]) -> int:
+    if not admitted:
+        return 0
+    tries = {candidate.job_id: candidate.tries + 1 for candidate in admitted}
+    moved = move({i: {"tries": n, "reason": ""} for i, n in tries.items()}, states.STARTING, fields=("tries", "reason"))
+    now = timezone.now()
+    sets.insert(
+        Execution,
+        ("uuid", "job", "number", "place", "status", "node", "detail", "created_at", "logs_kept"),
+        [(uuid7(), i, tries[i], place_id, states.CREATED, "", "", now, True) for i in moved],
+    )
+    return len(moved)
+
+
+# --- Call ----------------------------------------------------------------------------------------
+
+
+def hand_over(place_id: int, provider: Provider, again: Sequence[str] = ()) -> int:
+    """Give the provider every execution that it has not been given, or has forgotten (`again`: their uuids).
+
+    A crash after the call and before the note of it only means that the call is made once more: the
+    provider starts nothing twice.
+    """
+    rows = Execution.objects.filter(place=place_id, job__status__in=(states.STARTING, states.RUNNING))
+    fresh = rows.filter(status=states.CREATED)
+    wanted = fresh if not again else rows.filter(sets.among("uuid", list(again), Execution)).union(fresh)
+    fields = ("id", "uuid", "job__image", "job__command", "job__env", "job__vcpus_milli", "job__memory_mib")
+    executions = list(wanted.values_list(*fields, "job__timeout_seconds", "job__priority", "status"))
+    if not executions:
+        return 0
+    provider.run(
+        [
+            Work(
+                execution_id=str(uuid),
+                image=image,
+                command=command,
+                env=decrypt(env),
+                vcpus_milli=vcpus,
+                memory_mib=memory,
+                timeout_seconds=timeout,
+                priority=priority,
+            )
+            for _, uuid, image, command, env, vcpus, memory, timeout, priority, _ in executions
+        ]
+    )
+    with transaction.atomic():
+        move_executions({row[0]: {} for row in executions if row[9] == states.CREATED}, states.SUBMITTED)
+    return len(executions)
+
+
+def pass_on_cancels(place_id: int, provider: Provider) -> int:
+    """Tell the provider of every active execution whose job is to be stopped."""
+    rows = Execution.objects.filter(place=place_id, status__in=states.EXECUTION_ACTIVE, job__status=states.CANCELING)
+    ids = [str(uuid) for uuid in rows.values_list("uuid", flat=True)]
+    if ids:
+        provider.cancel(ids)
+    return len(ids)
+
+
+# --- Observe and apply ---------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Watch:
+    """What one scheduler remembers between two looks at a place: since when the provider misses an execution."""
+
+    missing: dict[str, datetime]
+    lost_after: timedelta = timedelta(seconds=60)
+
+
+def observe(place_id: int, provider: Provider, watch: Watch) -> list[str]:
+    """Ask the provider about all that is active, and apply what it says.
+
+    Returns the uuids it knows nothing of and that may not have started, to be handed over again. One that
+    ran and is missing for longer than the bound is LOST.
+    """
+    rows = Execution.objects.filter(place=place_id, status__in=(states.SUBMITTED, states.RUNNING))
+    active = {str(uuid): status for uuid, status in rows.values_list("uuid", "status")}
+    observations = provider.observe(list(active)) if active else []
+    known = {observation.execution_id for observation in observations}
+    now = timezone.now()
+    watch.missing = {i: watch.missing.get(i, now) for i in active if i not in known}
+    gone = [i for i, since in watch.missing.items() if active[i] == states.RUNNING and now - since > watch.lost_after]
+    lost = [Observation(i, Phase.ENDED, ended_at=now, end=End.LOST, detail="The provider forgot it.") for i in gone]
+    apply([*observations, *lost])
+    return [i for i in watch.missing if active[i] == states.SUBMITTED]
+
+
+def apply(observations: Sequence[Observation]) -> int:
+    """Write what a provider says to executions and jobs, as one set; returns how many executions moved.
+
+    A set that the database refuses is redone one by one, and the one it refuses then fails alone, with
+    the error `database`.
+    """
+    if not observations:
+        return 0
+    try:
+        return _apply(observations)
+    except OperationalError:
+        raise
+    except DatabaseError:
+        logger.exception("a set of %d observations was refused; going one by one", len(observations))
+    return sum(_apply_alone(observation) for observation in observations)
+
+
+def _apply_alone(observation: Observation) -> int:
+    try:
+        return _apply([observation])
+    except OperationalError:
+        raise
+    except DatabaseError:
+        logger.exception("the observation of execution %s was refused", observation.execution_id)
+        now = timezone.now()
+        return _apply([Observation(observation.execution_id, Phase.ENDED, ended_at=now, end=None)])
+
+
+def _apply(observations: Sequence[Observation]) -> int:
+    told = {UUID(observation.execution_id): observation for observation in observations}
+    with transaction.atomic():
+        outcomes = Outcomes()
+        for execution in sql.lock_active_executions(list(told)):
+            outcomes.add(execution, told[execution.uuid])
+        return outcomes.write()
+
+
+_ENDS: Final[dict[End | None, tuple[str, str]]] = {
+    End.EXITED: (states.FAILED, "exit-code"),
+    End.TIMED_OUT: (states.FAILED, "timeout"),
+    End.CANCELED: (states.CANCELED, "canceled-outside"),
+    End.LOST: (states.LOST, "lost"),
+    End.INTERRUPTED: (states.INTERRUPTED, "interrupted"),
+    End.CANNOT_START: (states.FAILED, "cannot-start"),
+    None: (states.FAILED, "database"),
+}
+
+
+class Outcomes:
+    """Sorts observations into moves, and makes the moves as sets."""
+
+    EXECUTION_FIELDS = ("started_at", "ended_at", "node", "exit_code", "detail", "error")
+    JOB_FIELDS = ("started_at", "ended_at", "due_at", "reason", "error")
+
+    def __init__(self) -> None:
+        self.executions: dict[str, dict[int, dict[str, Any]]] = {}
+        self.jobs: dict[str, dict[int, dict[str, Any]]] = {}
+        self._errors: dict[str, Error] = {}
+        self._now = timezone.now()
+
+    def add(self, execution: sql.ActiveExecution, seen: Observation) -> None:
+        if seen.phase is Phase.WAITING:
+            return
+        values = {"started_at": seen.started_at, "node": _text(seen.node, 255), "detail": ""}
+        if seen.phase is Phase.ENDED:
+            self._add_end(execution, seen, values)
+            return
+        self.executions.setdefault(states.RUNNING, {})[execution.id] = values
+        if execution.job_status == states.STARTING:
+            job = {"started_at": execution.job_started_at or seen.started_at, "reason": ""}
+            self.jobs.setdefault(states.RUNNING, {})[execution.job_id] = job
+
+    def _add_end(self, execution: sql.ActiveExecution, seen: Observation, values: dict[str, Any]) -> None:
+        canceling = execution.job_status == states.CANCELING
+        to, error = states.COMPLETED, None
+        if seen.end is not End.EXITED or seen.exit_code != 0:
+            to, name = _ENDS[seen.end]
+            stopped = canceling and to in (states.CANCELED, states.LOST, states.INTERRUPTED)
+            error = None if stopped else self._error(name)
+        ended_at = seen.ended_at or self._now
+        values |= {"ended_at": ended_at, "exit_code": seen.exit_code, "detail": _text(seen.detail, 1000)}
+        values["error"] = error.pk if error else None
+        self.executions.setdefault(to, {})[execution.id] = values
+        job: dict[str, Any] = {
+            "started_at": execution.job_started_at or seen.started_at,
+            "ended_at": ended_at,
+            "due_at": None,
+        }
+        job |= {"reason": _reason(to, error, seen), "error": values["error"]}
+        goes_to = states.COMPLETED if to == states.COMPLETED else states.FAILED if error else states.CANCELED
+        if error and error.should_be_retried and execution.tries < execution.max_tries and not canceling:
+            goes_to = states.DELAYED
+            backoff = min(settings.RETRY_BACKOFF_SECONDS * 2 ** (execution.tries - 1), MAX_BACKOFF_SECONDS)
+            job |= {"ended_at": None, "due_at": self._now + timedelta(seconds=backoff)}
+        self.jobs.setdefault(goes_to, {})[execution.job_id] = job
+
+    def _error(self, name: str) -> Error:
+        if not self._errors:
+            self._errors = {error.name: error for error in Error.objects.filter(is_builtin=True)}
+        return self._errors[name]
+
+    def write(self) -> int:
+        """Make the moves; caller holds the transaction and the locks. Returns the executions that moved."""
+        count = 0
+        for to, executions in self.executions.items():
+            fields = self.EXECUTION_FIELDS if to != states.RUNNING else ("started_at", "node")
+            count += len(move_executions(executions, to, fields=fields))
+        for to, jobs in self.jobs.items():
+            move(jobs, to, fields=self.JOB_FIELDS if to != states.RUNNING else ("started_at", "reason"))
+        return count
+
+
+def _reason(to: str, error: Error | None, seen: Observation) -> str:
+    """The job's reason code: EXIT_<n>, or the error's name."""
+    if error is None:
+        return "" if to == states.COMPLETED else CANCELED_BY_USER
+    if seen.end is End.EXITED and seen.exit_code is not None:
+        return f"EXIT_{seen.exit_code}"
+    return error.name.upper().replace("-", "_")
+
+
+def _text(text: str, limit: int) -> str:
+    """A provider's words as the database takes them: no NUL, no more than fits."""
+    return text.replace("\0", "")[:limit]
+
+
+def wake_delayed() -> int:
+    """Queue the jobs whose next try is due."""
+    now = timezone.now()
+    due = Job.objects.filter(status=states.DELAYED, due_at__lte=now).order_by("due_at")[:DELAYED_AT_ONCE]
+    ids = list(due.values_list("id", flat=True))
+    if not ids:
+        return 0
+    values = {i: {"queued_at": now, "due_at": None, "reason": "RETRY", "error": None} for i in ids}
+    with transaction.atomic():
+        return len(move(values, states.QUEUED, fields=("queued_at", "due_at", "reason", "error")))

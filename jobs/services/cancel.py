@@ -1,0 +1,76 @@
+"""Stopping jobs, and submitting ended ones again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import events
+from accounts.models import User
+from controlplane.core import sets
+from controlplane.core.encryption import decrypt
+from jobs import sql, states
+from jobs.errors import JobState
+from jobs.models import Job
+from jobs.services.move import move
+from jobs.services.submit import JobRequest, Submitted, submit_jobs
+
+CANCELED_BY_USER = "CANCELED_BY_USER"
+
+
+def cancel_jobs(ids: Sequence[int], *, actor: User | None) -> dict[int, str]:
+    """Ask for jobs to be stopped. Returns the status that each which moved has now.
+
+    One that has not been handed to a provider is CANCELED at once; one that has becomes CANCELING
+    until the provider says that it ended. Ended ones are left alone.
+    """
+    actor_id = actor.pk if actor else None
+    now = timezone.now()
+    with transaction.atomic():
+        # Waiting first: a job that starts between the two statements is caught by the second.
+        values = {i: {"ended_at": now, "reason": CANCELED_BY_USER, "due_at": None} for i in ids}
+        rows = Job.objects.filter(sets.among("id", list(ids), Job))
+        waiting = list(
+            rows.filter(status__in=states.WAITING).select_for_update().order_by("id").values_list("id", flat=True)
+        )
+        done = move(
+            {i: values[i] for i in waiting}, states.CANCELED, fields=("ended_at", "reason", "due_at"), actor_id=actor_id
+        )
+        asked = move({i: {} for i in ids if i not in set(done)}, states.CANCELING, actor_id=actor_id)
+        if asked:
+            places = rows.values_list("place__cloud", "place__region").distinct()
+            sql.ring({sql.pulse_queue(cloud, region) for cloud, region in places})
+    return {**dict.fromkeys(done, states.CANCELED), **dict.fromkeys(asked, states.CANCELING)}
+
+
+def retry_job(job: Job, *, actor: User) -> Submitted:
+    """Submit an ended job again: a new job with the whole request, linked by `retry_of`, of the same owner.
+
+    Raises JobState while the job has not ended.
+    """
+    if job.status not in states.FINAL:
+        raise JobState(f"The job is {job.status}; only an ended job can be retried.")
+    request = JobRequest(
+        customer=job.customer.name,
+        cloud=job.place.cloud,
+        region=job.place.region,
+        classification=job.classification,
+        image=job.image,
+        command=job.command,
+        env=decrypt(job.env),
+        secret_env=job.secret_env,
+        tags=job.tags,
+        vcpus_milli=job.vcpus_milli,
+        memory_mib=job.memory_mib,
+        priority=job.priority,
+        queue=job.queue,
+        timeout_seconds=job.timeout_seconds,
+        max_tries=job.max_tries,
+        retry_of=job.pk,
+    )
+    with transaction.atomic():
+        made = submit_jobs(owner=job.owner, requests=[request])[0]
+        events.record([("job.retried", "job", job.pk, actor.pk, job.customer_id, None, {"retry": str(made.uuid)})])
+    return made

@@ -1,0 +1,61 @@
+"""Places and lanes: found by their natural keys, made on first use, remembered by this process."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.utils import timezone
+
+from controlplane.core.errors import InvalidRequest
+from controlplane.core.remembered import Remembered
+from jobs import queries
+from jobs.models import Lane, Place
+
+_places: Remembered[tuple[str, str], int] = Remembered()
+LaneKey = tuple[int, int, int, str, int, int]
+_lanes: Remembered[LaneKey, int] = Remembered()
+
+
+def place_id(cloud: str, region: str) -> int:
+    """The place of a local region. Raises InvalidRequest naming `region` when there is none.
+
+    This deployment's own LOCAL_REGION always exists; others exist once a machine has served them.
+    """
+    key = (cloud, region)
+    if key not in _places:
+        found = Place.objects.filter(cloud=cloud, region=region).values_list("id", flat=True).first()
+        if found is None and region == settings.LOCAL_REGION:
+            found = Place.objects.get_or_create(cloud=cloud, region=region)[0].pk
+        if found is None:
+            raise InvalidRequest(f"There is no region {region[:64]!r} of {cloud}.", field="region")
+        _places[key] = found
+    return _places[key]
+
+
+def report_place(place: int, *, vcpus_milli: int, memory_mib: int, disk_free_mib: int | None, runs_for: str) -> None:
+    """What the place's own worker says of it now."""
+    Place.objects.filter(pk=place).update(
+        vcpus_milli=vcpus_milli,
+        memory_mib=memory_mib,
+        disk_free_mib=disk_free_mib,
+        disk_floor_mib=settings.LOCAL_DISK_FLOOR_MIB,
+        runs_for=runs_for,
+        seen_at=timezone.now(),
+    )
+
+
+def lane_id(place: int, customer: int, owner: int, queue: str, vcpus_milli: int, memory_mib: int) -> int:
+    """The lane of such jobs. Memory counts in powers of two, so that lanes stay few."""
+    key = (place, customer, owner, queue, vcpus_milli, 1 << (memory_mib - 1).bit_length())
+    if key not in _lanes:
+        lane, made = Lane.objects.get_or_create(
+            place_id=place,
+            customer_id=customer,
+            owner_id=owner,
+            queue=queue,
+            vcpus_milli=vcpus_milli,
+            memory_mib=key[5],
+        )
+        if made and queries.is_held(lane):
+            Lane.objects.filter(pk=lane.pk).update(held=True)
+        _lanes[key] = lane.pk
+    return _lanes[key]

@@ -1,0 +1,240 @@
+"""The statements that Django's ORM has no words for, one per database vendor, all in this module."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.conf import settings
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from accounts import events
+from controlplane.core import sets
+from controlplane.core.doorbell import channel
+from controlplane.core.enqueue import bell
+from jobs import states
+from jobs.models import Job, Lane
+
+PULSE_TASK: Final = "jobs.tasks.run_pass"
+
+
+def pulse_queue(cloud: str, region: str) -> str:
+    """The queue whose bell wakes whoever schedules this place."""
+    return f"pulse-{region}" if cloud == "local" else str(settings.PULSE)
+
+
+def ring(queues: set[str]) -> None:
+    """Wake the schedulers of `queues`. Caller holds the transaction of what they are to see.
+
+    A bell is rung always, whether or not one is waiting already: whoever leaves it out because of a
+    bell that another transaction is about to take loses the wake-up.
+    """
+    now = timezone.now()
+    sets.insert(OrmQ, ("key", "payload", "lock"), [(queue, bell(PULSE_TASK), now) for queue in queues])
+    if sets.is_postgresql():
+        for queue in queues:
+            sets.run("SELECT pg_notify(%s, '')", [channel(queue)])
+
+
+# --- Submit --------------------------------------------------------------------------------------
+
+_VARYING: Final = (
+    ("uuid", "uuid"), ("customer_id", "bigint"), ("place_id", "bigint"), ("lane_id", "bigint"),
+    ("classification", "text"), ("image", "text"), ("command", "jsonb"), ("env", "text"), ("secret_env", "jsonb"),
+    ("tags", "jsonb"), ("vcpus_milli", "integer"), ("memory_mib", "integer"), ("priority", "integer"),
+    ("queue", "text"), ("timeout_seconds", "integer"), ("max_tries", "smallint"), ("retry_of_id", "bigint"),
+)  # fmt: skip
+JOB_FIELDS: Final = tuple(name.removesuffix("_id") for name, _ in _VARYING)
+_NAMES: Final = ", ".join(name for name, _ in _VARYING)
+_ARRAYS: Final = ", ".join(f"%s::{kind}[]" for _, kind in _VARYING)
+_SUBMIT_POSTGRESQL: Final = f"""
+WITH made AS (
+    INSERT INTO jobs_job ({_NAMES}, shape, owner_id, tries, status, reason, submitted_at, queued_at)
+    SELECT {_NAMES}, 'container', %s, 0, '{states.QUEUED}', '', %s, %s FROM unnest({_ARRAYS}) AS v({_NAMES})
+    RETURNING id, uuid, owner_id, customer_id, lane_id, submitted_at
+), told AS (
+    INSERT INTO accounts_event (at, kind, subject_kind, subject_id, actor_id, customer_id, after)
+    SELECT submitted_at, 'job.submitted', 'job', id, owner_id, customer_id, '{{"status": "{states.QUEUED}"}}' FROM made
+), woken AS (
+    UPDATE jobs_lane SET waiting = true WHERE NOT waiting AND id IN (SELECT lane_id FROM made)
+), rung AS (
+    INSERT INTO django_q_ormq (key, payload, lock)
+    SELECT queue, %s, %s FROM unnest(%s::text[]) AS queue
+)
+SELECT id, uuid, (SELECT count(pg_notify('queue:' || queue, '')) FROM unnest(%s::text[]) AS queue) FROM made
+"""  # noqa: S608 - the names are ours
+
+
+def submit(owner_id: int, rows: Sequence[Sequence[Any]], queues: set[str]) -> dict[uuid.UUID, int]:
+    """Insert jobs (each row in the order of JOB_FIELDS), their events and their bells.
+
+    On PostgreSQL it is one statement, and so a transaction of its own; on SQLite the caller holds one.
+    Returns the id of each uuid.
+    """
+    now = timezone.now()
+    if sets.is_postgresql():
+        columns = [
+            [json.dumps(v, separators=(",", ":"), ensure_ascii=False) for v in values]
+            if kind == "jsonb"
+            else list(values)
+            for (_, kind), values in zip(_VARYING, zip(*rows, strict=True), strict=True)
+        ]
+        names = sorted(queues)
+        made = sets.run(_SUBMIT_POSTGRESQL, [owner_id, now, now, *columns, bell(PULSE_TASK), now, names, names])
+        return {row[1]: row[0] for row in made}
+    fixed = ("container", owner_id, 0, states.QUEUED, "", now, now)
+    fields = (*JOB_FIELDS, "shape", "owner", "tries", "status", "reason", "submitted_at", "queued_at")
+    sets.insert(Job, fields, [(*row, *fixed) for row in rows])
+    found = Job.objects.filter(sets.among("uuid", [row[0] for row in rows], Job)).values_list("uuid", "id", "customer")
+    ids = {made_uuid: job_id for made_uuid, job_id, _ in found}
+    after = {"status": states.QUEUED}
+    events.record([("job.submitted", "job", i, owner_id, customer, None, after) for _, i, customer in found])
+    Lane.objects.filter(sets.among("id", list({row[3] for row in rows}), Lane), waiting=False).update(waiting=True)
+    ring(queues)
+    return ids
+
+
+# --- Claim ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A queued job at the head of a lane: all that a gate may ask of the job itself."""
+
+    job_id: int
+    lane_id: int
+    priority: int
+    queued_at: datetime.datetime
+    vcpus_milli: int
+    memory_mib: int
+    tries: int
+
+
+_HEAD: Final = "j.id, j.lane_id, j.priority, j.queued_at, j.vcpus_milli, j.memory_mib, j.tries"
+_IN_LINE: Final = f"status = '{states.QUEUED}' ORDER BY priority, queued_at, id LIMIT %s"
+_HEADS_POSTGRESQL: Final = f"""
+SELECT {_HEAD} FROM unnest(%s::bigint[]) AS l(id)
+CROSS JOIN LATERAL (SELECT * FROM jobs_job WHERE lane_id = l.id AND {_IN_LINE}) j
+ORDER BY j.priority, j.queued_at, j.id LIMIT %s
+"""  # noqa: S608
+# CROSS JOIN keeps SQLite to this order of the loops: lanes outside, the heads of each inside.
+_HEADS_SQLITE: Final = f"""
+SELECT {_HEAD} FROM json_each(%s) l
+CROSS JOIN jobs_job j ON j.id IN (SELECT id FROM jobs_job WHERE lane_id = l.value AND {_IN_LINE})
+ORDER BY j.priority, j.queued_at, j.id LIMIT %s
+"""  # noqa: S608
+
+
+def heads(lane_ids: Sequence[int], each: int, limit: int) -> list[Candidate]:
+    """The first `each` queued jobs of each lane, in the order in which they run, `limit` in all."""
+    if not lane_ids:
+        return []
+    if sets.is_postgresql():
+        rows = sets.run(_HEADS_POSTGRESQL, [list(lane_ids), each, limit])
+    else:
+        found = sets.run(_HEADS_SQLITE, [json.dumps(list(lane_ids)), each, limit])
+        rows = [(*row[:3], _aware(row[3]), *row[4:]) for row in found]
+    return [Candidate(*row) for row in rows]
+
+
+def _aware(at: datetime.datetime | None) -> datetime.datetime | None:
+    """SQLite keeps UTC without saying so."""
+    return at.replace(tzinfo=datetime.UTC) if at is not None and at.tzinfo is None else at
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFacts:
+    """A lane as gates see it, and what of it is active now."""
+
+    id: int
+    place_id: int
+    customer_id: int
+    owner_id: int
+    owner_role: str
+    queue: str
+    blocked_since: datetime.datetime | None
+    claimable: bool
+    jobs: int
+    vcpus_milli: int
+    memory_mib: int
+
+
+_LANES: Final = f"""
+WITH active AS (
+    SELECT lane_id, count(*) AS jobs, sum(vcpus_milli) AS vcpus, sum(memory_mib) AS memory FROM jobs_job
+    WHERE status IN ({", ".join(f"'{status}'" for status in states.ACTIVE)}) GROUP BY lane_id
+), chosen AS (
+    SELECT id FROM jobs_lane WHERE place_id = %s AND waiting AND NOT held
+    UNION SELECT lane_id FROM active UNION SELECT id FROM jobs_lane WHERE id = %s
+)
+SELECT l.id, l.place_id, l.customer_id, l.owner_id, u.role, l.queue, l.blocked_since,
+    l.place_id = %s AND l.waiting AND NOT l.held, coalesce(a.jobs, 0), coalesce(a.vcpus, 0), coalesce(a.memory, 0)
+FROM chosen JOIN jobs_lane l ON l.id = chosen.id JOIN accounts_user u ON u.id = l.owner_id
+LEFT JOIN active a ON a.lane_id = l.id
+"""  # noqa: S608
+
+
+def lanes(place_id: int, also: int = 0) -> dict[int, LaneFacts]:
+    """The claimable lanes of a place, and all lanes in which something is active, by id.
+
+    Costs what is active and the number of lanes, not what is queued or past. `also`: one lane more.
+    """
+    rows = sets.run(_LANES, [place_id, also, place_id])
+    return {row[0]: LaneFacts(*(*row[:6], _aware(row[6]), bool(row[7]), *map(int, row[8:]))) for row in rows}
+
+
+# --- Apply ---------------------------------------------------------------------------------------
+
+_ACTIVE_EXECUTIONS: Final = f"""
+SELECT e.id, e.job_id, e.uuid, j.status, j.tries, j.max_tries, j.started_at
+FROM jobs_execution e JOIN jobs_job j ON j.id = e.job_id
+WHERE e.uuid {{among}} AND e.status IN ({", ".join(f"'{status}'" for status in states.EXECUTION_ACTIVE)})
+ORDER BY j.id
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveExecution:
+    """An execution that has not ended, and what decides what becomes of its job."""
+
+    id: int
+    job_id: int
+    uuid: uuid.UUID
+    job_status: str
+    tries: int
+    max_tries: int
+    job_started_at: datetime.datetime | None
+
+
+def lock_active_executions(uuids: Sequence[uuid.UUID]) -> list[ActiveExecution]:
+    """Those of `uuids` that have not ended, with their jobs locked in the order of the jobs' ids."""
+    if sets.is_postgresql():
+        statement = _ACTIVE_EXECUTIONS.format(among="= ANY(%s)") + "FOR UPDATE OF j"
+        return [ActiveExecution(*row) for row in sets.run(statement, [list(uuids)])]
+    statement = _ACTIVE_EXECUTIONS.format(among="IN (SELECT value FROM json_each(%s))")
+    rows = sets.run(statement, [json.dumps([each.hex for each in uuids])])
+    return [ActiveExecution(*(*row[:2], uuid.UUID(row[2]), *row[3:6], _aware(row[6]))) for row in rows]
+
+
+# --- Beats ---------------------------------------------------------------------------------------
+
+_TAKE_BEAT: Final = "UPDATE jobs_beat SET due_at = {next} WHERE name = %s AND due_at <= {now}"
+
+
+def take_beat(name: str, every_seconds: float) -> bool:
+    """True for exactly one caller per period, by the database's clock."""
+    from django.db import connection
+
+    if sets.is_postgresql():
+        statement = _TAKE_BEAT.format(now="clock_timestamp()", next="clock_timestamp() + %s * interval '1 second'")
+    else:
+        now = "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now')"
+        statement = _TAKE_BEAT.format(now=now, next="strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', %s || ' seconds')")
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [every_seconds, name])
+        return bool(cursor.rowcount == 1)

@@ -1,0 +1,50 @@
+"""The functions that django-q2 may run for jobs: thin, idempotent, bounded. The table is settings.TASKS."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from django.conf import settings
+
+from clusters.queries import local_provider
+from jobs import retention, services
+from jobs.pulse import Pulse
+from jobs.services.places import place_id
+
+STOPPING = "stopping"
+PULSE_BEAT = "pulse.beat"
+CANARY_BEAT = "work.beat"
+
+
+def touch(name: str) -> None:
+    """Leave a sign of life for the supervisor of this machine."""
+    path: Path = settings.RUN_DIR / name
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def run_pass() -> None:
+    """Schedule the jobs of this machine for a term."""
+    place = place_id("local", settings.LOCAL_REGION)
+    pulse = Pulse(place, local_provider(), beat=lambda: touch(PULSE_BEAT), queue=settings.PULSE)
+    stopping = settings.RUN_DIR / STOPPING
+    pulse.run(stopping.exists)
+
+
+def answer_canary() -> None:
+    """Show that the cluster `work` still takes tasks."""
+    touch(CANARY_BEAT)
+
+
+def sweep() -> None:
+    """Make the lanes' hints true again."""
+    services.refresh_lanes()
+
+
+def apply_retention() -> None:
+    """Delete what is older than settings.RETENTION_DAYS says, a bounded number of rows at a time."""
+    retention.delete_old_rows()

@@ -1,0 +1,170 @@
+"""Numbered system checks of the settings: each says what is wrong and what to do. None asks the database."""
+
+from __future__ import annotations
+
+import ipaddress
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+
+from clusters.providers.local import isolation
+
+Apps = Sequence[AppConfig] | None
+
+# UPDATE … RETURNING came with this version.
+SQLITE_AT_LEAST = (3, 35, 0)
+
+
+@register(Tags.security)
+def check_secret_key(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    try:
+        present = bool(settings.SECRET_KEY)
+    except ImproperlyConfigured:
+        present = False
+    if present:
+        return []
+    return [
+        Error(
+            "SECRET_KEY is not set.",
+            hint="Give a long random text in SECRET_KEY or SECRET_KEY_FILE; with DEBUG=1 one is made and kept.",
+            id="controlplane.E001",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_encryption_keys(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.ENCRYPTION_KEYS:
+        return [
+            Error(
+                "ENCRYPTION_KEYS is not set.",
+                hint="Give one or more Fernet keys in ENCRYPTION_KEYS or ENCRYPTION_KEYS_FILE, the one that encrypts "
+                f"first. {_MAKE_KEY}",
+                id="controlplane.E002",
+            )
+        ]
+    return [
+        Error(
+            f"Number {number} of ENCRYPTION_KEYS is not a Fernet key.",
+            hint=f"A Fernet key is 32 bytes in URL-safe base64. {_MAKE_KEY}",
+            id="controlplane.E003",
+        )
+        for number, key in enumerate(settings.ENCRYPTION_KEYS, 1)
+        if not _is_fernet_key(key)
+    ]
+
+
+_MAKE_KEY = "Make one: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+
+
+def _is_fernet_key(key: str) -> bool:
+    try:
+        Fernet(key)
+    except ValueError:
+        return False
+    return True
+
+
+@register("settings")
+def check_readable(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    return [
+        Error(
+            f"{fault.name} is not {fault.expected}.",
+            hint=f"Set {fault.name} to {fault.expected}, or leave it out for its default.",
+            id="controlplane.E004",
+        )
+        for fault in settings.SETTING_FAULTS
+    ]
+
+
+@register("settings")
+def check_sqlite_version(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") and sqlite3.sqlite_version_info < SQLITE_AT_LEAST:
+        return [
+            Error(
+                f"Python's SQLite library is {sqlite3.sqlite_version}.",
+                hint="Use a Python with SQLite 3.35 or newer, or name a PostgreSQL in DATABASE_URL.",
+                id="controlplane.E005",
+            )
+        ]
+    return []
+
+
+@register("settings")
+def check_no_pool(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    if settings.DATABASES["default"].get("OPTIONS", {}).get("pool"):
+        return [
+            Error(
+                "The database is configured with a connection pool.",
+                hint="Take pool out of DATABASE_URL: workers are forked, and a pool's threads do not survive a fork.",
+                id="controlplane.E006",
+            )
+        ]
+    return []
+
+
+@register("settings")
+def check_queue_times(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    shared = settings.Q_CLUSTER
+    clusters = {shared["name"]: shared, **{name: {**shared, **own} for name, own in shared["ALT_CLUSTERS"].items()}}
+    return [
+        Error(
+            f"Queue {name} would repeat a task ({conf.get('retry')} s) before it times out ({conf.get('timeout')} s).",
+            hint="In Q_CLUSTER, retry must be greater than timeout, and both must be set.",
+            id="controlplane.E007",
+        )
+        for name, conf in clusters.items()
+        if not conf.get("timeout") or conf.get("retry", 0) <= conf["timeout"]
+    ]
+
+
+@register("settings")
+def check_isolation(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    works, why = isolation.probe() if settings.LOCAL_ISOLATION else (False, "LOCAL_ISOLATION is off")
+    if works:
+        return []
+    if settings.DEBUG or settings.LOCAL_UNISOLATED:
+        return [
+            Warning(
+                f"Jobs on this machine are not isolated, and those of customers will be refused: {why}.",
+                hint="Install bubblewrap. Without it a job can read this deployment's files and keys, so only "
+                "admins and operators may run any.",
+                id="controlplane.W002",
+            )
+        ]
+    return [
+        Warning(
+            f"Jobs on this machine cannot be isolated, so it will run none: {why}.",
+            hint="Install bubblewrap; or set LOCAL_UNISOLATED=1 to run those of admins and operators as they are.",
+            id="controlplane.W001",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_debug_is_private(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    public = [host for host in settings.ALLOWED_HOSTS if not _is_loopback(host)]
+    if not settings.DEBUG or not public:
+        return []
+    return [
+        Warning(
+            f"DEBUG is on, and ALLOWED_HOSTS lets others in: {', '.join(public)}.",
+            hint="Unset DEBUG, and give SECRET_KEY and ENCRYPTION_KEYS: error pages show what they should not.",
+            id="controlplane.W003",
+        )
+    ]
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

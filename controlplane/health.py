@@ -1,0 +1,61 @@
+"""Is it up, can it work, and where is everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from clusters.queries import CLOUDS, missing_settings
+from jobs import queries
+from jobs.gates import WORKER_SILENT_AFTER
+
+
+@require_safe
+def livez(request: HttpRequest) -> HttpResponse:
+    """The web process answers."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when requests can be served and jobs run, else 503; says which part is not ready, and why."""
+    parts: dict[str, dict[str, Any]] = {"database": _database()}
+    if parts["database"]["ok"]:
+        parts["scheduler"] = _scheduler()
+    for cloud in CLOUDS:
+        missing = missing_settings(cloud)
+        parts[cloud] = {"ok": True, "configured": not missing, **({"missing": missing} if missing else {})}
+    ready = all(part["ok"] for part in parts.values())
+    return JsonResponse({"ready": ready, "parts": parts}, status=200 if ready else 503)
+
+
+def _database() -> dict[str, Any]:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return {"ok": False, "hint": "The database does not answer: see DATABASE_URL."}
+    return {"ok": True, "vendor": connection.vendor}
+
+
+def _scheduler() -> dict[str, Any]:
+    """Has the worker of this deployment's own region been seen lately?"""
+    place = queries.find_place("local", settings.LOCAL_REGION)
+    if place is None or place.seen_at is None:
+        return {"ok": False, "hint": "No worker was ever seen: start `manage.py work`."}
+    silent = (timezone.now() - place.seen_at).total_seconds()
+    if silent > WORKER_SILENT_AFTER.total_seconds():
+        return {"ok": False, "silent_seconds": round(silent, 1), "hint": "Start `manage.py work`."}
+    return {"ok": True, "silent_seconds": round(silent, 1), "runs_jobs_of": place.runs_for}
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """The page that names the surfaces."""
+    return render(request, "index.html", {"version": settings.SPECTACULAR_SETTINGS["VERSION"]})

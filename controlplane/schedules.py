@@ -1,0 +1,17 @@
+"""All periodic work, in one table."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Schedule(NamedTuple):
+    path: str
+    every_seconds: float
+    purpose: str
+
+
+SCHEDULES: Final = (
+    Schedule("jobs.tasks.sweep", 5, "make the lanes' hints true again"),
+    Schedule("jobs.tasks.apply_retention", 3600, "delete what is past its days"),
+)

@@ -1,0 +1,194 @@
+"""The one process to start for background work: it keeps the django-q2 clusters alive.
+
+A django-q2 cluster does not survive its own parts: an idle worker that is killed may hold the lock of
+the queue, and the queue then stands still for ever. So a cluster of which any process is missing, or
+which does not show a sign of life, is killed whole and started anew; nothing is lost by that, since the
+truth is in the tables and every step of the work can be taken up again. All its processes die with us,
+however we end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, transaction
+from django.utils import timezone
+
+from clusters.providers.errors import ProviderError
+from clusters.queries import local_provider
+from controlplane.core.enqueue import enqueue
+from controlplane.processes import living_tree
+from controlplane.schedules import SCHEDULES
+from jobs import retention, sql
+from jobs.models import Beat
+from jobs.services.places import place_id
+from jobs.tasks import CANARY_BEAT, PULSE_BEAT, STOPPING
+
+logger = logging.getLogger("controlplane.supervisor")
+LOOK_SECONDS: Final = 0.25
+RING_AFTER_SECONDS: Final = 1.5
+PULSE_SILENT_SECONDS: Final = 6.0
+CANARY_SECONDS: Final = 5.0
+START_SECONDS: Final = 20.0
+FORGET_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 70.0
+
+
+def _age(path: Path) -> float:
+    """Seconds since the file was touched; for ever when it was not."""
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except FileNotFoundError:
+        return float("inf")
+
+
+class Cluster:
+    """One django-q2 cluster, in a process group of its own."""
+
+    def __init__(self, name: str, workers: int, beat: Path, silent_seconds: float) -> None:
+        self.name = name
+        self.beat = beat
+        self._size = workers + 4  # main, sentinel, monitor, pusher
+        self._silent_seconds = silent_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._complete: frozenset[int] = frozenset()
+        self._started = 0.0
+        self._pause = 0.0
+
+    def start(self) -> None:
+        command = [
+            sys.executable,
+            str(settings.BASE_DIR / "manage.py"),
+            "cluster",
+            self.name,
+            "--parent",
+            str(os.getpid()),
+        ]
+        self._process = subprocess.Popen(
+            command, env={**os.environ, "Q_CLUSTER_NAME": self.name}, start_new_session=True
+        )
+        self._complete = frozenset()
+        self._started = time.monotonic()
+
+    def look(self) -> None:
+        """Start it if it is not there, and anew if it is not whole."""
+        if self._process is None:
+            self.start()
+            return
+        fault = self._fault()
+        if fault:
+            lived = time.monotonic() - self._started
+            logger.warning("cluster %s %s after %.0f s: starting it anew", self.name, fault, lived)
+            self.kill()
+            self._pause = min(5.0, self._pause + 0.5) if lived < START_SECONDS else 0.0
+            time.sleep(self._pause)
+            self.start()
+
+    def _fault(self) -> str:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            return f"ended with code {self._process.returncode}"
+        alive = living_tree(self._process.pid)
+        age = time.monotonic() - self._started
+        if self._complete:
+            if not self._complete <= alive:
+                return "lost a process"
+            return "shows no sign of life" if min(age, _age(self.beat)) > self._silent_seconds else ""
+        if len(alive) >= self._size:
+            self._complete = alive
+            os.utime(self.beat) if self.beat.exists() else self.beat.touch()
+        return "did not come up" if age > START_SECONDS else ""
+
+    def ask_to_stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> None:
+        """Let it end by itself for so long, then end it."""
+        if self._process is None:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(0.1, seconds))
+        self.kill()
+
+    def kill(self) -> None:
+        """End the whole group at once."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+class Supervisor:
+    """Runs until SIGTERM or SIGINT."""
+
+    def __init__(self) -> None:
+        self._run = settings.RUN_DIR
+        pulse = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.PULSE]
+        self._pulse = Cluster(settings.PULSE, pulse["workers"], self._run / PULSE_BEAT, PULSE_SILENT_SECONDS)
+        silent = settings.Q_CLUSTER["timeout"] + 15.0
+        self._work = Cluster("work", settings.Q_CLUSTER["workers"], self._run / CANARY_BEAT, silent)
+        self._stopping = False
+        self._rung_at = 0.0
+        self._canary_at = 0.0
+        self._forget_at = 0.0
+
+    def run(self) -> None:
+        self._run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self._run / STOPPING).unlink(missing_ok=True)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        Beat.objects.bulk_create(
+            [Beat(name=schedule.path, due_at=timezone.now()) for schedule in SCHEDULES], ignore_conflicts=True
+        )
+        while not self._stopping:
+            self._pulse.look()
+            self._work.look()
+            try:
+                self._ring()
+            except DatabaseError as error:
+                logger.warning("the database does not answer: %s", error)
+                close_old_connections()
+            time.sleep(LOOK_SECONDS)
+        self._shut_down()
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _ring(self) -> None:
+        """Ring what is due: the pulse when it rests, the canary, and the table of schedules."""
+        now = time.monotonic()
+        if _age(self._pulse.beat) > RING_AFTER_SECONDS and now - self._rung_at > RING_AFTER_SECONDS:
+            self._rung_at = now
+            with transaction.atomic():
+                sql.ring({settings.PULSE})
+        if now - self._canary_at > CANARY_SECONDS and _age(self._work.beat) < 2 * CANARY_SECONDS:
+            self._canary_at = now
+            enqueue("jobs.tasks.answer_canary")
+        for schedule in SCHEDULES:
+            if sql.take_beat(schedule.path, schedule.every_seconds):
+                enqueue(schedule.path)
+        if now - self._forget_at > FORGET_SECONDS:
+            self._forget_at = now
+            retention.forget_outputs(place_id("local", settings.LOCAL_REGION), local_provider())
+
+    def _shut_down(self) -> None:
+        """Let the pass end its turn and tasks end; what runs at the provider runs on."""
+        (self._run / STOPPING).touch()
+        end = time.monotonic() + STOP_SECONDS
+        for cluster in (self._pulse, self._work):
+            cluster.ask_to_stop()
+        for cluster in (self._pulse, self._work):
+            cluster.wait(end - time.monotonic())
+        with contextlib.suppress(ProviderError):
+            local_provider().leave()

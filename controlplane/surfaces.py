@@ -1,0 +1,52 @@
+"""Which surface a request belongs to, and what is the same for all requests of one.
+
+Every path works with and without its trailing slash: the surface's own form is put in place before
+the URLs are resolved, so nothing is redirected and no POST loses its body. What no URL matches is
+answered in the surface's own shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from accounts.api.mapsor.base import failure, sealed
+from controlplane.core.errors import NotFound
+
+WITH_SLASH: Final = ("/admin/", "/static/", "/schema/")
+
+
+def _own_form(path: str) -> str:
+    """`path` as the surface writes it: the site's own pages with a slash at the end, the dialects without."""
+    if path == "/" or path.startswith("/static/"):
+        return path
+    if (path + "/").startswith(WITH_SLASH):
+        return path if path.endswith("/") else path + "/"
+    return path.rstrip("/") or "/"
+
+
+class SurfaceMiddleware:
+    """Puts paths into their surface's form."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        own = _own_form(request.path_info)
+        # Admin pages redirect by themselves, and relative links on them need the slash in the address.
+        if own != request.path_info and not (own.startswith("/admin/") and request.method == "GET"):
+            request.path_info = own
+        return self._get_response(request)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    """The root belongs to the Mapsor surface, so what nobody knows is answered in its words."""
+    return sealed(failure(NotFound("There is no such path.")))
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django refuses the request itself (an unknown host, say): no words of ours about it."""
+    return HttpResponse("Bad request\n", status=400, content_type="text/plain")

@@ -114,7 +114,6 @@ class Event(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["subject_kind", "subject_id", "id"], name="event_of_subject"),
-            models.Index(fields=["at"], name="event_by_age"),
         ]
 
     def __str__(self) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import Final
 
-from django.db.models import Q
+from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
-from accounts.models import ApiToken, User
+from accounts.models import User
+from controlplane.core import sets
 
 TOKEN_PREFIX_LENGTH = 8
 
@@ -23,18 +25,25 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+_USER_FIELDS: Final = [field.attname for field in User._meta.concrete_fields]
+_USER_OF_TOKEN: Final = f"""
+SELECT {", ".join(f"u.{field.column}" for field in User._meta.concrete_fields)}
+FROM accounts_apitoken t JOIN accounts_user u ON u.id = t.user_id
+WHERE t.digest = %s AND t.archived_at IS NULL AND u.is_active AND (t.expires_at IS NULL OR t.expires_at > %s)
+"""  # noqa: S608 - the names are the model's
+
+
 def user_of_token(token: str) -> User | None:
     """The enabled user whose live token this is, else None.
 
-    Found by the digest in a unique index, so how long it takes tells nothing of any stored token.
+    Found by the digest in a unique index, so how long it takes tells nothing of any stored token. One
+    statement of ours, since it stands before every request's work: the ORM's would cost more than the
+    submit of a job.
     """
-    live = Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
-    found = (
-        ApiToken.objects.select_related("user")
-        .filter(live, digest=digest(token), archived_at__isnull=True, user__is_active=True)
-        .first()
-    )
-    return found.user if found else None
+    rows = sets.run(_USER_OF_TOKEN, [digest(token), timezone.now()])
+    if not rows:
+        return None
+    return User.from_db(DEFAULT_DB_ALIAS, _USER_FIELDS, sets.from_database(User, rows[0]))
 
 
 def find_user(username: str) -> User | None:

@@ -54,9 +54,10 @@ def create_user(
         raise InvalidRequest("A user with the role customer belongs to a customer.", field="customer")
     user = User(username=username, role=role, is_superuser=role == Role.ADMIN)
     user.set_password(password)  # hashing is slow: before the transaction
+    # Before it too: a customer is remembered, and a transaction that fails would take it back.
+    user.customer_id = ensure_customer(customer) if customer else None
     try:
         with transaction.atomic():
-            user.customer_id = ensure_customer(customer) if customer else None
             user.save(force_insert=True)
             _join_group(user)
             _record("user.created", user, actor, after={"username": username, "role": role})
@@ -106,7 +107,8 @@ def revoke_tokens(*, user: User, actor: User | None) -> int:
 
 
 def _existing(username: str) -> User:
-    user = queries.find_user(username)
+    # A name is printable; of one that is not, no database need be asked (PostgreSQL refuses a NUL).
+    user = queries.find_user(username) if username.isprintable() else None
     if user is None:
         raise UserNotFound(f"There is no user called {username[:150]!r}.", field="user")
     return user

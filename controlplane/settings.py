@@ -129,6 +129,9 @@ LANGUAGE_CODE = "en-us"
 USE_I18N = False
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+if DEBUG:
+    # Development serves from the packages; WhiteNoise warns of a missing folder all the same.
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -175,6 +178,18 @@ SPECTACULAR_SETTINGS = {
     "ENFORCE_NON_BLANK_FIELDS": True,
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {"CloudEnum": "clusters.queries.CLOUDS"},
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "TokenAuth": {
+                "type": "apiKey",
+                "in": "query",
+                "name": "token",
+                "description": "Mapsor paths only. Addresses get into logs and histories: the header is safer.",
+            },
+            "TokenHeader": {"type": "http", "scheme": "bearer", "description": "The same token in a header."},
+        }
+    },
 }
 
 # --- Background work: django-q2 ------------------------------------------------------------------

@@ -12,8 +12,9 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import Resolver404, ResolverMatch, resolve
 
-from accounts.api.mapsor.base import failure, sealed
+from accounts.api.mapsor.base import Operation, failure, sealed
 from controlplane.core.errors import NotFound
 
 WITH_SLASH: Final = ("/admin/", "/static/", "/schema/")
@@ -39,7 +40,17 @@ class SurfaceMiddleware:
         # Admin pages redirect by themselves, and relative links on them need the slash in the address.
         if own != request.path_info and not (own.startswith("/admin/") and request.method == "GET"):
             request.path_info = own
-        return self._get_response(request)
+        # Sessions, CSRF and messages are for browsers: an operation that takes tokens only goes past them.
+        match = _operation(own)
+        return match.func(request, **match.kwargs) if match else self._get_response(request)
+
+
+def _operation(path: str) -> ResolverMatch | None:
+    try:
+        match = resolve(path)
+    except Resolver404:
+        return None
+    return match if issubclass(getattr(match.func, "cls", object), Operation) else None
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:

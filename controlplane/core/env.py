@@ -15,6 +15,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
+ENGINES = ("django.db.backends.sqlite3", "django.db.backends.postgresql")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ class Reader:
     def database(self, name: str, default: str) -> dict[str, Any]:
         """A database by URL, as django-environ reads it: sqlite:///path, postgresql://user@host/name."""
         try:
-            return dict(self._env.db_url(name, default=default))
+            found = dict(self._env.db_url(name, default=default))
         except (ValueError, ImproperlyConfigured):
-            self.faults.append(Fault(name, "a database URL, such as postgresql://user:password@host:5432/name"))
-            return dict(environ.Env.db_url_config(default))
+            found = {}
+        if found.get("ENGINE") in ENGINES:
+            return found
+        self.faults.append(Fault(name, "a database URL, such as postgresql://user:password@host:5432/name"))
+        return dict(environ.Env.db_url_config(default))

@@ -66,6 +66,18 @@ def _type(model: type[models.Model], name: str) -> str:
     return (kind or "text").split("(")[0]
 
 
+def from_database(model: type[models.Model], row: Sequence[Any]) -> list[Any]:
+    """The values of a row of `model`'s own columns, as its fields have them (SQLite keeps no types)."""
+    if is_postgresql():
+        return list(row)
+    converted = []
+    for field, value in zip(model._meta.concrete_fields, row, strict=True):
+        for convert in field.get_db_converters(connection) + connection.ops.get_db_converters(field.get_col("")):
+            value = convert(value, field, connection)
+        converted.append(value)
+    return converted
+
+
 def _sqlite(value: Any) -> Any:
     if isinstance(value, datetime.datetime):
         return value.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(" ")

@@ -79,7 +79,7 @@ class Job(models.Model):
     timeout_seconds = models.PositiveIntegerField(null=True)
     max_tries = models.PositiveSmallIntegerField(default=1)
     tries = models.PositiveSmallIntegerField(default=0)
-    retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")
+    retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries", db_index=False)
 
     status = models.CharField(max_length=12, choices=[(s, s) for s in states.JOB_STATES], default=states.QUEUED)
     reason = models.CharField(max_length=64, blank=True, help_text="Why it has the status it has; a stable code.")
@@ -116,7 +116,7 @@ class Job(models.Model):
             models.Index(fields=["lane"], name="job_active", condition=Q(status__in=states.ACTIVE)),
             models.Index(fields=["due_at"], name="job_delayed", condition=Q(status=states.DELAYED)),
             models.Index(fields=["customer", "submitted_at", "id"], name="job_of_customer"),
-            models.Index(fields=["submitted_at", "id"], name="job_by_age"),
+            models.Index(fields=["retry_of"], name="job_retries", condition=Q(retry_of__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -56,6 +56,7 @@ def sealed(response: HttpResponseBase) -> HttpResponseBase:
     """Nobody keeps an answer, and no link from it carries the address, which may hold a token."""
     response["Cache-Control"] = "no-store"
     response["Referrer-Policy"] = "no-referrer"
+    response["X-Content-Type-Options"] = "nosniff"
     return response
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 
 from accounts import services
 from accounts.api.mapsor.base import ADMIN, Operation, answer, plain, read_json
@@ -27,15 +27,17 @@ def _username(request: HttpRequest) -> str:
 
 
 def _declared(operation_id: str, summary: str, success: dict[Any, Any], **more: Any) -> Any:
-    return extend_schema(
+    post = extend_schema(
         operation_id=operation_id,
         tags=["Mapsor"],
         summary=summary,
+        description="",
         auth=AUTH,  # type: ignore[arg-type]
         request=MapsorUserNameSerializer,
         responses={**success, **errors(400, 401, 403, 409)},
         **more,
     )
+    return extend_schema_view(post=post)
 
 
 class UserOperation(Operation):

@@ -27,7 +27,7 @@ class Command(BaseCommand):
         # Sessions of their own: a Ctrl-C at the terminal reaches us alone, and we stop them in order.
         children = [
             subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR, start_new_session=True)
-            for command in ([*gunicorn, "controlplane.wsgi"], work)
+            for command in (gunicorn, work)
         ]
         stopping: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):

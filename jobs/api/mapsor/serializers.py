@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from clusters.queries import CLOUDS
@@ -11,9 +12,14 @@ from clusters.queries import CLOUDS
 STATUSES = ("REJECTED", "QUEUED", "RUNNING", "FAILED", "SUCCEEDED", "CANCELLING", "CANCELLED")
 
 
+@extend_schema_field({"type": "number", "format": "float", "exclusiveMinimum": 0})
+class GigabytesField(serializers.FloatField):
+    """Memory in GB, above 0."""
+
+
 class MapsorResourcesSerializer(serializers.Serializer[Any]):
     vcpus = serializers.IntegerField(min_value=1, required=False, help_text="Virtual CPUs.")
-    memory = serializers.FloatField(required=False, help_text="Memory in GB, above 0.")
+    memory = GigabytesField(required=False, help_text="Memory in GB.")
 
 
 class MapsorSubmitSerializer(serializers.Serializer[Any]):
@@ -21,7 +27,9 @@ class MapsorSubmitSerializer(serializers.Serializer[Any]):
     cloud = serializers.ChoiceField(choices=CLOUDS)
     region = serializers.CharField(min_length=1, help_text="Cloud region.")
     id = serializers.CharField(min_length=1, help_text="The submitter's own classification of the job; not unique.")
-    env = serializers.DictField(child=serializers.CharField(), required=False, help_text="Environment variables.")
+    env = serializers.DictField(
+        child=serializers.CharField(allow_blank=True), required=False, help_text="Environment variables."
+    )
     secret_env = serializers.ListField(
         child=serializers.CharField(), required=False, help_text="Names in env whose values nobody gets to see."
     )
@@ -29,7 +37,9 @@ class MapsorSubmitSerializer(serializers.Serializer[Any]):
     resources = MapsorResourcesSerializer(required=False)
     image = serializers.CharField(required=False, help_text="Container image.")
     command = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="Arguments for the container; on local, the command."
+        child=serializers.CharField(allow_blank=True),
+        required=False,
+        help_text="Arguments for the container; on local, the command.",
     )
     ami = serializers.CharField(required=False, help_text="Machine image, for an instance job.")
     user_data = serializers.CharField(required=False, help_text="Boot data, for an instance job.")

@@ -31,6 +31,7 @@ def _declared(operation_id: str, summary: str, responses: dict[Any, Any], *codes
         operation_id=operation_id,
         tags=["Mapsor"],
         summary=summary,
+        description="",
         auth=AUTH,  # type: ignore[arg-type]
         responses={**responses, **errors(*codes)},
         **{"request": None, **more},
@@ -208,10 +209,10 @@ class List(Operation):
             user,
             customer,
             words.moment(start),
-            words.moment(end),
-            classification=request.GET.get("id"),
+            words.end_of_millisecond(end),
+            classification=_storable(request, "id"),
             cloud=cloud,
-            region=request.GET.get("region"),
+            region=_storable(request, "region"),
         )
         if jobs[: LIST_AT_MOST + 1].count() > LIST_AT_MOST:
             raise TooManyRows(field="start_time")
@@ -220,10 +221,16 @@ class List(Operation):
 
 
 def _parameter(request: HttpRequest, name: str) -> str:
-    value = request.GET.get(name)
+    value = _storable(request, name)
     if not value:
         raise InvalidRequest("This parameter is required.", field=name)
-    if "\0" in value:
+    return value
+
+
+def _storable(request: HttpRequest, name: str) -> str | None:
+    """A parameter that is compared with stored text, which never holds a NUL: PostgreSQL refuses to look for one."""
+    value = request.GET.get(name)
+    if value is not None and "\0" in value:
         raise InvalidRequest("This holds a NUL.", field=name)
     return value
 

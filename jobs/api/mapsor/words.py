@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from accounts.models import Role, User
@@ -36,6 +36,11 @@ def moment(epoch_milliseconds: float) -> datetime:
     """The time of a number of epoch milliseconds, at the ends of the calendar when it lies beyond."""
     seconds = min(max(epoch_milliseconds / 1000, -62_135_596_800.0), 253_402_300_799.0)
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def end_of_millisecond(epoch_milliseconds: float) -> datetime:
+    """The last time that is shown as this number: a window that ends at a job's own time includes it."""
+    return moment(math.floor(epoch_milliseconds)) + timedelta(microseconds=999)
 
 
 def environment(job: Job, reader: User) -> dict[str, str]:

@@ -1,0 +1,62 @@
+# Everything lives in this checkout: packages in .venv, the database, keys and logs in .data.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+PORT ?= 8000
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help setup demo serve test lint bench soak lock clean
+
+help: ## Say what can be made.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Install Python packages into .venv (about a minute; again only when the lock has changed).
+
+$(INSTALLED): requirements-dev.lock
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@echo "Installing the packages of requirements-dev.lock into .venv"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: setup ## Run a short tour on a fresh, temporary deployment.
+	@mkdir -p .data
+	@folder=$$(mktemp -d "$(CURDIR)/.data/demo.XXXXXX"); trap 'rm -rf "$$folder"' EXIT; \
+	DEBUG=1 DATA_DIR="$$folder" PYTHONPATH=. $(BIN)/python deploy/demo.py
+
+serve: export DEBUG ?= 1
+serve: setup ## Run web and workers on 127.0.0.1:PORT (8000) until Ctrl-C.
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@exec $(BIN)/python manage.py serve --port $(PORT)
+
+test: setup ## Run every test on SQLite and on PostgreSQL.
+	@exec $(BIN)/python -m tests.run
+
+lint: export SECRET_KEY = lint
+lint: setup ## Check style, types, imports between apps, settings, migrations and the OpenAPI schema.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	DEBUG=1 $(BIN)/python manage.py check
+	DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
+	DEBUG=1 $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+bench: setup ## Measure speed (minutes).
+	@exec $(BIN)/python -m tests.bench
+
+soak: setup ## Run under load and faults for long.
+	@exec $(BIN)/python -m tests.soak
+
+lock: ## Choose package versions anew from requirements.txt and requirements-dev.in.
+	@test -x .data/lock/bin/uv || { $(PYTHON) -m venv .data/lock && .data/lock/bin/pip install --quiet uv; }
+	@.data/lock/bin/uv pip compile --quiet --no-header --python-version 3.11 --generate-hashes --upgrade \
+		requirements.txt --output-file requirements.lock
+	@.data/lock/bin/uv pip compile --quiet --no-header --python-version 3.11 --generate-hashes --upgrade \
+		--constraint requirements.lock requirements-dev.in --output-file requirements-dev.lock
+
+clean: ## Remove .venv and the tools' caches; .data with your database and keys stays.
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

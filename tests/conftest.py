@@ -1,0 +1,153 @@
+"""What every test stands on: an environment of its own, the `needs` and `group` markers, timings by group."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from tests import environment
+
+if settings.configured:
+    raise pytest.UsageError("unset DJANGO_SETTINGS_MODULE: the tests make their own environment")
+_MADE_HERE = environment.RUN_FOLDER not in os.environ
+FOLDER = environment.prepare()
+
+import django  # noqa: E402 - settings are read now, and only now
+
+django.setup()
+# Not for xdist's workers: pytest-django would read settings there before this file is.
+del os.environ["DJANGO_SETTINGS_MODULE"]
+
+from controlplane.core.remembered import forget_all  # noqa: E402
+from tests import deployment as deployments  # noqa: E402
+from tests.groups import Groups, group_of  # noqa: E402
+from tests.needs import PROBES, missing  # noqa: E402
+
+_GROUPS = Groups.load()
+_DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "deployment"}
+
+
+# --- Groups and needs ----------------------------------------------------------------------------
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    on_postgresql = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+    kept, dropped = [], []
+    for item in items:
+        group = group_of(item)
+        if on_postgresql and _GROUPS.once(group) and not _uses_database(item):
+            dropped.append(item)
+            continue
+        kept.append(item)
+        item.user_properties.append(("group", group))
+        for marker in item.iter_markers("needs"):
+            for name in marker.args:
+                if name not in PROBES:
+                    raise pytest.UsageError(f"{item.nodeid}: nobody knows how to find {name!r}")
+                item.user_properties.append(("needs", name))
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            if reason := missing(name):
+                pytest.skip(f"needs {name}: {reason}")
+
+
+# --- Timings, gathered in the process that reports -----------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Timings(config), "group-timings")
+
+
+class _Timings:
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.groups: dict[str, dict[str, Any]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        properties = dict(report.user_properties)
+        row = self.groups.setdefault(
+            str(properties.get("group", "?")),
+            {"passed": 0, "failed": 0, "skipped": 0, "seconds": 0.0, "missing": {}},
+        )
+        row["seconds"] += report.duration
+        if report.failed:
+            row["failed"] += 1
+        elif report.skipped:
+            row["skipped"] += 1
+            reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
+            if reason.startswith("Skipped: needs "):
+                why = reason.removeprefix("Skipped: ")
+                row["missing"][why] = row["missing"].get(why, 0) + 1
+        elif report.when == "call":
+            row["passed"] += 1
+
+    def pytest_sessionfinish(self) -> None:
+        target = os.environ.get("TEST_TIMINGS")
+        if target and not hasattr(self.config, "workerinput"):
+            Path(target).write_text(json.dumps(self.groups))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    deployments.drop_templates()
+    if _MADE_HERE and not hasattr(config, "workerinput"):
+        shutil.rmtree(FOLDER.parent, ignore_errors=True)
+
+
+# --- Fixtures ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """A file for SQLite, as in a deployment: threads with connections of their own lock as they would there."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        database.setdefault("TEST", {})["NAME"] = str(FOLDER / "test.sqlite3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """What this process remembers are ids of rows that went with the last test."""
+    forget_all()
+
+
+@pytest.fixture
+def deployment() -> Iterator[deployments.Factory]:
+    """Make deployments with processes and a database of their own: `deployment()`, `deployment(DEBUG="1")`.
+
+    Without `database`, on the database of this run. All are stopped at the end of the test.
+    """
+    factory = deployments.Factory()
+    yield factory
+    factory.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    factory = getattr(item, "funcargs", {}).get("deployment")
+    if report.failed and factory is not None:
+        report.sections.append(("deployment", factory.logs()))
+    return report

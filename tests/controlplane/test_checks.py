@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from cryptography.fernet import Fernet
+from django.conf import settings as settings_of_django
+from django.core.checks import CheckMessage
+from django.core.checks import registry as django_checks
+from pytest_django import Settings
+
+from clusters.providers.local import isolation
+from controlplane import checks
+from controlplane.core.env import Fault
+
+
+def ids(messages: list[CheckMessage]) -> list[str | None]:
+    assert all(message.hint for message in messages)
+    return [message.id for message in messages]
+
+
+def test_a_missing_secret_key_is_an_error(settings: Settings) -> None:
+    assert checks.check_secret_key(None) == []
+    settings.SECRET_KEY = ""
+    assert ids(checks.check_secret_key(None)) == ["controlplane.E001"]
+
+
+def test_missing_encryption_keys_are_an_error(settings: Settings) -> None:
+    settings.ENCRYPTION_KEYS = []
+    assert ids(checks.check_encryption_keys(None)) == ["controlplane.E002"]
+
+
+@pytest.mark.parametrize("wrong", ["short", "x" * 44, "ä" * 44, "A" * 39 + "="])
+def test_a_key_that_is_no_fernet_key_is_named_by_its_place_and_not_shown(settings: Settings, wrong: str) -> None:
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), wrong]
+    [message] = checks.check_encryption_keys(None)
+    assert ids([message]) == ["controlplane.E003"]
+    assert "Number 2" in message.msg
+    assert wrong not in f"{message.msg} {message.hint}"
+
+
+def test_good_keys_are_fine(settings: Settings) -> None:
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode() for _ in range(2)]
+    assert checks.check_encryption_keys(None) == []
+
+
+def test_each_variable_that_could_not_be_read_is_named(settings: Settings) -> None:
+    settings.SETTING_FAULTS = [Fault("DAYS", "a whole number"), Fault("DEBUG", "1 or 0")]
+    messages = checks.check_readable(None)
+    assert ids(messages) == ["controlplane.E004"] * 2
+    assert [message.msg for message in messages] == ["DAYS is not a whole number.", "DEBUG is not 1 or 0."]
+
+
+def test_an_old_sqlite_is_an_error_only_where_it_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database = settings_of_django.DATABASES["default"]
+    monkeypatch.setitem(database, "ENGINE", "django.db.backends.sqlite3")
+    assert checks.check_sqlite_version(None) == []
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    assert ids(checks.check_sqlite_version(None)) == ["controlplane.E005"]
+    monkeypatch.setitem(database, "ENGINE", "django.db.backends.postgresql")
+    assert checks.check_sqlite_version(None) == []
+
+
+def test_a_connection_pool_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.check_no_pool(None) == []
+    monkeypatch.setitem(settings_of_django.DATABASES["default"], "OPTIONS", {"pool": True})
+    assert ids(checks.check_no_pool(None)) == ["controlplane.E006"]
+
+
+def test_our_own_queue_times_are_fine() -> None:
+    assert checks.check_queue_times(None) == []
+
+
+@pytest.mark.parametrize("wrong", [{"retry": 60}, {"timeout": None}])
+def test_a_queue_that_repeats_a_task_before_its_timeout_is_an_error(
+    settings: Settings, wrong: dict[str, int | None]
+) -> None:
+    queue = {"name": "work", "timeout": 60, "retry": 90, "ALT_CLUSTERS": {"other": {}}}
+    settings.Q_CLUSTER = queue | wrong
+    assert ids(checks.check_queue_times(None)) == ["controlplane.E007"] * 2
+    settings.Q_CLUSTER = queue | {"ALT_CLUSTERS": {"other": wrong}}
+    [message] = checks.check_queue_times(None)
+    assert "other" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("wanted", "possible", "debug", "allowed", "expected"),
+    [
+        (True, True, False, False, []),
+        (True, False, False, False, ["controlplane.W001"]),
+        (True, False, False, True, ["controlplane.W002"]),
+        (True, False, True, False, ["controlplane.W002"]),
+        (False, True, False, False, ["controlplane.W001"]),
+        (False, True, False, True, ["controlplane.W002"]),
+    ],
+)
+def test_a_machine_that_cannot_isolate_jobs_is_a_warning(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch,
+    wanted: bool, possible: bool, debug: bool, allowed: bool, expected: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(isolation, "probe", lambda: isolation.Probe(possible, "" if possible else "no bubblewrap"))
+    settings.LOCAL_ISOLATION, settings.DEBUG, settings.LOCAL_UNISOLATED = wanted, debug, allowed
+    assert ids(checks.check_isolation(None)) == expected
+
+
+@pytest.mark.parametrize(
+    ("debug", "hosts", "expected"),
+    [
+        (True, ["localhost", "127.0.0.1", "[::1]", "app.localhost"], []),
+        (True, ["127.0.0.1", "example.org"], ["controlplane.W003"]),
+        (True, ["*"], ["controlplane.W003"]),
+        (True, ["10.0.0.5"], ["controlplane.W003"]),
+        (False, ["example.org"], []),
+    ],
+)
+def test_debug_for_others_to_see_is_a_warning(
+    settings: Settings, debug: bool, hosts: list[str], expected: list[str]
+) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = debug, hosts
+    assert ids(checks.check_debug_is_private(None)) == expected
+
+
+def test_every_check_is_registered() -> None:
+    ours = {check for check in django_checks.registry.get_checks() if check.__module__ == "controlplane.checks"}
+    written = {value for name, value in vars(checks).items() if name.startswith("check_")}
+    assert ours == written

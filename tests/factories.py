@@ -1,0 +1,224 @@
+"""People and jobs for tests: plain functions with defaults, which go through the services as a caller would."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from accounts import services as accounts
+from accounts.models import Role, User
+from clusters.providers.base import End
+from clusters.providers.local import folders
+from jobs import scheduling, services, states
+from jobs.models import Execution, Job, Place, RunsFor
+from jobs.services.places import place_id
+from tests.providers import ScriptedProvider
+
+_numbers = itertools.count(1)
+ROOMY: Final = {"vcpus_milli": 64_000, "memory_mib": 262_144, "disk_free_mib": 100_000}
+
+
+# --- People --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a token. Requests carry it in the header; paths and answers are Django's test client's."""
+
+    user: User
+    token: str
+
+    @property
+    def client(self) -> Client:
+        return Client(headers={"Authorization": f"Bearer {self.token}"})
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        return self.client.get(path, parameters)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Any:
+        """POST a JSON value, or bytes as they are."""
+        data = body if isinstance(body, bytes) else json.dumps(body)
+        return self.client.post(path, data, content_type="application/json", **more)
+
+
+def _make(role: str, name: str | None, customer: str | None = None) -> Person:
+    username = name or f"{role}-{next(_numbers)}"
+    user = accounts.create_user(username=username, role=role, actor=None, customer=customer)
+    return Person(user, accounts.issue_token(user=user, actor=None))
+
+
+def make_admin(name: str | None = None) -> Person:
+    return _make(Role.ADMIN, name)
+
+
+def make_operator(name: str | None = None) -> Person:
+    return _make(Role.OPERATOR, name)
+
+
+def make_monitor(name: str | None = None) -> Person:
+    return _make(Role.MONITOR, name)
+
+
+def make_customer_user(name: str | None = None, customer: str = "acme") -> Person:
+    return _make(Role.CUSTOMER, name, customer)
+
+
+# --- Jobs ----------------------------------------------------------------------------------------
+
+
+def request_of(**wishes: Any) -> services.JobRequest:
+    """A valid JobRequest."""
+    wanted: dict[str, Any] = {
+        "customer": "acme",
+        "region": settings.LOCAL_REGION,
+        "classification": "nightly",
+        "image": "busybox",
+        "command": ["true"],
+    }
+    return services.JobRequest(**{**wanted, **wishes})
+
+
+def make_jobs(count: int, owner: Person | User | None = None, **wishes: Any) -> list[Job]:
+    """Jobs just submitted, in their order."""
+    user = make_operator().user if owner is None else owner.user if isinstance(owner, Person) else owner
+    made = services.submit_jobs(owner=user, requests=[request_of(**wishes) for _ in range(count)])
+    found = Job.objects.in_bulk([each.id for each in made])
+    return [found[each.id] for each in made]
+
+
+def make_job(owner: Person | User | None = None, **wishes: Any) -> Job:
+    """A job just submitted."""
+    return make_jobs(1, owner, **wishes)[0]
+
+
+def make_place(**facts: Any) -> Place:
+    """This deployment's local place, as a worker that has just looked reports it."""
+    place = place_id("local", settings.LOCAL_REGION)
+    services.report_place(place, **{**ROOMY, "runs_for": RunsFor.EVERYONE, **facts})
+    return Place.objects.get(pk=place)
+
+
+# --- Jobs in other states, by the real scheduler ---------------------------------------------------
+
+
+class Stage:
+    """The scheduler's steps at the local place, one at a time, with a provider that does as it is told."""
+
+    def __init__(self, **facts: Any) -> None:
+        self.place = make_place(**facts)
+        self.provider = ScriptedProvider()
+
+    def execution(self, job: Job) -> Execution:
+        """The job's last execution."""
+        found = job.executions.order_by("-number").first()
+        assert found is not None, "the job was never claimed"
+        return found
+
+    def claim(self) -> int:
+        return scheduling.claim(self.place.pk) or 0
+
+    def start(self, *jobs: Job) -> None:
+        """Claim what is queued, hand it over, and let `jobs` run."""
+        self.claim()
+        scheduling.hand_over(self.place.pk, self.provider)
+        self._apply(jobs, self.provider.start)
+
+    def end(self, *jobs: Job, exit_code: int | None = 0, end: End = End.EXITED) -> None:
+        """Let `jobs` end; cancels are passed on first."""
+        scheduling.pass_on_cancels(self.place.pk, self.provider)
+        self._apply(jobs, lambda execution_id: self.provider.end(execution_id, exit_code=exit_code, end=end))
+
+    def _apply(self, jobs: Sequence[Job], happen: Any) -> None:
+        ids = [str(self.execution(job).uuid) for job in jobs]
+        for execution_id in ids:
+            happen(execution_id)
+        scheduling.apply(self.provider.observe(ids))
+        for job in jobs:
+            job.refresh_from_db()
+
+
+def _move(job: Job, to: str, **values: Any) -> None:
+    assert services.move({job.pk: values}, to, fields=tuple(values)) == [job.pk]
+
+
+def _delayed(stage: Stage, job: Job) -> None:
+    stage.start(job)
+    stage.end(job, exit_code=None, end=End.LOST)
+
+
+def _failed(stage: Stage, job: Job) -> None:
+    stage.start(job)
+    stage.end(job, exit_code=3)
+
+
+def _completed(stage: Stage, job: Job) -> None:
+    stage.start(job)
+    stage.end(job)
+
+
+def _canceling(stage: Stage, job: Job) -> None:
+    stage.start(job)
+    services.cancel_jobs([job.pk], actor=None)
+
+
+def _rejected(stage: Stage, job: Job) -> None:
+    # No provider of today refuses for good, and so nothing but the move itself leads here yet.
+    stage.claim()
+    _move(job, states.REJECTED, ended_at=timezone.now(), reason="REFUSED")
+
+
+def _pending(stage: Stage, job: Job) -> None:
+    # Nothing is submitted as PENDING yet; v6's requeue of an ended job leads here.
+    services.cancel_jobs([job.pk], actor=None)
+    _move(job, states.PENDING, ended_at=None, reason="")
+
+
+def _blocked(stage: Stage, job: Job) -> None:
+    _pending(stage, job)
+    _move(job, states.BLOCKED)
+
+
+_WAYS: Final[Mapping[str, Any]] = {
+    states.PENDING: _pending,
+    states.BLOCKED: _blocked,
+    states.QUEUED: lambda stage, job: None,
+    states.DELAYED: _delayed,
+    states.STARTING: lambda stage, job: stage.claim(),
+    states.RUNNING: lambda stage, job: stage.start(job),
+    states.CANCELING: _canceling,
+    states.COMPLETED: _completed,
+    states.FAILED: _failed,
+    states.CANCELED: lambda stage, job: services.cancel_jobs([job.pk], actor=None),
+    states.REJECTED: _rejected,
+}
+
+
+def make_job_in(status: str, owner: Person | User | None = None, *, stage: Stage | None = None, **wishes: Any) -> Job:
+    """A job that the scheduler has brought to `status`."""
+    job = make_job(owner, **wishes)
+    _WAYS[status](stage or Stage(), job)
+    job.refresh_from_db()
+    assert job.status == status
+    return job
+
+
+def keep_output(job: Job, stdout: str = "", stderr: str = "") -> None:
+    """Files of the job's last execution, as the local provider leaves them once it has ended."""
+    execution = job.executions.order_by("-number")[0]
+    root = str(settings.LOCAL_ROOT)
+    folders.make_root(root)
+    folder = folders.folder_of(root, str(execution.uuid))
+    folders.make_folder(folder)
+    for stream, text in (("stdout", stdout), ("stderr", stderr)):
+        (Path(folder) / stream).write_text(text)
+    now = timezone.now().timestamp()
+    ended = folders.Ended(started=now, ended=now, code=0, end="exited", detail="", node="here")
+    folders.write_exit(folder, ended)

@@ -1,0 +1,54 @@
+"""What some tests need of the machine, really tried. A probe returns why not, or an empty text."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import cache
+
+
+def _runs(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        return f"{command[0]}: not installed"
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{command[0]}: {error}"
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        return f"{' '.join(command)}: {said[-1] if said else f'exit code {done.returncode}'}"
+    return ""
+
+
+def _first(*reasons: Callable[[], str]) -> str:
+    """Empty when one of several ways is open, else why the first is not."""
+    said = ""
+    for reason in reasons:
+        why = reason()
+        if not why:
+            return ""
+        said = said or why
+    return said
+
+
+def _postgresql() -> str:
+    url = os.environ.get("TEST_POSTGRES_URL") or os.environ.get("DATABASE_URL", "")
+    return "" if url.startswith("postgres") else "no PostgreSQL named in DATABASE_URL or TEST_POSTGRES_URL"
+
+
+PROBES: dict[str, Callable[[], str]] = {
+    "bubblewrap": lambda: _runs("bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--dev", "/dev", "true"),
+    "chromium": lambda: _first(lambda: _runs("chromium", "--version"), lambda: _runs("google-chrome", "--version")),
+    "compiler": lambda: _first(lambda: _runs("gcc", "--version"), lambda: _runs("cc", "--version")),
+    "docker": lambda: _runs("docker", "version", "--format", "{{.Server.Version}}"),
+    "postgresql": _postgresql,
+    "prometheus": lambda: _runs("prometheus", "--version"),
+}
+
+
+@cache
+def missing(name: str) -> str:
+    """Why `name` is not to be had here; empty when it is."""
+    return PROBES[name]()

@@ -21,10 +21,8 @@ $(INSTALLED): requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-demo: setup ## Run a short tour on a fresh, temporary deployment.
-	@mkdir -p .data
-	@folder=$$(mktemp -d "$(CURDIR)/.data/demo.XXXXXX"); trap 'rm -rf "$$folder"' EXIT; \
-	DEBUG=1 DATA_DIR="$$folder" PYTHONPATH=. $(BIN)/python deploy/demo.py
+demo: setup ## Run real jobs on a fresh deployment in .data/demo, and print what happened.
+	@exec $(BIN)/python deploy/demo.py
 
 serve: export DEBUG ?= 1
 serve: setup ## Run web and workers on 127.0.0.1:PORT (8000) until Ctrl-C.

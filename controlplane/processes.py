@@ -10,21 +10,34 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when `parent`, its parent, ends (prctl(2), PR_SET_PDEATHSIG).
 
-
-def whole_tree_dies_with_parent(parent: int) -> None:
-    """From now on this process and all that it forks end when their parent does, however it ended.
-
-    `parent` is who started us: had it ended before the kernel was told, we are somebody else's child
-    by now, and end at once.
+    Had it ended before the kernel was told, we are somebody else's child by now, and end at once.
     """
-    die_with_parent()
-    os.register_at_fork(after_in_child=die_with_parent)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+_own_pid = 0
+
+
+def _forked() -> None:
+    global _own_pid
+    parent, _own_pid = _own_pid, os.getpid()
+    die_with(parent)
+
+
+def whole_tree_dies_with(parent: int) -> None:
+    """From now on this process and all that it forks end when their parent does, however it ended.
+
+    `parent` is who started us.
+    """
+    global _own_pid
+    _own_pid = os.getpid()
+    die_with(parent)
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _state(pid: int) -> str:
@@ -43,13 +56,12 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def living_tree(pid: int) -> frozenset[int]:
-    """`pid` and its descendants that are alive: a zombie is not."""
+def living_tree(pid: int, levels: int) -> frozenset[int]:
+    """`pid` and its descendants that are alive, down to so many levels: a zombie is not."""
     found: set[int] = set()
-    ahead = [pid]
-    while ahead:
-        current = ahead.pop()
-        if _state(current) not in "ZX":
-            found.add(current)
-            ahead.extend(_children(current))
+    level = [pid]
+    for _ in range(levels):
+        alive = [each for each in level if _state(each) not in "ZX"]
+        found.update(alive)
+        level = [child for each in alive for child in _children(each)]
     return frozenset(found)

@@ -39,6 +39,9 @@ RING_AFTER_SECONDS: Final = 1.5
 PULSE_SILENT_SECONDS: Final = 6.0
 CANARY_SECONDS: Final = 5.0
 START_SECONDS: Final = 20.0
+PAUSE_SECONDS: Final = 0.5
+MAX_PAUSE_SECONDS: Final = 5.0
+LEVELS: Final = 3  # main, sentinel, and its workers, monitor and pusher; what these start comes and goes
 FORGET_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 70.0
 
@@ -62,6 +65,7 @@ class Cluster:
         self._process: subprocess.Popen[bytes] | None = None
         self._complete: frozenset[int] = frozenset()
         self._started = 0.0
+        self._start_at = 0.0
         self._pause = 0.0
 
     def start(self) -> None:
@@ -80,24 +84,25 @@ class Cluster:
         self._started = time.monotonic()
 
     def look(self) -> None:
-        """Start it if it is not there, and anew if it is not whole."""
+        """Start it if it is not there, and anew if it is not whole: at once, but later if it does not come up."""
         if self._process is None:
-            self.start()
+            if time.monotonic() >= self._start_at:
+                self.start()
             return
-        fault = self._fault()
-        if fault:
+        if fault := self._fault():
             lived = time.monotonic() - self._started
             logger.warning("cluster %s %s after %.0f s: starting it anew", self.name, fault, lived)
             self.kill()
-            self._pause = min(5.0, self._pause + 0.5) if lived < START_SECONDS else 0.0
-            time.sleep(self._pause)
-            self.start()
+            self._pause = 0.0 if self._complete else min(MAX_PAUSE_SECONDS, self._pause + PAUSE_SECONDS)
+            self._start_at = time.monotonic() + self._pause
+            if not self._pause:
+                self.start()
 
     def _fault(self) -> str:
         assert self._process is not None
         if self._process.poll() is not None:
             return f"ended with code {self._process.returncode}"
-        alive = living_tree(self._process.pid)
+        alive = living_tree(self._process.pid, levels=LEVELS)
         age = time.monotonic() - self._started
         if self._complete:
             if not self._complete <= alive:

@@ -21,11 +21,17 @@ from jobs.errors import JobNotFound, JobState, OutputGone
 from jobs.models import Execution, Gate, Hold, Job, Lane, Place, Scope
 
 
-def find_job(user: User, reference: str, action: str) -> Job:
-    """The job with this id or uuid, if `user` may do `action` to it. Raises JobNotFound, Forbidden."""
-    job = Job.objects.select_related("customer", "owner", "place", "lane", "error").filter(**_key(reference)).first()
+def job_by_reference(reference: str) -> Job:
+    """The job with this id or uuid. Raises JobNotFound."""
+    job = Job.objects.select_related("customer", "owner", "place", "error").filter(**_key(reference)).first()
     if job is None:
         raise JobNotFound
+    return job
+
+
+def find_job(user: User, reference: str, action: str) -> Job:
+    """The job with this id or uuid, if `user` may do `action` to it. Raises JobNotFound, Forbidden."""
+    job = job_by_reference(reference)
     decision = access.decide(user, "jobs", action, owner_id=job.owner_id, customer_id=job.customer_id)
     if decision.hidden:
         raise JobNotFound

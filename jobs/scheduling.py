@@ -19,8 +19,9 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
 
 from clusters.providers.base import End, Observation, Phase, Provider, Work
+from clusters.providers.errors import Refused
 from controlplane.core import sets
-from controlplane.core.encryption import decrypt
+from controlplane.core.encryption import SecretUnreadable, decrypt
 from controlplane.core.ids import uuid7
 from jobs import gates, queries, sql, states
 from jobs.models import Error, Execution, Gate, Job, Lane, Place
@@ -57,7 +58,7 @@ def claim(place_id: int, *, just_ended: int = 0, limit: int = CLAIM_AT_MOST) -> 
         if _lock_gates(candidates, lanes, counters):
             counters = queries.counters(place, sql.lanes(place_id).values())
         counters.ahead = just_ended / max(1, counters.here().jobs)
-        return _start(place_id, _admit(candidates, lanes, counters))
+        return _start_or_fail(place_id, _admit(candidates, lanes, counters))
 
 
 def _each(limit: int, lanes: int) -> int:
@@ -117,6 +118,23 @@ def _note_blocked(
         Lane.objects.filter(pk__in=stuck).update(blocked_since=now)
 
 
+def _start_or_fail(place_id: int, admitted: Sequence[sql.Candidate]) -> int:
+    """Start a set; one that the database refuses goes one by one, and the one it refuses then fails alone."""
+    try:
+        with transaction.atomic():
+            return _start(place_id, admitted)
+    except OperationalError:
+        raise
+    except DatabaseError:
+        logger.exception("a claim of %d jobs was refused", len(admitted))
+    if len(admitted) > 1:
+        return sum(_start_or_fail(place_id, [candidate]) for candidate in admitted)
+    error = Error.objects.get(name="database")
+    values = {"ended_at": timezone.now(), "reason": "DATABASE", "error": error.pk}
+    move({admitted[0].job_id: values}, states.FAILED, fields=tuple(values))
+    return 0
+
+
 def _start(place_id: int, admitted: Sequence[sql.Candidate]) -> int:
     if not admitted:
         return 0
@@ -142,29 +160,80 @@ def hand_over(place_id: int, provider: Provider, again: Sequence[str] = ()) -> i
     """
     rows = Execution.objects.filter(place=place_id, job__status__in=(states.STARTING, states.RUNNING))
     fresh = rows.filter(status=states.CREATED)
-    wanted = fresh if not again else rows.filter(sets.among("uuid", list(again), Execution)).union(fresh)
-    fields = ("id", "uuid", "job__image", "job__command", "job__env", "job__vcpus_milli", "job__memory_mib")
-    executions = list(wanted.values_list(*fields, "job__timeout_seconds", "job__priority", "status"))
-    if not executions:
-        return 0
-    provider.run(
-        [
-            Work(
-                execution_id=str(uuid),
-                image=image,
-                command=command,
-                env=decrypt(env),
-                vcpus_milli=vcpus,
-                memory_mib=memory,
-                timeout_seconds=timeout,
-                priority=priority,
-            )
-            for _, uuid, image, command, env, vcpus, memory, timeout, priority, _ in executions
-        ]
+    forgotten = [UUID(execution_id) for execution_id in again]
+    wanted = fresh if not forgotten else rows.filter(sets.among("uuid", forgotten, Execution)).union(fresh)
+    fields = ("id", "uuid", "job_id", "status", "job__image", "job__command", "job__env", "job__vcpus_milli")
+    executions = list(wanted.values_list(*fields, "job__memory_mib", "job__timeout_seconds", "job__priority"))
+    works, refused = _works(executions)
+    refused |= _run(provider, works) if works else {}
+    fresh_ids = [row[0] for row in executions if row[3] == states.CREATED and str(row[1]) not in refused]
+    if fresh_ids or refused:
+        with transaction.atomic():
+            _reject({row[0]: (row[2], refused[str(row[1])]) for row in executions if str(row[1]) in refused})
+            move_executions({i: {} for i in fresh_ids}, states.SUBMITTED)
+    return len(executions) - len(refused)
+
+
+def _works(executions: Sequence[tuple[Any, ...]]) -> tuple[list[Work], dict[str, str]]:
+    """The works of executions, and those whose environment no present key can read: they can never run."""
+    works: list[Work] = []
+    unreadable: dict[str, str] = {}
+    for row in executions:
+        try:
+            works.append(_work(str(row[1]), *row[4:]))
+        except SecretUnreadable as error:
+            unreadable[str(row[1])] = error.message
+    return works, unreadable
+
+
+def _work(
+    execution_id: str,
+    image: str,
+    command: list[str],
+    env: str,
+    vcpus_milli: int,
+    memory_mib: int,
+    timeout_seconds: int | None,
+    priority: int,
+) -> Work:
+    return Work(
+        execution_id=execution_id,
+        image=image,
+        command=command,
+        env=decrypt(env),
+        vcpus_milli=vcpus_milli,
+        memory_mib=memory_mib,
+        timeout_seconds=timeout_seconds,
+        priority=priority,
     )
-    with transaction.atomic():
-        move_executions({row[0]: {} for row in executions if row[9] == states.CREATED}, states.SUBMITTED)
-    return len(executions)
+
+
+def _run(provider: Provider, works: Sequence[Work]) -> dict[str, str]:
+    """Hand `works` over; returns those that the provider refuses for good, and its words."""
+    try:
+        provider.run(works)
+    except Refused as error:
+        if len(works) == 1:
+            return {works[0].execution_id: str(error)}
+        refused: dict[str, str] = {}
+        for work in works:
+            refused |= _run(provider, [work])
+        return refused
+    return {}
+
+
+def _reject(refused: dict[int, tuple[int, str]]) -> None:
+    """The provider will never run these: end them. Caller holds the transaction."""
+    if not refused:
+        return
+    now, error = timezone.now(), Error.objects.get(name="refused")
+    jobs = {job_id: {"ended_at": now, "reason": "REFUSED", "error": error.pk} for job_id, _ in refused.values()}
+    executions = {
+        i: {"ended_at": now, "detail": _text(words, 1000), "error": error.pk} for i, (_, words) in refused.items()
+    }
+    # The job first: the one order in which everybody locks.
+    move(jobs, states.REJECTED, fields=("ended_at", "reason", "error"))
+    move_executions(executions, states.FAILED, fields=("ended_at", "detail", "error"))
 
 
 def pass_on_cancels(place_id: int, provider: Provider) -> int:
@@ -193,7 +262,7 @@ def observe(place_id: int, provider: Provider, watch: Watch) -> list[str]:
     Returns the uuids it knows nothing of and that may not have started, to be handed over again. One that
     ran and is missing for longer than the bound is LOST.
     """
-    rows = Execution.objects.filter(place=place_id, status__in=(states.SUBMITTED, states.RUNNING))
+    rows = Execution.objects.filter(place=place_id, status__in=states.EXECUTION_ACTIVE)
     active = {str(uuid): status for uuid, status in rows.values_list("uuid", "status")}
     observations = provider.observe(list(active)) if active else []
     known = {observation.execution_id for observation in observations}

@@ -28,7 +28,7 @@ JOB: Final = Machine(
         BLOCKED: frozenset({PENDING, CANCELED}),
         QUEUED: frozenset({STARTING, CANCELED, FAILED}),
         DELAYED: frozenset({QUEUED, CANCELED}),
-        STARTING: frozenset({RUNNING, QUEUED, DELAYED, CANCELING, COMPLETED, FAILED, REJECTED}),
+        STARTING: frozenset({RUNNING, DELAYED, CANCELING, COMPLETED, FAILED, REJECTED}),
         RUNNING: frozenset({COMPLETED, FAILED, DELAYED, CANCELING}),
         CANCELING: frozenset({CANCELED, COMPLETED, FAILED}),
         COMPLETED: frozenset(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -89,5 +89,4 @@ def refresh_lanes() -> int:
         woken = Lane.objects.filter(Exists(queued), waiting=False).update(waiting=True)
         if woken:
             _ring_all()
-    connection.close_if_unusable_or_obsolete()
     return woken

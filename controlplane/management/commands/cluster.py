@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django_q.cluster import Cluster
+from django_q import cluster
 
-from controlplane.processes import whole_tree_dies_with_parent
+from controlplane.processes import whole_tree_dies_with
+
+
+class Sentinel(cluster.Sentinel):  # type: ignore[misc] # django-q2 ships no types
+    """A sentinel that replaces no part: what dies may have held the lock of the queue, and all goes with it."""
+
+    def reincarnate(self, process: Any) -> None:
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 class Command(BaseCommand):
@@ -18,5 +27,6 @@ class Command(BaseCommand):
         parser.add_argument("--parent", type=int, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        whole_tree_dies_with_parent(options["parent"])
-        Cluster().start()
+        whole_tree_dies_with(options["parent"])
+        cluster.Sentinel = Sentinel
+        cluster.Cluster().start()

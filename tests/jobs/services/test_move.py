@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from django.db import transaction
+
+from accounts.models import Event
+from jobs import queries, services, states
+from jobs.models import Job, Lane
+from tests.factories import make_jobs, make_operator
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_set_moves_with_one_event_for_each_job() -> None:
+    jobs = make_jobs(3)
+    Event.objects.all().delete()
+    with transaction.atomic():
+        moved = services.move({job.pk: {"reason": "WHY"} for job in jobs}, states.STARTING, fields=("reason",))
+    assert moved == [job.pk for job in jobs]
+    events = Event.objects.order_by("id")
+    assert [(e.subject_id, e.before, e.after) for e in events] == [
+        (job.pk, {"status": "QUEUED"}, {"status": "STARTING", "reason": "WHY"}) for job in jobs
+    ]
+
+
+def test_those_who_may_not_move_are_left_alone_and_have_no_event() -> None:
+    first, second = make_jobs(2)
+    services.cancel_jobs([first.pk], actor=None)
+    Event.objects.all().delete()
+    with transaction.atomic():
+        moved = services.move({first.pk: {}, second.pk: {}}, states.STARTING)
+    assert moved == [second.pk]
+    assert [e.subject_id for e in Event.objects.all()] == [second.pk]
+
+
+def test_nothing_to_move_asks_nothing(django_assert_num_queries) -> None:
+    with django_assert_num_queries(0):
+        assert services.move({}, states.STARTING) == []
+
+
+def test_who_moved_it_stands_in_the_log() -> None:
+    operator = make_operator()
+    (job,) = make_jobs(1)
+    services.cancel_jobs([job.pk], actor=operator.user)
+    last = queries.timeline(job).last()
+    assert last is not None
+    assert last.actor_id == operator.user.pk
+
+
+def test_a_move_to_queued_wakes_the_lane() -> None:
+    (job,) = make_jobs(1)
+    services.cancel_jobs([job.pk], actor=None)
+    Lane.objects.update(waiting=False)
+    with transaction.atomic():
+        services.move({job.pk: {"ended_at": None}}, states.QUEUED, fields=("ended_at",))
+    assert Lane.objects.get(pk=job.lane_id).waiting
+
+
+def test_a_thousand_jobs_move_in_a_handful_of_statements(django_assert_max_num_queries) -> None:
+    jobs = make_jobs(1000)
+    with django_assert_max_num_queries(6), transaction.atomic():
+        assert len(services.move({job.pk: {} for job in jobs}, states.STARTING)) == 1000
+    assert Job.objects.filter(status=states.STARTING).count() == 1000

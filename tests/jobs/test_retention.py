@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from django_q.models import Task
+
+from accounts.models import Event, IdempotencyKey
+from jobs import queries, retention, states
+from jobs.errors import OutputGone
+from jobs.models import Execution
+from tests.factories import Stage, make_job_in, make_operator
+
+pytestmark = pytest.mark.django_db
+
+
+def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
+    settings.RETENTION_DAYS = {**settings.RETENTION_DAYS, "events": 10, "failed_tasks": 3}
+    user, now = make_operator().user, timezone.now()
+    Event.objects.all().delete()
+    for days in (9, 11):
+        Event.objects.create(kind="x.y", subject_kind="x", subject_id=days, at=now - timedelta(days=days))
+        when = now - timedelta(days=days - 7)
+        Task.objects.create(id=str(days), name=str(days), func="f", started=when, stopped=when, success=False)
+    for hours in (23, 25):
+        made = now - timedelta(hours=hours)
+        IdempotencyKey.objects.create(user=user, key=str(hours), digest="d", created_at=made)
+    assert retention.delete_old_rows() == {"events": 1, "idempotency_keys": 1, "failed_tasks": 1}
+    assert list(Event.objects.values_list("subject_id", flat=True)) == [9]
+    assert list(IdempotencyKey.objects.values_list("key", flat=True)) == ["23"]
+    assert list(Task.objects.values_list("id", flat=True)) == ["9"]
+
+
+def test_a_run_is_bounded_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "BATCHES", 2)
+    Event.objects.all().delete()
+    old = timezone.now() - timedelta(days=999)
+    for n in range(7):
+        Event.objects.create(kind="x.y", subject_kind="x", subject_id=n, at=old)
+    assert [retention.delete_old_rows()["events"] for _ in range(3)] == [4, 3, 0]
+
+
+def test_output_past_its_days_is_forgotten_and_says_so() -> None:
+    stage = Stage()
+    old, young = make_job_in(states.COMPLETED, stage=stage), make_job_in(states.COMPLETED, stage=stage)
+    Execution.objects.filter(job=old).update(ended_at=timezone.now() - timedelta(days=31))
+    assert retention.forget_outputs(stage.place.pk, stage.provider) == 1
+    assert stage.provider.calls[-1] == ("forget", (str(stage.execution(old).uuid),))
+    assert (stage.execution(old).logs_kept, stage.execution(young).logs_kept) == (False, True)
+    with pytest.raises(OutputGone):
+        queries.log_text(old)
+    assert retention.forget_outputs(stage.place.pk, stage.provider) == 0

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import IdempotencyKey, User
-from controlplane.core import remembered, sets
+from controlplane.core import sets
 from controlplane.core.errors import Conflict, InvalidRequest, Unprocessable
 
 KEPT: Final = timedelta(hours=24)
@@ -39,17 +39,7 @@ def once(user: User, key: str, request: bytes, work: Callable[[], list[str]]) ->
     """
     if not key or not key.isprintable() or len(key) > 255:
         raise InvalidRequest("An Idempotency-Key is 1 to 255 printable characters.", field="Idempotency-Key")
-    try:
-        return _once(user, key, hashlib.sha256(request).hexdigest(), work)
-    except (InFlight, KeyReused):
-        raise
-    except Exception:
-        # The process may remember rows that were made in this transaction, and are gone with it.
-        remembered.forget_all()
-        raise
-
-
-def _once(user: User, key: str, digest: str, work: Callable[[], list[str]]) -> list[str]:
+    digest = hashlib.sha256(request).hexdigest()
     with transaction.atomic():
         _lock(user, key)
         kept = IdempotencyKey.objects.filter(user=user, key=key).first()

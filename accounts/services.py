@@ -33,9 +33,7 @@ def _record(kind: str, user: User, actor: User | None, before: object = None, af
 
 def ensure_customer(name: str) -> int:
     """The id of the customer called `name`, made if it is new. Customers are never deleted."""
-    if name not in _customers:
-        _customers[name] = Customer.objects.get_or_create(name=name)[0].pk
-    return _customers[name]
+    return _customers.get(name) or _customers.keep(name, Customer.objects.get_or_create(name=name)[0].pk)
 
 
 def _check_username(username: str) -> None:
@@ -54,10 +52,9 @@ def create_user(
         raise InvalidRequest("A user with the role customer belongs to a customer.", field="customer")
     user = User(username=username, role=role, is_superuser=role == Role.ADMIN)
     user.set_password(password)  # hashing is slow: before the transaction
-    # Before it too: a customer is remembered, and a transaction that fails would take it back.
-    user.customer_id = ensure_customer(customer) if customer else None
     try:
         with transaction.atomic():
+            user.customer_id = ensure_customer(customer) if customer else None
             user.save(force_insert=True)
             _join_group(user)
             _record("user.created", user, actor, after={"username": username, "role": role})

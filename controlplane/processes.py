@@ -10,7 +10,7 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 
 
-def die_with(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when `parent`, its parent, ends (prctl(2), PR_SET_PDEATHSIG).
 
     Had it ended before the kernel was told, we are somebody else's child by now, and end at once.
@@ -26,17 +26,17 @@ _own_pid = 0
 def _forked() -> None:
     global _own_pid
     parent, _own_pid = _own_pid, os.getpid()
-    die_with(parent)
+    die_with_parent(parent)
 
 
-def whole_tree_dies_with(parent: int) -> None:
+def whole_tree_dies_with_parent(parent: int) -> None:
     """From now on this process and all that it forks end when their parent does, however it ended.
 
     `parent` is who started us.
     """
     global _own_pid
     _own_pid = os.getpid()
-    die_with(parent)
+    die_with_parent(parent)
     os.register_at_fork(after_in_child=_forked)
 
 
@@ -56,12 +56,13 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def living_tree(pid: int, levels: int) -> frozenset[int]:
+def living_tree(pid: int, levels: int = 99) -> frozenset[int]:
     """`pid` and its descendants that are alive, down to so many levels: a zombie is not."""
     found: set[int] = set()
     level = [pid]
-    for _ in range(levels):
+    while level and levels:
         alive = [each for each in level if _state(each) not in "ZX"]
         found.update(alive)
         level = [child for each in alive for child in _children(each)]
+        levels -= 1
     return frozenset(found)

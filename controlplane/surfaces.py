@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, ResolverMatch, resolve
+from django.urls import Resolver404, ResolverMatch, get_script_prefix, resolve
 
 from accounts.api.mapsor.base import Operation, failure, sealed
 from controlplane.core.errors import NotFound
@@ -37,8 +37,11 @@ class SurfaceMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         own = _own_form(request.path_info)
-        # Admin pages redirect by themselves, and relative links on them need the slash in the address.
-        if own != request.path_info and not (own.startswith("/admin/") and request.method == "GET"):
+        if own != request.path_info:
+            if request.method == "GET" and own.startswith("/admin/"):
+                # Relative links on the admin's pages need the slash in the address.
+                query = request.META.get("QUERY_STRING", "")
+                return HttpResponseRedirect(get_script_prefix().rstrip("/") + own + (f"?{query}" if query else ""))
             request.path_info = own
         # Sessions, CSRF and messages are for browsers: an operation that takes tokens only goes past them.
         match = _operation(own)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts import access
 from accounts.models import Event, Role, User
 from clusters.providers.base import STREAMS, LogPage, Provider
+from clusters.providers.errors import NotFound as ProviderNotFound
 from clusters.queries import local_provider
 from controlplane.core.errors import Forbidden
 from jobs import gates, sql, states
@@ -108,7 +109,10 @@ def log_text(job: Job) -> Iterator[str]:
     """
     execution_id = _kept_output(job)
     provider = local_provider()
-    first = {stream: provider.logs(execution_id, stream) for stream in STREAMS}
+    try:
+        first = {stream: provider.logs(execution_id, stream) for stream in STREAMS}
+    except ProviderNotFound as error:
+        raise OutputGone("The provider has no output of this job.") from error
     return _pages(provider, execution_id, first)
 
 

@@ -13,9 +13,7 @@ from django.utils import timezone
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
-from controlplane.core.remembered import Remembered
-
-_bells: Remembered[str, str] = Remembered()
+_bells: dict[str, str] = {}
 
 
 def enqueue(path: str, **arguments: Any) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Generic, TypeVar
+
+from django.db import transaction
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -18,10 +21,15 @@ class Remembered(dict[K, V], Generic[K, V]):
         self._limit = limit
         _all.append(self)  # type: ignore[arg-type]
 
-    def __setitem__(self, key: K, value: V) -> None:
+    def keep(self, key: K, value: V) -> V:
+        """Remember `value` once the present transaction has committed; returns it."""
+        transaction.on_commit(partial(self._put, key, value))
+        return value
+
+    def _put(self, key: K, value: V) -> None:
         if len(self) >= self._limit:
             self.clear()
-        super().__setitem__(key, value)
+        self[key] = value
 
 
 def forget_all() -> None:

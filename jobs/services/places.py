@@ -20,15 +20,15 @@ def place_id(cloud: str, region: str) -> int:
 
     This deployment's own LOCAL_REGION always exists; others exist once a machine has served them.
     """
-    key = (cloud, region)
-    if key not in _places:
-        found = Place.objects.filter(cloud=cloud, region=region).values_list("id", flat=True).first()
-        if found is None and region == settings.LOCAL_REGION:
-            found = Place.objects.get_or_create(cloud=cloud, region=region)[0].pk
-        if found is None:
-            raise InvalidRequest(f"There is no region {region[:64]!r} of {cloud}.", field="region")
-        _places[key] = found
-    return _places[key]
+    known = _places.get((cloud, region))
+    if known is not None:
+        return known
+    found = Place.objects.filter(cloud=cloud, region=region).values_list("id", flat=True).first()
+    if found is None and region == settings.LOCAL_REGION:
+        found = Place.objects.get_or_create(cloud=cloud, region=region)[0].pk
+    if found is None:
+        raise InvalidRequest(f"There is no region {region[:64]!r} of {cloud}.", field="region")
+    return _places.keep((cloud, region), found)
 
 
 def report_place(place: int, *, vcpus_milli: int, memory_mib: int, disk_free_mib: int | None, runs_for: str) -> None:
@@ -46,16 +46,17 @@ def report_place(place: int, *, vcpus_milli: int, memory_mib: int, disk_free_mib
 def lane_id(place: int, customer: int, owner: int, queue: str, vcpus_milli: int, memory_mib: int) -> int:
     """The lane of such jobs. Memory counts in powers of two, so that lanes stay few."""
     key = (place, customer, owner, queue, vcpus_milli, 1 << (memory_mib - 1).bit_length())
-    if key not in _lanes:
-        lane, made = Lane.objects.get_or_create(
-            place_id=place,
-            customer_id=customer,
-            owner_id=owner,
-            queue=queue,
-            vcpus_milli=vcpus_milli,
-            memory_mib=key[5],
-        )
-        if made and queries.is_held(lane):
-            Lane.objects.filter(pk=lane.pk).update(held=True)
-        _lanes[key] = lane.pk
-    return _lanes[key]
+    known = _lanes.get(key)
+    if known is not None:
+        return known
+    lane, made = Lane.objects.get_or_create(
+        place_id=place,
+        customer_id=customer,
+        owner_id=owner,
+        queue=queue,
+        vcpus_milli=vcpus_milli,
+        memory_mib=key[5],
+    )
+    if made and queries.is_held(lane):
+        Lane.objects.filter(pk=lane.pk).update(held=True)
+    return _lanes.keep(key, lane.pk)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from accounts.models import User
 from accounts.services import ensure_customer
@@ -63,33 +63,46 @@ def submit_jobs(*, owner: User, requests: Sequence[JobRequest]) -> list[Submitte
     try:
         return _submit(owner, requests)
     except IntegrityError:
-        # A lane or customer that this process remembers is gone: the database was emptied under us.
+        if connection.in_atomic_block:
+            raise
+        # A lane that this process remembers is gone: the database was emptied under us.
         remembered.forget_all()
         return _submit(owner, requests)
 
 
 def _submit(owner: User, requests: Sequence[JobRequest]) -> list[Submitted]:
-    rows = [_row(owner.pk, request) for request in requests]
+    found: dict[LineKey, Line] = {}
+    rows = [_row(owner.pk, request, found) for request in requests]
     queues = {sql.pulse_queue(request.cloud, request.region) for request in requests}
     if sets.is_postgresql():
         ids = sql.submit(owner.pk, rows, queues)
     else:
-        with transaction.atomic(DEFAULT_DB_ALIAS):
+        with transaction.atomic():
             ids = sql.submit(owner.pk, rows, queues)
     return [Submitted(ids[row[0]], row[0]) for row in rows]
 
 
-def _row(owner_id: int, request: JobRequest) -> tuple[Any, ...]:
-    """One row in the order of sql.JOB_FIELDS."""
+# customer, cloud, region, queue, vcpus_milli, memory_mib -> the ids of customer, place and lane
+LineKey = tuple[str, str, str, str, int, int]
+Line = tuple[int, int, int]
+
+
+def _line(owner_id: int, key: LineKey) -> Line:
+    customer_name, cloud, region, queue, vcpus_milli, memory_mib = key
+    place, customer = place_id(cloud, region), ensure_customer(customer_name)
+    return customer, place, lane_id(place, customer, owner_id, queue, vcpus_milli, memory_mib)
+
+
+def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tuple[Any, ...]:
+    """One row in the order of sql.JOB_FIELDS; `found` keeps the lines that this batch has looked up."""
     vcpus = request.vcpus_milli or settings.DEFAULT_VCPUS_MILLI
     memory = request.memory_mib or settings.DEFAULT_MEMORY_MIB
-    place = place_id(request.cloud, request.region)
-    customer = ensure_customer(request.customer)
+    key = (request.customer, request.cloud, request.region, request.queue or DEFAULT_QUEUE, vcpus, memory)
+    if key not in found:
+        found[key] = _line(owner_id, key)
     return (
         uuid7(),
-        customer,
-        place,
-        lane_id(place, customer, owner_id, request.queue or DEFAULT_QUEUE, vcpus, memory),
+        *found[key],
         request.classification,
         request.image,
         list(request.command),

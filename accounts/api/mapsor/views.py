@@ -31,7 +31,7 @@ def _declared(operation_id: str, summary: str, success: dict[Any, Any], **more: 
         operation_id=operation_id,
         tags=["Mapsor"],
         summary=summary,
-        description="",
+        description=f"{summary}.",  # else the stand-in method's docstring
         auth=AUTH,  # type: ignore[arg-type]
         request=MapsorUserNameSerializer,
         responses={**success, **errors(400, 401, 403, 409)},

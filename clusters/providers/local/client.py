@@ -160,7 +160,7 @@ class Connection:
         command = [sys.executable, "-E", "-s", "-S", "-X", "utf8", "-m", _MODULE, "--detach", *self._arguments]
         env = {"PATH": os.environ.get("PATH", os.defpath)}
         with self._open_log() as log:
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 command,
                 cwd=_PROJECT,
                 env=env,

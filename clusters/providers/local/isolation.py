@@ -131,7 +131,7 @@ def probe(readable_paths: tuple[str, ...] = (), hidden_paths: tuple[str, ...] = 
     with tempfile.TemporaryDirectory() as work_dir:
         argv = Sandbox(bubblewrap, readable_paths, hidden_paths).command(work_dir, ["true"], {})
         try:
-            done = subprocess.run(argv, env={}, capture_output=True, timeout=20, check=False)  # noqa: S603
+            done = subprocess.run(argv, env={}, capture_output=True, timeout=20, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             return Probe(False, str(error))
     words = done.stderr.decode(errors="replace").strip()

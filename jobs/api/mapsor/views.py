@@ -31,7 +31,7 @@ def _declared(operation_id: str, summary: str, responses: dict[Any, Any], *codes
         operation_id=operation_id,
         tags=["Mapsor"],
         summary=summary,
-        description="",
+        description=f"{summary}.",  # else the stand-in method's docstring
         auth=AUTH,  # type: ignore[arg-type]
         responses={**responses, **errors(*codes)},
         **{"request": None, **more},

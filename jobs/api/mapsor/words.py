@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from accounts.models import Role, User
-from controlplane.core.encryption import decrypt
+from controlplane.core.encryption import SecretUnreadable, decrypt
 from jobs import states
 from jobs.models import Job, Priority
 
@@ -25,6 +25,7 @@ STATUS: Final[dict[str, str]] = {
     states.REJECTED: "REJECTED",
 }
 MASK: Final = "*****"
+UNREADABLE: Final = "(no present key reads it)"
 
 
 def milliseconds(at: datetime | None) -> int | None:
@@ -45,7 +46,10 @@ def end_of_millisecond(epoch_milliseconds: float) -> datetime:
 
 def environment(job: Job, reader: User) -> dict[str, str]:
     """The job's env: whole to its owner and to operators but for the names it keeps secret, masked to others."""
-    env = decrypt(job.env)
+    try:
+        env = decrypt(job.env)
+    except SecretUnreadable:
+        return {UNREADABLE: MASK}
     may_see = reader.role in (Role.ADMIN, Role.OPERATOR) or (reader.role == Role.CUSTOMER and reader.pk == job.owner_id)
     return {name: value if may_see and name not in job.secret_env else MASK for name, value in env.items()}
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts import services as accounts
 from accounts.models import Role, User
 from clusters.providers.base import End
+from clusters.providers.errors import Refused
 from clusters.providers.local import folders
 from jobs import scheduling, services, states
 from jobs.models import Execution, Job, Place, RunsFor
@@ -170,9 +171,10 @@ def _canceling(stage: Stage, job: Job) -> None:
 
 
 def _rejected(stage: Stage, job: Job) -> None:
-    # No provider of today refuses for good, and so nothing but the move itself leads here yet.
     stage.claim()
-    _move(job, states.REJECTED, ended_at=timezone.now(), reason="REFUSED")
+    stage.provider.failure = Refused("no such image")
+    scheduling.hand_over(stage.place.pk, stage.provider)
+    stage.provider.failure = None
 
 
 def _pending(stage: Stage, job: Job) -> None:

@@ -54,7 +54,7 @@ def measure(roots: Sequence[int], work: Callable[[], Any]) -> Measured:
 def listener(port: int) -> int:
     """The pid of whoever listens on a port of 127.0.0.1."""
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
             return _oldest(connection.pid)
     raise LookupError(f"nobody listens on {port}")
 

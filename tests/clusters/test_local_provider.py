@@ -198,7 +198,7 @@ class TestRunnerOfAProvider:
             "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
         )
         command = [sys.executable, "-c", code, str(host.root), work.execution_id, *work.command]
-        done = subprocess.run(command, capture_output=True, timeout=20, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, timeout=20, check=False)
         assert (done.stdout, done.returncode) == (b"ok", -signal.SIGKILL), done.stderr
         runner = host.runner()
         assert os.getsid(runner) == runner

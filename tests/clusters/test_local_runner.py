@@ -80,7 +80,7 @@ def status(host: LocalHost) -> dict[str, int]:
 def start(host: LocalHost, *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "clusters.providers.local.runner", f"--root={host.root}"]
     command += ["--vcpus-milli=1000", "--memory-mib=1000", *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 class TestTheProcess:
@@ -102,7 +102,7 @@ class TestTheProcess:
             "p.cancel([sys.argv[2]])"
         )
         ids = [new_id() for _ in range(5)]
-        starters = [subprocess.Popen([sys.executable, "-c", code, str(host.root), id_]) for id_ in ids]  # noqa: S603
+        starters = [subprocess.Popen([sys.executable, "-c", code, str(host.root), id_]) for id_ in ids]
         assert [starter.wait(20) for starter in starters] == [0] * 5
         assert host.runner()
         provider = host.provider()
@@ -110,7 +110,7 @@ class TestTheProcess:
 
     def test_is_small(self) -> None:
         code = "import sys; import clusters.providers.local.runner as r; print(*sys.modules)"
-        done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+        done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
         unwanted = {"django", "dataclasses", "subprocess", "ctypes", "asyncio", "logging", "clusters.providers.base"}
         assert not unwanted & set(done.stdout.split())
 
@@ -375,7 +375,7 @@ class TestAfterAKill:
         assert not host.processes()
 
     def test_a_later_process_of_the_same_number_is_left_alone(self, host: LocalHost) -> None:
-        innocent = subprocess.Popen(["/bin/sleep", "300"], start_new_session=True)  # noqa: S603
+        innocent = subprocess.Popen(["/bin/sleep", "300"], start_new_session=True)
         try:
             boot = sessions.boot_id()
             recent = time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -28,7 +28,7 @@ def _hold(scope: str, scope_id: Callable[[Job], str]) -> Any:
     return place
 
 
-def _cap(scope: str, scope_id: Callable[[Job], str], **limits: int) -> Any:
+def _cap(scope: str, scope_id: Callable[[Job], str], **limits: Any) -> Any:
     def place(job: Job) -> Callable[[], None]:
         gate = services.set_cap(scope=scope, scope_id=scope_id(job), **limits)
         return lambda: services.lift_cap(gate)
@@ -37,7 +37,7 @@ def _cap(scope: str, scope_id: Callable[[Job], str], **limits: int) -> Any:
 
 
 def _place(**facts: Any) -> Any:
-    def worsen(job: Job) -> Callable[[], None]:
+    def worsen(job: Job) -> Callable[[], Any]:
         before = Place.objects.filter(pk=job.place_id).values(*facts).get()
         Place.objects.filter(pk=job.place_id).update(**facts)
         return lambda: Place.objects.filter(pk=job.place_id).update(**before)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from clusters.providers.base import End
@@ -61,7 +63,7 @@ def test_a_stopping_job_ends_as_the_provider_says(end: End, exit_code: int | Non
 
 def test_a_retry_is_a_new_job_with_the_whole_request() -> None:
     operator = make_operator()
-    wishes = {
+    wishes: dict[str, Any] = {
         "env": {"A": "1", "B": "2"},
         "secret_env": ["B"],
         "tags": {"x": [1]},

@@ -1,0 +1,94 @@
+"""/livez and /readyz."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from jobs.models import Place, RunsFor
+from tests.answers import text_of
+from tests.factories import make_place
+from tests.query_budget import counted
+
+
+def readyz() -> tuple[int, dict[str, Any]]:
+    answer = Client().get("/readyz")
+    assert answer.headers["Content-Type"] == "application/json"
+    return answer.status_code, answer.json()
+
+
+def test_livez_answers_without_a_database() -> None:
+    answer = Client().get("/livez")
+    assert (answer.status_code, text_of(answer)) == (200, "ok\n")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/"])
+@pytest.mark.parametrize("method", ["post", "put", "delete"])
+def test_there_is_no_other_method(path: str, method: str) -> None:
+    assert getattr(Client(), method)(path).status_code == 405
+
+
+@pytest.mark.django_db
+def test_without_any_worker_it_is_503_and_says_what_to_start() -> None:
+    status, body = readyz()
+    assert (status, body["ready"]) == (503, False)
+    assert body["parts"]["database"] == {"ok": True, "vendor": connection.vendor}
+    assert body["parts"]["scheduler"]["ok"] is False
+    assert "manage.py work" in body["parts"]["scheduler"]["hint"]
+
+
+@pytest.mark.django_db
+def test_with_a_worker_that_was_just_here_it_is_200() -> None:
+    make_place(runs_for=RunsFor.STAFF)
+    with counted() as statements:
+        status, body = readyz()
+    assert (status, body["ready"]) == (200, True)
+    assert body["parts"]["scheduler"]["runs_jobs_of"] == "staff"
+    assert 0 <= body["parts"]["scheduler"]["silent_seconds"] < 5
+    assert len(statements) == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("silent", "expected"), [(14, 200), (16, 503)])
+def test_a_worker_may_be_silent_for_15_seconds(silent: int, expected: int) -> None:
+    place = make_place()
+    Place.objects.filter(pk=place.pk).update(seen_at=timezone.now() - timedelta(seconds=silent))
+    status, body = readyz()
+    assert status == expected
+    assert body["parts"]["scheduler"]["silent_seconds"] >= silent
+
+
+@pytest.mark.django_db
+def test_a_worker_of_another_region_is_not_ours(settings: Settings) -> None:
+    make_place()
+    settings.LOCAL_REGION = "elsewhere"
+    assert readyz()[0] == 503
+
+
+@pytest.mark.django_db
+def test_a_cloud_that_is_not_configured_is_no_fault_and_names_what_it_needs() -> None:
+    make_place()
+    status, body = readyz()
+    assert status == 200
+    assert body["parts"]["aws"] == {"ok": True, "configured": False, "missing": ["AWS_REGIONS", "AWS_BATCH_QUEUES"]}
+    assert body["parts"]["azure"]["configured"] is False
+    assert body["parts"]["local"] == {"ok": True, "configured": True}
+
+
+@pytest.mark.django_db
+def test_without_the_database_it_is_503_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise DatabaseError("password=hunter2")
+
+    monkeypatch.setattr(connection, "cursor", fail)
+    status, body = readyz()
+    assert (status, body["ready"]) == (503, False)
+    assert "scheduler" not in body["parts"]
+    assert "DATABASE_URL" in body["parts"]["database"]["hint"]
+    assert "hunter2" not in str(body)

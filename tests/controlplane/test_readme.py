@@ -1,0 +1,68 @@
+"""What README.md tells people to type is typed here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.deployment import Factory
+from tests.environment import CHECKOUT
+
+pytestmark = pytest.mark.xdist_group("deployments")
+README = (CHECKOUT / "README.md").read_text()
+
+
+def _tour() -> str:
+    """The shell blocks of the tour, but the server's own."""
+    section = README.split("## A tour with curl")[1].split("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)
+    return "\n".join(block for block in blocks if not block.startswith("make serve"))
+
+
+def test_the_tour_works_as_it_is_written(deployment: Factory) -> None:
+    place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
+    place.start_manage("work")
+    base = place.start_web()
+    script = _tour().replace("http://127.0.0.1:8000", base)
+    assert base in script
+    # The job may not have started yet where a person would have waited a moment.
+    ask = 'curl -s "$API/status/$JOB" -H "Authorization: Bearer $OPERATOR"'
+    started = f"until {ask} | grep -q -e RUNNING -e SUCC; do sleep 0.1; done"
+    ended = f"until {ask} | grep -q SUCC; do sleep 0.1; done\n"
+    script = script.replace('curl -s "$API/status/$JOB"', f'{started}\ncurl -s "$API/status/$JOB"', 1)
+    script = script.replace("sleep 3\n", ended)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=CHECKOUT,
+        env=place.env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr + place.logs()
+    for text in ("hello from a job", '"job_id":"', '"classification_id":"Transcode_23"', "is COMPLETED"):
+        assert text in done.stdout, done.stdout
+
+
+def test_every_setting_it_names_is_read_and_every_one_read_is_named() -> None:
+    source = (CHECKOUT / "controlplane" / "settings.py").read_text() + (
+        CHECKOUT / "deploy/gunicorn.conf.py"
+    ).read_text()
+    read = set(re.findall(r'env\.(?:text|flag|whole|names|database)\(\s*"([A-Z_]+)"', source))
+    read |= set(re.findall(r'environ\.get\("([A-Z_]+)"', source)) - {"PORT"}
+    table = README.split("## Settings")[1].split("\n## ")[0]
+    named = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE)
+        for name in re.findall(r"`([A-Z_]+)`", row)
+    }
+    assert named == read
+
+
+def test_every_make_target_it_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"(?:`|^ {4}|^)make ([a-z]+)", README, flags=re.MULTILINE))
+    assert named >= {"demo", "test", "serve", "help"}
+    assert named <= targets

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from typing import Final
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -40,7 +40,15 @@ def user_of_token(token: str) -> User | None:
     statement of ours, since it stands before every request's work: the ORM's would cost more than the
     submit of a job.
     """
-    rows = sets.run(_USER_OF_TOKEN, [digest(token), timezone.now()])
+    parameters = [digest(token), timezone.now()]
+    try:
+        rows = sets.run(_USER_OF_TOKEN, parameters)
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block:
+            raise
+        # The first statement of a request finds out that the database was restarted; one more try mends it.
+        connection.close()
+        rows = sets.run(_USER_OF_TOKEN, parameters)
     if not rows:
         return None
     return User.from_db(DEFAULT_DB_ALIAS, _USER_FIELDS, sets.from_database(User, rows[0]))

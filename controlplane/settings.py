@@ -155,8 +155,10 @@ if _database["ENGINE"].endswith("sqlite3"):
     )
 else:
     _database["CONN_HEALTH_CHECKS"] = True
-    # jit costs more than it brings on short statements.
-    _database["OPTIONS"].setdefault("options", "-c jit=off")
+    # jit costs more than it brings on short statements. Only our own statements are prepared (core.sets.run), and
+    # each is written for one plan: left to itself the server plans some of them anew every time, for as much CPU
+    # as they take to run.
+    _database["OPTIONS"].setdefault("options", "-c jit=off -c plan_cache_mode=force_generic_plan")
 DATABASES = {"default": _database}
 
 # --- REST ----------------------------------------------------------------------------------------

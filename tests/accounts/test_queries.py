@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from datetime import timedelta
 
+import psycopg
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts import queries
@@ -79,3 +82,16 @@ def test_the_user_of_a_token_is_whole() -> None:
     assert {f.attname: getattr(found, f.attname) for f in User._meta.concrete_fields} == {
         f.attname: getattr(stored, f.attname) for f in User._meta.concrete_fields
     }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_has_closed_is_opened_anew() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no server")
+    person = make_operator()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [backend])
+    assert queries.user_of_token(person.token) == person.user

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from controlplane.core import sets
+from controlplane.core.remembered import Remembered
 
 TOKEN_PREFIX_LENGTH = 8
 
@@ -52,6 +53,28 @@ def user_of_token(token: str) -> User | None:
     if not rows:
         return None
     return User.from_db(DEFAULT_DB_ALIAS, _USER_FIELDS, sets.from_database(User, rows[0]))
+
+
+_users: Remembered[str, User] = Remembered(limit=2_000)
+
+
+def remember_user(token: str, user: User) -> None:
+    """Keep in this process whose token this was: for who checks it again, in the statement of its work."""
+    _users.keep(digest(token), user)
+
+
+def remembered_user(token: str) -> User | None:
+    """Whose token this was when this process last saw it. It may not be so any more."""
+    return _users.get(digest(token))
+
+
+def is_token_of(token_digest: str, user: User) -> bool:
+    """Is this the digest of a live token of `user`, enabled and in the role they have here?"""
+    rows = sets.run(_USER_OF_TOKEN, [token_digest, timezone.now()])
+    if not rows:
+        return False
+    now = User.from_db(DEFAULT_DB_ALIAS, _USER_FIELDS, sets.from_database(User, rows[0]))
+    return (now.pk, now.role) == (user.pk, user.role)
 
 
 def find_user(username: str) -> User | None:

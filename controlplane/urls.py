@@ -9,6 +9,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 from controlplane import health
 
 urlpatterns = [
+    # First what is called most: a path is looked for in this order.
+    path("", include("jobs.api.mapsor.urls")),
+    path("", include("accounts.api.mapsor.urls")),
     path("", health.index, name="index"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
@@ -24,8 +27,6 @@ urlpatterns = [
         SpectacularRedocView.as_view(url_name="schema", permission_classes=[], authentication_classes=[]),
         name="redoc",
     ),
-    path("", include("accounts.api.mapsor.urls")),
-    path("", include("jobs.api.mapsor.urls")),
 ]
 
 handler400 = "controlplane.surfaces.bad_request"

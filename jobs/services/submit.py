@@ -11,9 +11,11 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from accounts.models import User
+from accounts.queries import is_token_of
 from accounts.services import ensure_customer
 from controlplane.core import remembered, sets
 from controlplane.core.encryption import encrypt
+from controlplane.core.errors import Unauthorized
 from controlplane.core.ids import uuid7
 from jobs import sql
 from jobs.models import Priority
@@ -52,33 +54,38 @@ class Submitted:
     uuid: uuid.UUID
 
 
-def submit_jobs(*, owner: User, requests: Sequence[JobRequest]) -> list[Submitted]:
+def submit_jobs(*, owner: User, requests: Sequence[JobRequest], token_digest: str | None = None) -> list[Submitted]:
     """Queue `requests` for `owner`, in their order, and wake the scheduler.
 
-    The requests are valid already: surfaces check what people type (see jobs.validation). Raises
+    The requests are valid already: surfaces check what people type. `token_digest`: only if that is a
+    live token of `owner` as they are here, checked in the same step; else Unauthorized. Raises
     InvalidRequest for a region that does not exist.
     """
     if not requests:
         return []
     try:
-        return _submit(owner, requests)
+        return _submit(owner, requests, token_digest)
     except IntegrityError:
         if connection.in_atomic_block:
             raise
         # A lane that this process remembers is gone: the database was emptied under us.
         remembered.forget_all()
-        return _submit(owner, requests)
+        return _submit(owner, requests, token_digest)
 
 
-def _submit(owner: User, requests: Sequence[JobRequest]) -> list[Submitted]:
+def _submit(owner: User, requests: Sequence[JobRequest], token_digest: str | None) -> list[Submitted]:
     found: dict[LineKey, Line] = {}
     rows = [_row(owner.pk, request, found) for request in requests]
     queues = {sql.pulse_queue(request.cloud, request.region) for request in requests}
     if sets.is_postgresql():
-        ids = sql.submit(owner.pk, rows, queues)
+        ids = sql.submit(owner, rows, queues, token_digest)
     else:
         with transaction.atomic():
-            ids = sql.submit(owner.pk, rows, queues)
+            if token_digest is not None and not is_token_of(token_digest, owner):
+                raise Unauthorized
+            ids = sql.submit(owner, rows, queues)
+    if not ids:
+        raise Unauthorized
     return [Submitted(ids[row[0]], row[0]) for row in rows]
 
 

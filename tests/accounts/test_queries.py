@@ -84,7 +84,7 @@ def test_the_user_of_a_token_is_whole() -> None:
     }
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_connection_that_the_server_has_closed_is_opened_anew() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has no server")

@@ -53,7 +53,7 @@ def _waiting(*descriptors: int) -> tuple[threading.Thread, threading.Event, list
     return thread, listens, woken
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_bell_wakes_who_waits_long_before_the_time_is_over(ring: Callable[[], None]) -> None:
     thread, listens, woken = _waiting()
     assert listens.wait(LONG)
@@ -64,7 +64,7 @@ def test_a_bell_wakes_who_waits_long_before_the_time_is_over(ring: Callable[[], 
     assert seconds < LONG / 2
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_what_rang_between_listening_and_waiting_is_not_missed(ring: Callable[[], None]) -> None:
     door = Doorbell("work")
     door.listen()
@@ -75,7 +75,7 @@ def test_what_rang_between_listening_and_waiting_is_not_missed(ring: Callable[[]
     door.close()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_readable_descriptor_wakes_and_is_no_bell(ring: Callable[[], None]) -> None:
     read, write = os.pipe()
     os.write(write, b"x")
@@ -88,7 +88,7 @@ def test_a_readable_descriptor_wakes_and_is_no_bell(ring: Callable[[], None]) ->
     os.close(write)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_nobody_rings_and_the_wait_ends_by_its_time(ring: Callable[[], None]) -> None:
     door = Doorbell("work")
     assert door.wait(0.05) is False

@@ -103,6 +103,11 @@ class Operation(APIView):
         raise TypeError("each operation has its own")
 
     @classmethod
+    def quick(cls, request: HttpRequest, token: str) -> HttpResponseBase | None:
+        """The answer, where an operation has a shorter way to it than `handle`; None goes the ordinary way."""
+        return None
+
+    @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
         view = csrf_exempt(functools.partial(respond, cls))
         functools.update_wrapper(view, respond)
@@ -128,7 +133,11 @@ def _respond(operation: type[Operation], request: HttpRequest, path: dict[str, s
         response = failure(InvalidMethod(f"{request.method} is not a method of this path."))
         response["Allow"] = ", ".join(operation.methods)
         return response
-    user = queries.user_of_token(token_of(request))
+    token = token_of(request)
+    quick = operation.quick(request, token)
+    if quick is not None:
+        return quick
+    user = queries.user_of_token(token)
     if user is None:
         raise Unauthorized
     if user.role not in operation.roles:

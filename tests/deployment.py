@@ -277,7 +277,7 @@ def _is_of(process: psutil.Process, folder: Path) -> bool:
         mark = process.environ().get(MARK)
         # What has no mark names its data on its command line.
         return any(
-            text == str(folder) or text.startswith(f"{folder}/") for text in ([mark] if mark else process.cmdline())
+            text == str(folder) or f"{folder}/" in text for text in ([mark] if mark else process.cmdline())
         )
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError):
         return False

@@ -1,0 +1,480 @@
+"""An ordeal: jobs are submitted over HTTP while every process of a deployment is killed at random moments.
+
+What is judged are the lines that the commands themselves append to one file (O_APPEND, so whole and in
+order), and the tables are held against them. A command knows its execution only by where it runs: its
+current directory is `…/executions/<xx>/<execution id>/work`. Inside bubblewrap that is called /work for
+all of them, and the file would not be there: so the ordeal runs unisolated (LOCAL_ISOLATION=0, allowed
+by LOCAL_UNISOLATED=1), which changes nothing in the engine.
+
+The moments and victims come from the seed that the report names. Nothing is killed by name: see anatomy.py.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from tests.deployment import Deployment
+from tests.kill.anatomy import PULSE, WORK, Anatomy, command_of, wait_for
+
+SETTINGS: Final = {
+    "LOCAL_ISOLATION": "0",
+    "LOCAL_UNISOLATED": "1",
+    "LOCAL_VCPUS": "3",  # six jobs at once
+    "LOCAL_MEMORY_MIB": "65536",
+    "DEFAULT_MAX_TRIES": "60",  # a killed runner costs a try, and no job may fail of that here
+    "RETRY_BACKOFF_SECONDS": "0",
+}
+STANDSTILL_SECONDS: Final = 10.0
+END_SECONDS: Final = 120.0  # for the last job, after the last submit; a standstill is found long before
+GONE_SECONDS: Final = 30.0
+CLIENTS: Final = 4
+# At most so many kills of what serves a queue between two signs of its progress: more, and it is the killer
+# that holds it up. Two, so that what is just starting is killed too.
+KILLS_WITHOUT_PROGRESS: Final = 2
+FINAL: Final = ("COMPLETED", "FAILED", "CANCELED", "REJECTED")
+
+# How often each is in the deck from which victims are drawn.
+VICTIMS: Final = {
+    "web worker": 2,
+    "web master": 1,
+    "supervisor": 2,
+    "runner": 3,
+    "pulse main": 1,
+    "pulse sentinel": 1,
+    "pulse worker (busy)": 5,
+    "pulse monitor": 1,
+    "pulse pusher": 1,
+    "work main": 1,
+    "work sentinel": 1,
+    "work worker (idle)": 2,
+    "work monitor": 1,
+    "work pusher": 1,
+}
+
+QUEUES: Final = ("jobs", WORK)
+
+
+def _served_by(kind: str) -> set[str]:
+    """The queues that stand while another one takes the place of this victim."""
+    if kind == "supervisor":
+        return set(QUEUES)
+    return {WORK} if kind.startswith(WORK) else {"jobs"}
+
+
+# --- What commands write -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """`start <job's number> <execution id>`, or `end …`."""
+
+    mark: str
+    number: int
+    execution: str
+
+
+def command(lines: Path, number: int, seconds: float) -> list[str]:
+    """A command that says that it starts, sleeps, and says that it ends."""
+    script = 'echo "start $1 $PWD" >> "$0"; /bin/sleep "$2"; echo "end $1 $PWD" >> "$0"'
+    return ["/bin/sh", "-c", script, str(lines), str(number), f"{seconds:.3f}"]
+
+
+def read_lines(path: Path) -> list[Line]:
+    found = []
+    for text in path.read_text().splitlines():
+        mark, number, folder = text.split(" ")[:3]
+        found.append(Line(mark, int(number), Path(folder).parent.name))
+    return found
+
+
+def most_at_once(lines: list[Line]) -> int:
+    """How many commands ran at once, by the order of their own lines."""
+    most = now = 0
+    for line in lines:
+        now += 1 if line.mark == "start" else -1
+        most = max(most, now)
+    return most
+
+
+# --- Submitting ----------------------------------------------------------------------------------
+
+
+class Client:
+    """A Mapsor client that asks again, with the same key, until it has an answer."""
+
+    def __init__(self, base_url: str, token: str) -> None:
+        self._address = base_url.removeprefix("http://")
+        self._token = token
+        self.answers: Counter[str] = Counter()
+
+    def submit(self, body: dict[str, Any], key: str, give_up: Callable[[], bool] = lambda: False) -> str:
+        """The id of the job; empty when told to give up."""
+        while not give_up():
+            with suppress(OSError, http.client.HTTPException):
+                status, answer = self._post(json.dumps(body), key)
+                self.answers[str(status)] += 1
+                if status == 200:
+                    return str(answer["job_id"])
+                assert status in (409, 500, 503), f"{status}: {answer}"
+            self.answers["asked again"] += 1
+            time.sleep(0.1)
+        return ""
+
+    def _post(self, body: str, key: str) -> tuple[int, dict[str, Any]]:
+        connection = http.client.HTTPConnection(self._address, timeout=15)
+        try:
+            headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+            connection.request("POST", "/submit", body, headers | {"Idempotency-Key": key})
+            response = connection.getresponse()
+            return response.status, json.loads(response.read() or b"{}")
+        finally:
+            connection.close()
+
+
+def body_of(number: int, argv: list[str]) -> dict[str, Any]:
+    return {
+        "customer": "acme",
+        "cloud": "local",
+        "region": "local",
+        "id": f"job-{number}",
+        "image": "none",
+        "command": argv,
+    }
+
+
+# --- Standing still ------------------------------------------------------------------------------
+
+
+class Stopwatch:
+    """The longest time without progress while there was something to do, in time that counts."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.now = 0.0
+        self._seen: object = None
+
+    def look(self, seconds: float, waiting: bool, seen: object) -> None:
+        """`seconds` have passed since the last look, which count; `seen` differs when there was progress."""
+        self.now = self.now + seconds if waiting and seen == self._seen else 0.0
+        self.longest = max(self.longest, self.now)
+        self._seen = seen
+
+
+@dataclass
+class Report:
+    """What an ordeal came to."""
+
+    seed: int
+    database: str
+    jobs: int
+    seconds: float = 0.0
+    kills: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    executions: Counter[str] = field(default_factory=Counter)
+    starts: int = 0
+    longest_standstill: float = 0.0
+    longest_standstill_of_work: float = 0.0
+    moments: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def timeline(self) -> str:
+        """When what was killed, and when the queues stood still, by the clock of the logs."""
+        return "\n".join(self.moments)
+
+    def note(self, what: str) -> None:
+        self.moments.append(f"{datetime.now().isoformat(' ', 'milliseconds')} {what}")
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"{self.jobs} jobs on {self.database}, seed {self.seed}: {self.seconds:.1f} s,"
+                f" {sum(self.kills.values())} kills, {self.starts} commands started",
+                f"  killed: {', '.join(f'{kind} {count}' for kind, count in sorted(self.kills.items()))}",
+                f"  executions: {dict(self.executions)}; answers of the web: {dict(self.answers)}",
+                f"  longest standstill: jobs {self.longest_standstill:.2f} s,"
+                f" queue work {self.longest_standstill_of_work:.2f} s",
+                *(f"  FAULT: {fault}" for fault in self.faults),
+            ]
+        )
+
+
+class Ordeal:
+    """One run. `seconds`: over how long the jobs are submitted."""
+
+    def __init__(self, place: Deployment, *, jobs: int, seconds: float, seed: int) -> None:
+        self.place = place
+        self.anatomy = Anatomy(place)
+        self.lines = place.folder / "lines"
+        self.report = Report(seed, place.database, jobs)
+        self._seconds = seconds
+        self._random = random.Random(seed)
+        self._naps = [self._random.uniform(0.02, 0.5) for _ in range(jobs)]
+        self._ids: dict[int, str] = {}
+        self._over = threading.Event()
+        self._dealt = threading.Event()
+        self._supervised = True
+        self._progress: Counter[str] = Counter()
+
+    def run(self) -> Report:
+        began = time.monotonic()
+        print(f"ordeal on {self.place.database}: seed {self.report.seed}", flush=True)
+        self.lines.touch()
+        token = self.place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
+        self.anatomy.start_work()
+        url = self.place.start_web(WEB_WORKERS="2")
+        self._trouble(lambda: self._live(url, token))
+        self._trouble(self._stop)
+        self._trouble(self._judge)
+        self.report.seconds = time.monotonic() - began
+        return self.report
+
+    def _trouble(self, part: Callable[[], None]) -> None:
+        try:
+            part()
+        except AssertionError as fault:
+            self.report.faults.append(str(fault))
+
+    def _live(self, url: str, token: str) -> None:
+        """Submit, kill and watch, until every job has ended or too much time has passed."""
+        clients = [Client(url, token) for _ in range(CLIENTS)]
+        threads = [threading.Thread(target=self._submit, args=(n, client)) for n, client in enumerate(clients)]
+        threads += [threading.Thread(target=self._kill, args=(int(url.rpartition(":")[2]),))]
+        threads += [threading.Thread(target=self._watch)]
+        for thread in threads:
+            thread.start()
+        self._over.wait(self._seconds + END_SECONDS)
+        self._over.set()
+        for thread in threads:
+            thread.join()
+        for client in clients:
+            self.report.answers += client.answers
+
+    # Each in a thread of its own
+
+    def _submit(self, client_number: int, client: Client) -> None:
+        dice = random.Random(f"{self.report.seed} {client_number}")
+        for number in range(client_number, self.report.jobs, CLIENTS):
+            if number >= self.report.jobs - CLIENTS:  # the last ones wait until everything has been killed once
+                wait_for(lambda: self._dealt.is_set() or self._over.is_set(), END_SECONDS, "that all were killed")
+            body = body_of(number, command(self.lines, number, self._naps[number]))
+            key = f"{self.report.seed}-{number}"
+            self._ids[number] = client.submit(body, key, self._over.is_set)
+            if dice.random() < 0.1 and (again := client.submit(body, key, self._over.is_set)) != self._ids[number]:
+                self.report.faults.append(f"job {number}: the same key twice gave {self._ids[number]} and {again}")
+            self._over.wait(dice.uniform(0, 2) * self._seconds * CLIENTS / self.report.jobs)
+
+    def _kill(self, port: int) -> None:
+        deck: list[str] = []
+        since: Counter[str] = Counter()  # kills since the last progress, by queue
+        before = self._progress.copy()
+        while not self._over.wait(self._random.uniform(0.1, 1.0)):
+            for queue in QUEUES:
+                if self._progress[queue] != before[queue]:
+                    before[queue], since[queue] = self._progress[queue], 0
+            if not deck:
+                deck = [kind for kind, count in VICTIMS.items() for _ in range(count)]
+                self._random.shuffle(deck)
+            allowed = (
+                kind for kind in deck if all(since[queue] < KILLS_WITHOUT_PROGRESS for queue in _served_by(kind))
+            )
+            kind = next(allowed, "")
+            victim = self._find(kind) if kind else None
+            if victim is None:  # not there just now
+                continue
+            deck.remove(kind)
+            if not deck:
+                self._dealt.set()
+            self._supervised = kind != "supervisor"
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
+                self.report.kills[kind] += 1
+                self.report.note(f"killed {kind}, {victim.pid}")
+                since.update(_served_by(kind))
+            if kind == "supervisor":
+                victim.wait(20)
+                self._over.wait(self._random.uniform(0, 1))
+                self.anatomy.start_work()
+                self._supervised = True
+            elif kind == "web master":
+                self.place.start_web(port, WEB_WORKERS="2")
+
+    def _find(self, kind: str) -> psutil.Process | None:
+        whose, _, part = kind.partition(" ")
+        if kind == "supervisor":
+            return self.anatomy.supervisor()
+        if kind == "runner":
+            return self.anatomy.runner()
+        if kind == "web master":
+            return self.anatomy.web_master()
+        if kind == "web worker":
+            return self._one_of(self.anatomy.web_workers())
+        cluster = {"pulse": PULSE, "work": WORK}[whose]
+        if part == "main":
+            return self.anatomy.main(cluster)
+        if part == "sentinel":
+            return self.anatomy.sentinel(cluster)
+        parts = self.anatomy.parts(cluster)
+        if part == "monitor":
+            return parts[-2] if parts else None
+        if part == "pusher":
+            return parts[-1] if parts else None
+        return self._one_of(parts[:-2])
+
+    def _one_of(self, processes: list[psutil.Process]) -> psutil.Process | None:
+        return self._random.choice(processes) if processes else None
+
+    def _watch(self) -> None:
+        """Progress of jobs: a command starts or ends, or a job's end is recorded. Of `work`: a task is taken."""
+        jobs, work = Stopwatch(), Stopwatch()
+        last = time.monotonic()
+        before: set[int] = set()
+        taken = 0
+        while not self._over.wait(0.1):
+            submitted, ended, queued = self._counts()
+            now = time.monotonic()
+            counted = now - last if self._supervised else 0.0
+            last = now
+            if max(jobs.now, work.now) > 2:
+                self.report.note(f"stands still: jobs {jobs.now:.1f} s, work {work.now:.1f} s")
+            jobs.look(counted, submitted > ended, (self.lines.stat().st_size, ended))
+            # Commands that run go on by themselves: that an end is recorded shows that all of the engine is there.
+            self._progress["jobs"] = ended
+            taken += len(before - queued)
+            before = queued
+            work.look(counted, bool(queued), taken)
+            # Most are taken between two looks: then the sign of life of the tasks themselves tells.
+            self._progress[WORK] = taken + self._sign_of_life()
+            if ended == self.report.jobs:
+                self._over.set()
+        self.report.longest_standstill = jobs.longest
+        self.report.longest_standstill_of_work = work.longest
+
+    def _sign_of_life(self) -> int:
+        with suppress(FileNotFoundError):
+            return (self.place.data_dir / "run" / "local" / "work.beat").stat().st_mtime_ns
+        return 0
+
+    def _counts(self) -> tuple[int, int, set[int]]:
+        """Jobs submitted; jobs ended; the tasks of queue `work` that nobody has taken."""
+        final = ", ".join(f"'{status}'" for status in FINAL)
+        (submitted, ended) = self.place.rows(
+            f"SELECT count(*), coalesce(sum(CASE WHEN status IN ({final}) THEN 1 ELSE 0 END), 0) FROM jobs_job"
+        )[0]
+        now = datetime.now(UTC)
+        parameter = now.replace(tzinfo=None).isoformat(" ") if self.place.database == "sqlite" else now
+        rows = self.place.rows("SELECT id FROM django_q_ormq WHERE key = %s AND lock <= %s", [WORK, parameter])
+        return int(submitted), int(ended), {row[0] for row in rows}
+
+    # Afterwards
+
+    def _stop(self) -> None:
+        """Ask everything to stop, and see that nothing stays."""
+        for process in (self.anatomy.supervisor(), self.anatomy.web_master()):
+            if process is not None:
+                process.terminate()
+        try:
+            wait_for(lambda: not self.anatomy.living(), GONE_SECONDS, "that nothing is left running")
+        except AssertionError as error:
+            left = {process: command_of(process) for process in self.anatomy.living()}
+            for process in left:
+                process.kill()
+            raise AssertionError(f"{error}; left: {list(left.values())}") from None
+
+    def _judge(self) -> None:
+        self.report.faults += faults(self.place, self._ids, read_lines(self.lines))
+        self.report.starts = sum(line.mark == "start" for line in read_lines(self.lines))
+        self.report.executions = Counter(row[0] for row in self.place.rows("SELECT status FROM jobs_execution"))
+        for what, longest in (
+            ("the jobs", self.report.longest_standstill),
+            ("the queue work", self.report.longest_standstill_of_work),
+        ):
+            if longest > STANDSTILL_SECONDS:
+                self.report.faults.append(f"{what} stood still for {longest:.1f} s")
+        if self.report.answers["500"]:
+            self.report.faults.append(f"the web answered 500 {self.report.answers['500']} times")
+
+
+# --- Judging -------------------------------------------------------------------------------------
+
+
+def faults(place: Deployment, ids: dict[int, str], lines: list[Line]) -> Iterator[str]:
+    """Everything that is not as promised. `ids`: what the web answered for each job's number."""
+    rows = place.rows("SELECT id, uuid, classification, status FROM jobs_job")
+    numbers = {row[0]: int(row[2].removeprefix("job-")) for row in rows}
+    by_number: dict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        by_number[numbers[row[0]]].append(row)
+    ends = Counter(_ends(place))
+    executions: dict[int, dict[str, str]] = defaultdict(dict)
+    for job_id, uuid, status in place.rows("SELECT job_id, uuid, status FROM jobs_execution ORDER BY id"):
+        executions[numbers[job_id]][_text(uuid)] = status
+    told: dict[int, list[Line]] = defaultdict(list)
+    for line in lines:
+        told[line.number].append(line)
+    for number, answer in ids.items():
+        found = by_number.pop(number, [])
+        if [_text(row[1]) for row in found] != [answer]:
+            yield f"job {number}: the web answered {answer!r}, the tables have {[_text(row[1]) for row in found]}"
+            continue
+        [(job_id, _, _, status)] = found
+        if status != "COMPLETED" or ends[job_id] != 1:
+            yield f"job {number} is {status}, and has ended {ends[job_id]} times; its executions {executions[number]}"
+        yield from (f"job {number}: {fault}" for fault in _faults_of(executions[number], told.pop(number, [])))
+    yield from (f"job {number} was submitted by nobody" for number in by_number)
+    yield from (f"lines of job {number}, which there is not" for number in told)
+
+
+def _faults_of(executions: dict[str, str], lines: list[Line]) -> Iterator[str]:
+    """What is wrong with one job: its executions with their states, and the lines of its commands in order."""
+    completed = [execution for execution, status in executions.items() if status == "COMPLETED"]
+    if len(completed) != 1:
+        yield f"{len(completed)} executions completed: {executions}"
+    if others := sorted({status for status in executions.values() if status not in ("COMPLETED", "LOST")}):
+        yield f"executions that ended as {others}"
+    started = [line.execution for line in lines if line.mark == "start"]
+    ended = [line.execution for line in lines if line.mark == "end"]
+    if twice := [execution for execution, count in Counter(started).items() if count > 1]:
+        yield f"commands that ran twice for one execution: {twice}"
+    if unknown := set(started) - set(executions):
+        yield f"commands of executions that there are not: {unknown}"
+    if len(started) > len(executions):
+        yield f"{len(started)} commands for {len(executions)} executions"
+    if missing := [execution for execution in completed if execution not in started or execution not in ended]:
+        yield f"completed, but no command said so: {missing}"
+    running = ""
+    for line in lines:
+        if line.mark == "end" and line.execution != running:
+            yield f"{line.execution} went on after {running or 'its end'} had been started"
+        running = line.execution if line.mark == "start" else ""
+
+
+def _ends(place: Deployment) -> Iterator[int]:
+    """The job of each move to a final state."""
+    rows = place.rows("SELECT subject_id, after FROM accounts_event WHERE kind = 'job.moved' AND subject_kind = 'job'")
+    for job_id, after in rows:
+        if status_in(after) in FINAL:
+            yield job_id
+
+
+def status_in(state: Any) -> str:
+    """The status that the `before` or `after` of an event names: SQLite keeps JSON as text."""
+    return str((json.loads(state) if isinstance(state, str) else state)["status"])
+
+
+def _text(uuid: object) -> str:
+    """A uuid as text: SQLite keeps 32 digits."""
+    text = str(uuid)
+    return text if "-" in text else f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -276,9 +276,7 @@ def _is_of(process: psutil.Process, folder: Path) -> bool:
     try:
         mark = process.environ().get(MARK)
         # What has no mark names its data on its command line.
-        return any(
-            text == str(folder) or f"{folder}/" in text for text in ([mark] if mark else process.cmdline())
-        )
+        return any(text == str(folder) or f"{folder}/" in text for text in ([mark] if mark else process.cmdline()))
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError):
         return False
 

@@ -51,19 +51,16 @@ def claim(place_id: int, *, just_ended: int = 0, limit: int = CLAIM_AT_MOST) -> 
             return None
         lanes = sql.lanes(place_id)
         counters = queries.counters(place, lanes.values())
-        open_lanes = [lane.id for lane in lanes.values() if lane.claimable and not _closed(lane, counters)]
-        candidates = sql.heads(open_lanes, _each(limit, len(open_lanes)), limit)
-        if not candidates:
+        open_lanes = [lane for lane in lanes.values() if lane.claimable and not _closed(lane, counters)]
+        if not open_lanes:
             return 0
-        if _lock_gates(candidates, lanes, counters):
+        if _lock_gates(open_lanes, counters):
             counters = queries.counters(place, sql.lanes(place_id).values())
         counters.ahead = just_ended / max(1, counters.here().jobs)
-        return _start_or_fail(place_id, _admit(candidates, lanes, counters))
-
-
-def _each(limit: int, lanes: int) -> int:
-    """How many heads to read of each lane: all of `limit` from few lanes, some from many."""
-    return limit if lanes <= 16 else max(4, 16 * limit // lanes)
+        walk = Walk(lanes, counters)
+        walk.admit_from(open_lanes, limit)
+        walk.note_blocked()
+        return _start_or_fail(place_id, walk.admitted)
 
 
 def _closed(lane: sql.LaneFacts, counters: gates.Counters) -> bool:
@@ -75,47 +72,72 @@ def _closed(lane: sql.LaneFacts, counters: gates.Counters) -> bool:
     return False
 
 
-def _lock_gates(candidates: Sequence[sql.Candidate], lanes: Lanes, counters: gates.Counters) -> bool:
-    """Lock the caps over the candidates, in one order everywhere. True if there are any: then count again."""
-    touched = {scope for candidate in candidates for scope in gates.scopes(lanes[candidate.lane_id])}
+def _lock_gates(open_lanes: Sequence[sql.LaneFacts], counters: gates.Counters) -> bool:
+    """Lock the caps over these lanes, in one order everywhere. True if there are any: then count again."""
+    touched = {scope for lane in open_lanes for scope in gates.scopes(lane)}
     ids = [gate.pk for scope, gate in counters.gates.items() if scope in touched]
     return bool(ids) and bool(list(Gate.objects.select_for_update().filter(pk__in=ids).order_by("pk")))
 
 
-def _admit(candidates: Sequence[sql.Candidate], lanes: Lanes, counters: gates.Counters) -> list[sql.Candidate]:
-    admitted: list[sql.Candidate] = []
-    refused: dict[int, gates.Reason] = {}
-    for candidate in candidates:
-        lane = lanes[candidate.lane_id]
-        if lane.id in refused:
-            continue  # every gate treats the jobs of a lane alike
+def _each(limit: int, lanes: int) -> int:
+    """How many heads to read of each lane: all of `limit` from few lanes, some from many."""
+    return limit if lanes <= 16 else max(4, 16 * limit // lanes)
+
+
+class Walk:
+    """One walk along the heads of lanes: who may start, and which lanes cannot go on now."""
+
+    def __init__(self, lanes: Lanes, counters: gates.Counters) -> None:
+        self.admitted: list[sql.Candidate] = []
+        self.refused: dict[int, gates.Reason] = {}
+        self._lanes = lanes
+        self._counters = counters
+
+    def admit_from(self, open_lanes: Sequence[sql.LaneFacts], limit: int) -> None:
+        """Admit up to `limit` candidates, in their order.
+
+        The heads of lanes that cannot go on take places of those behind them: so look again past the
+        refused lanes, until a look refuses none.
+        """
+        taken: set[int] = set()
+        while len(self.admitted) < limit:
+            ids = [lane.id for lane in open_lanes if lane.id not in self.refused]
+            refused = len(self.refused)
+            for candidate in sql.heads(ids, _each(limit, len(ids)), limit):
+                if candidate.job_id not in taken and len(self.admitted) < limit:
+                    taken.add(candidate.job_id)
+                    self._try(candidate)
+            if len(self.refused) == refused:
+                return
+
+    def _try(self, candidate: sql.Candidate) -> None:
+        lane, counters = self._lanes[candidate.lane_id], self._counters
+        if lane.id in self.refused:
+            return  # every gate treats the jobs of a lane alike
         reason = gates.admit(candidate, lane, counters)
         if reason is None:
             counters.count(lane, 1, candidate.vcpus_milli, candidate.memory_mib)
-            admitted.append(candidate)
-            continue
-        refused[lane.id] = reason
+            self.admitted.append(candidate)
+            return
+        self.refused[lane.id] = reason
         waited = lane.blocked_since is not None and counters.now - lane.blocked_since > gates.RESERVE_AFTER
         if waited and reason.place_full and counters.reserved_for is None:
             counters.reserved_for = candidate.job_id
             counters.ahead = 0.0
-    _note_blocked(admitted, refused, lanes, counters.now)
-    return admitted
 
-
-def _note_blocked(
-    admitted: Sequence[sql.Candidate], refused: dict[int, gates.Reason], lanes: Lanes, now: datetime
-) -> None:
-    """Keep since when the head of each lane has not fitted; a lane of which one started starts afresh."""
-    moving = {candidate.lane_id for candidate in admitted}
-    freed = [i for i in moving if lanes[i].blocked_since is not None]
-    stuck = [
-        i for i, reason in refused.items() if reason.place_full and lanes[i].blocked_since is None and i not in moving
-    ]
-    if freed:
-        Lane.objects.filter(pk__in=freed).update(blocked_since=None)
-    if stuck:
-        Lane.objects.filter(pk__in=stuck).update(blocked_since=now)
+    def note_blocked(self) -> None:
+        """Keep since when the head of each lane has not fitted; a lane of which one started starts afresh."""
+        moving = {candidate.lane_id for candidate in self.admitted}
+        freed = [i for i in moving if self._lanes[i].blocked_since is not None]
+        stuck = [
+            i
+            for i, reason in self.refused.items()
+            if reason.place_full and self._lanes[i].blocked_since is None and i not in moving
+        ]
+        if freed:
+            Lane.objects.filter(pk__in=freed).update(blocked_since=None)
+        if stuck:
+            Lane.objects.filter(pk__in=stuck).update(blocked_since=self._counters.now)
 
 
 def _start_or_fail(place_id: int, admitted: Sequence[sql.Candidate]) -> int:

@@ -18,7 +18,7 @@ import psycopg
 
 from tests import environment, postgresql
 from tests.bench import cpu
-from tests.deployment import Deployment, drop_templates
+from tests.deployment import Deployment, drop_templates, end_processes
 
 
 @contextmanager
@@ -69,6 +69,10 @@ class Rig:
         told: dict[str, Any] = json.loads(self.python(_RUN_JOBS, str(count)))
         assert told["failed"] == 0, told
         return told
+
+    def rest(self) -> None:
+        """End the processes. The folder stays until `stop`: deleting thousands of files slows what is made next."""
+        end_processes(self.deployment.folder)
 
     def stop(self) -> None:
         self.deployment.stop()

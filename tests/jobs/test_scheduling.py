@@ -12,7 +12,7 @@ from clusters.providers.errors import Refused, Throttled
 from jobs import queries, scheduling, services, states
 from jobs.models import Error, Execution, Job, Lane, Scope
 from jobs.scheduling import Watch
-from tests.factories import Stage, make_job, make_job_in, make_jobs
+from tests.factories import Stage, make_job, make_job_in, make_jobs, make_operator
 
 pytestmark = pytest.mark.django_db
 
@@ -89,6 +89,31 @@ def test_a_claim_leaves_other_places_alone() -> None:
     assert scheduling.claim(other.pk) == 0
     job.refresh_from_db()
     assert job.status == states.QUEUED
+
+
+def test_jobs_that_cannot_go_do_not_hide_those_behind_them() -> None:
+    stage = Stage(vcpus_milli=1000)
+    make_jobs(300, vcpus_milli=2000, priority=1)
+    small = make_job(vcpus_milli=100)
+    assert stage.claim() == 1
+    small.refresh_from_db()
+    assert small.status == states.STARTING
+
+
+def test_many_lanes_that_cannot_go_do_not_hide_one_that_can() -> None:
+    stage = Stage(vcpus_milli=1000)
+    operator = make_operator()
+    for n in range(40):
+        make_jobs(20, operator, vcpus_milli=2000 + n, priority=1)
+    make_job(operator, vcpus_milli=100)
+    assert stage.claim() == 1
+
+
+def test_a_claim_takes_what_is_asked_and_leaves_the_rest_in_line() -> None:
+    stage = Stage()
+    make_jobs(10, vcpus_milli=100)
+    assert scheduling.claim(stage.place.pk, limit=4) == 4
+    assert stage.claim() == 6
 
 
 # --- Hand over -----------------------------------------------------------------------------------

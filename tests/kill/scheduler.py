@@ -44,7 +44,7 @@ def dawdling(step: Callable[..., Any]) -> Callable[..., Any]:
 
 def schedule() -> None:
     # Between what a claim has counted and what it takes: there a cap would be passed.
-    scheduling._admit = dawdling(scheduling._admit)
+    scheduling.Walk.admit_from = dawdling(scheduling.Walk.admit_from)  # type: ignore[method-assign]
     place, provider, watch = place_id("local", settings.LOCAL_REGION), local_provider(), scheduling.Watch({})
     claimed = 0
     while not select.select([sys.stdin], [], [], 0)[0]:

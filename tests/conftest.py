@@ -42,6 +42,7 @@ def _uses_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     on_postgresql = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
     kept, dropped = [], []
@@ -52,6 +53,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         kept.append(item)
         item.user_properties.append(("group", group))
+        if group == "kill" or "deployment" in getattr(item, "fixturenames", ()):
+            # Many processes each, and bounds on how long they may take: one after the other.
+            item.add_marker(pytest.mark.xdist_group("deployments"))
         for marker in item.iter_markers("needs"):
             for name in marker.args:
                 if name not in PROBES:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 
-import pytest
-
 from tests.deployment import Factory
 from tests.environment import CHECKOUT
 
-pytestmark = pytest.mark.xdist_group("deployments")
 README = (CHECKOUT / "README.md").read_text()
 
 

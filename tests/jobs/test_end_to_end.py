@@ -13,7 +13,6 @@ import pytest
 
 from tests.deployment import Deployment, Factory
 
-pytestmark = pytest.mark.xdist_group("deployments")
 LONG = 60.0
 
 

@@ -20,7 +20,7 @@ from clusters.providers.base import Observation, Phase
 from clusters.providers.errors import ProviderError
 from clusters.providers.local.provider import LocalProvider
 from controlplane.core import sets
-from controlplane.core.doorbell import Doorbell
+from controlplane.core.doorbell import Doorbell, socket_of
 from jobs import scheduling, sql
 from jobs.models import RunsFor
 from jobs.services import report_place
@@ -73,7 +73,7 @@ class Pulse:
         self._provider = provider
         self._beat = beat
         self._queue = queue
-        self._bell = Doorbell(queue)
+        self._bell = Doorbell(queue, socket_of(queue))
         self._watch = scheduling.Watch({})
         self._pace = Pace()
         self._tick_at = 0.0

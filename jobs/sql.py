@@ -7,16 +7,18 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
+from django.db import connection, transaction
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from accounts import events
 from accounts.models import User
 from controlplane.core import sets
-from controlplane.core.doorbell import channel
+from controlplane.core.doorbell import sound
 from controlplane.core.enqueue import bell
 from jobs import states
 from jobs.models import Job, Lane
@@ -37,13 +39,12 @@ def ring(queues: set[str]) -> None:
     """
     now = timezone.now()
     sets.insert(OrmQ, ("key", "payload", "lock"), [(queue, bell(PULSE_TASK), now) for queue in queues])
-    if sets.is_postgresql():
-        _notify(queues)
+    _sound(queues)
 
 
-def _notify(queues: set[str]) -> None:
+def _sound(queues: set[str]) -> None:
     for queue in queues:
-        sets.run("SELECT pg_notify(%s, '')", [channel(queue)])
+        transaction.on_commit(partial(sound, queue))
 
 
 # --- Submit --------------------------------------------------------------------------------------
@@ -97,10 +98,7 @@ def submit(
         proof = (token_digest, token_digest, owner.pk, owner.role, now)
         names = sorted(queues)
         made = sets.run(_SUBMIT_POSTGRESQL, [owner.pk, now, now, text, *proof, bell(PULSE_TASK), now, names])
-        # Told apart from the commit that it tells of: notifying holds one lock for the whole server until its
-        # transaction is on disk, and submits would wait for each other's disk. Where this process dies in
-        # between, the bell is found at the scheduler's next tick.
-        _notify(queues)
+        _sound(queues)
         return {row[1]: row[0] for row in made}
     fixed = ("container", owner.pk, 0, states.QUEUED, "", now, now)
     fields = (*JOB_FIELDS, "shape", "owner", "tries", "status", "reason", "submitted_at", "queued_at")
@@ -243,8 +241,6 @@ _TAKE_BEAT: Final = "UPDATE jobs_beat SET due_at = {next} WHERE name = %s AND du
 
 def take_beat(name: str, every_seconds: float) -> bool:
     """True for exactly one caller per period, by the database's clock."""
-    from django.db import connection
-
     if sets.is_postgresql():
         statement = _TAKE_BEAT.format(now="clock_timestamp()", next="clock_timestamp() + %s * interval '1 second'")
     else:

@@ -1,7 +1,7 @@
 """Our django-q2 broker: the ORM broker, woken by the doorbell instead of by polling.
 
-What differs from django_q.brokers.orm.ORM: a queue is read in the order of its rows; enqueue notifies
-in the same transaction; dequeue waits for the bell; only functions of settings.TASKS are run.
+What differs from django_q.brokers.orm.ORM: a queue is read in the order of its rows; enqueue sounds the
+bell after the commit; dequeue waits for the bell; only functions of settings.TASKS are run.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 import random
 import time
+from functools import partial
 
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.models import OrmQ
 from django_q.signing import BadSignature, SignedPackage
 
-from controlplane.core import sets
-from controlplane.core.doorbell import Doorbell, channel
+from controlplane.core.doorbell import Doorbell, sound
 
 logger = logging.getLogger("controlplane.broker")
 LOOK_AGAIN_SECONDS = 2.0
@@ -31,8 +31,7 @@ class Broker(ORM):  # type: ignore[misc] # django-q2 ships no types
 
     def enqueue(self, task: str) -> int:
         row = OrmQ.objects.create(key=self.list_key, payload=task, lock=timezone.now())
-        if sets.is_postgresql():
-            sets.run("SELECT pg_notify(%s, '')", [channel(self.list_key)])
+        transaction.on_commit(partial(sound, self.list_key))
         return int(row.pk)
 
     def dequeue(self) -> list[tuple[int, str]] | None:

@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
+from controlplane.core import doorbell
 from controlplane.core.doorbell import Doorbell
 from controlplane.core.enqueue import enqueue
+from jobs import sql
+from tests.query_budget import counted
 
 LONG = 30.0
 
@@ -92,4 +97,66 @@ def test_a_readable_descriptor_wakes_and_is_no_bell(ring: Callable[[], None]) ->
 def test_nobody_rings_and_the_wait_ends_by_its_time(ring: Callable[[], None]) -> None:
     door = Doorbell("work")
     assert door.wait(0.05) is False
+    door.close()
+
+
+# --- The socket of the resident pass -------------------------------------------------------------
+
+
+@pytest.fixture
+def pass_bell(settings, short_folder) -> Path:
+    settings.RUN_DIR = short_folder
+    path = doorbell.socket_of(settings.PULSE)
+    assert path is not None
+    return path
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="cp-") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_the_pass_of_this_machine_hears_at_its_socket(ring: Callable[[], None], pass_bell: Path) -> None:
+    door = Doorbell("some-queue-that-nothing-notifies", pass_bell)
+    door.listen()
+    assert door.wait(0) is False
+    for _ in range(2000):  # more than a socket holds: the rest is not waited for
+        doorbell.sound(settings.PULSE)
+    start = time.monotonic()
+    assert door.wait(LONG)
+    assert time.monotonic() - start < LONG / 2
+    assert door.wait(0) is False
+    door.close()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.parametrize("left", [False, True])
+def test_without_a_pass_the_others_are_told(pass_bell: Path, left: bool) -> None:
+    if left:
+        doorbell._bind(pass_bell).close()  # type: ignore[union-attr] # a socket's file that a killed pass left
+    assert doorbell._send(pass_bell) is False
+    with counted() as statements:
+        doorbell.sound(settings.PULSE)
+    assert ["pg_notify" in text for text in statements.texts] == ([True] if connection.vendor == "postgresql" else [])
+
+
+def test_a_folder_too_deep_for_a_socket_is_no_fault(tmp_path: Path) -> None:
+    assert doorbell._bind(tmp_path / ("x" * 120) / "pass.bell") is None
+
+
+def test_other_queues_have_no_socket() -> None:
+    assert doorbell.socket_of("work") is None
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_nothing_sounds_before_its_commit(pass_bell: Path, ring: Callable[[], None]) -> None:
+    door = Doorbell("some-queue-that-nothing-notifies", pass_bell)
+    door.listen()
+    door.wait(0)
+    with transaction.atomic():
+        sql.ring({settings.PULSE})
+        assert door._heard() is False
+    assert door._heard() is True
     door.close()

@@ -155,6 +155,8 @@ if _database["ENGINE"].endswith("sqlite3"):
     )
 else:
     _database["CONN_HEALTH_CHECKS"] = True
+    # Without a threshold psycopg prepares nothing, not even what asks for it (core.sets.run).
+    _database["OPTIONS"].setdefault("prepare_threshold", 5)
     # jit costs more than it brings on short statements. Only our own statements are prepared (core.sets.run), and
     # each is written for one plan: left to itself the server plans some of them anew every time, for as much CPU
     # as they take to run.

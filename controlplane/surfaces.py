@@ -12,7 +12,7 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, ResolverMatch, get_script_prefix, resolve
+from django.urls import Resolver404, get_script_prefix, resolve
 
 from accounts.api.mapsor.base import Operation, failure, sealed
 from controlplane.core.errors import NotFound
@@ -43,17 +43,17 @@ class SurfaceMiddleware:
                 query = request.META.get("QUERY_STRING", "")
                 return HttpResponseRedirect(get_script_prefix().rstrip("/") + own + (f"?{query}" if query else ""))
             request.path_info = own
+        if own.startswith(WITH_SLASH):
+            return self._get_response(request)
+        try:
+            match = resolve(own)
+        except Resolver404:
+            return not_found(request)  # at once: with DEBUG Django would answer with a page of its own
         # Sessions, CSRF and messages are for browsers: an operation that takes tokens only goes past them.
-        match = _operation(own)
-        return match.func(request, **match.kwargs) if match else self._get_response(request)
-
-
-def _operation(path: str) -> ResolverMatch | None:
-    try:
-        match = resolve(path)
-    except Resolver404:
-        return None
-    return match if issubclass(getattr(match.func, "cls", object), Operation) else None
+        if issubclass(getattr(match.func, "cls", object), Operation):
+            answer: HttpResponseBase = match.func(request, **match.kwargs)
+            return answer
+        return self._get_response(request)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:

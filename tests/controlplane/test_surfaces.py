@@ -148,3 +148,13 @@ def test_every_operation_has_an_id_of_its_own_a_summary_and_says_how_it_fails() 
 def test_every_route_of_a_surface_stands_in_the_schema() -> None:
     routes = {f"/{pattern.pattern}".replace("<str:id>", "{id}") for pattern in [*users.urlpatterns, *jobs.urlpatterns]}
     assert routes == {path for _, path in harness.generated().operations()}
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_unknown_path_is_answered_in_the_surface_s_words_in_development_too(
+    client: Client, settings: Settings, debug: bool
+) -> None:
+    settings.DEBUG = debug
+    answer = client.get("/no/such/path")
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/json")
+    assert answer.json()["error"]["code"] == "NOT_FOUND"

@@ -255,7 +255,7 @@ class Ordeal:
         threads += [threading.Thread(target=self._watch)]
         for thread in threads:
             thread.start()
-        self._over.wait(self._seconds + END_SECONDS)
+        self._over.wait(self._seconds + max(END_SECONDS, self._seconds))
         self._over.set()
         for thread in threads:
             thread.join()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Final
+from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
 from django.utils import timezone
@@ -50,9 +50,12 @@ def user_of_token(token: str) -> User | None:
         # The first statement of a request finds out that the database was restarted; one more try mends it.
         connection.close()
         rows = sets.run(_USER_OF_TOKEN, parameters)
-    if not rows:
-        return None
-    return User.from_db(DEFAULT_DB_ALIAS, _USER_FIELDS, sets.from_database(User, rows[0]))
+    return _user_in(rows)
+
+
+def _user_in(rows: list[tuple[Any, ...]]) -> User | None:
+    """The user that _USER_OF_TOKEN found."""
+    return User.from_db(DEFAULT_DB_ALIAS, _USER_FIELDS, sets.from_database(User, rows[0])) if rows else None
 
 
 _users: Remembered[str, User] = Remembered(limit=2_000)
@@ -70,11 +73,8 @@ def remembered_user(token: str) -> User | None:
 
 def is_token_of(token_digest: str, user: User) -> bool:
     """Is this the digest of a live token of `user`, enabled and in the role they have here?"""
-    rows = sets.run(_USER_OF_TOKEN, [token_digest, timezone.now()])
-    if not rows:
-        return False
-    now = User.from_db(DEFAULT_DB_ALIAS, _USER_FIELDS, sets.from_database(User, rows[0]))
-    return (now.pk, now.role) == (user.pk, user.role)
+    now = _user_in(sets.run(_USER_OF_TOKEN, [token_digest, timezone.now()]))
+    return now is not None and (now.pk, now.role) == (user.pk, user.role)
 
 
 def find_user(username: str) -> User | None:

@@ -13,14 +13,7 @@ from typing import Any
 from django.db import models
 
 from controlplane.core import sets
-from controlplane.core.errors import Conflict
 from controlplane.core.machine import Machine
-
-
-class IllegalTransition(Conflict):
-    """The present state does not allow this move."""
-
-    code = "STATE"
 
 
 def compare_and_set(

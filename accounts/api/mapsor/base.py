@@ -109,11 +109,11 @@ class Operation(APIView):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
+        # A token is no cookie: there is nothing to forge.
         view = csrf_exempt(functools.partial(respond, cls))
         functools.update_wrapper(view, respond)
         view.cls = cls  # type: ignore[attr-defined] # this is how drf-spectacular finds the operation
         view.initkwargs = initkwargs  # type: ignore[attr-defined]
-        view.csrf_exempt = True  # type: ignore[attr-defined] # a token is no cookie: there is nothing to forge
         return view
 
 

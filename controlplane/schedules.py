@@ -12,6 +12,7 @@ class Schedule(NamedTuple):
 
 
 SCHEDULES: Final = (
-    Schedule("jobs.tasks.sweep", 5, "make the lanes' hints true again"),
+    Schedule("jobs.tasks.sweep", 5, "make the lanes' hints true again, take up forgotten operations"),
+    Schedule("jobs.tasks.sample_load", 60, "note how many jobs wait and run"),
     Schedule("jobs.tasks.apply_retention", 3600, "delete what is past its days"),
 )

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from controlplane.core.errors import InvalidRequest, NotFound
+from controlplane.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 
 
 class JobNotFound(NotFound):
     """There is no such job."""
+
+
+class ExecutionNotFound(NotFound):
+    """There is no such execution."""
+
+
+class HoldNotFound(NotFound):
+    """There is no such hold."""
+
+
+class QuotaNotFound(NotFound):
+    """There is no such quota."""
+
+
+class QuotaExists(Conflict):
+    """There is a quota of this scope; change that one."""
+
+    code = "QUOTA_EXISTS"
 
 
 class JobState(InvalidRequest):
@@ -31,3 +49,37 @@ class TooManyRows(InvalidRequest):
     """More jobs match than one answer may hold; narrow the time window."""
 
     code = "TOO_MANY_ROWS"
+
+
+class QuotaExceeded(InvalidRequest):
+    """No more jobs may be queued here."""
+
+    code = "QUOTA"
+
+
+class EmptySelection(InvalidRequest):
+    """Say which jobs: an empty filter would mean all of them."""
+
+    code = "EMPTY_SELECTION"
+
+
+class BuiltinError(Conflict):
+    """An error that the scheduler itself names cannot be changed."""
+
+    code = "BUILTIN"
+
+
+class OperationNotFound(NotFound):
+    """There is no such operation."""
+
+
+class OperationState(Conflict):
+    """The operation's present state does not allow this."""
+
+    code = "OPERATION_STATE"
+
+
+class TooManyFollowers(Unavailable):
+    """So many follow jobs here already that requests would find no thread; try again soon."""
+
+    code = "TOO_MANY_FOLLOWERS"

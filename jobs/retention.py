@@ -12,7 +12,9 @@ from django_q.models import Task
 
 from accounts.models import Event, IdempotencyKey
 from clusters.providers.base import Provider
-from jobs.models import Execution
+from controlplane.core import instruments
+from jobs import states
+from jobs.models import Execution, LoadSample, Operation
 
 BATCH: Final = 2000
 BATCHES: Final = 25
@@ -30,8 +32,14 @@ def delete_old_rows() -> dict[str, int]:
         "idempotency_keys": _delete(
             IdempotencyKey.objects.order_by("created_at"), "created_at", _cutoff("idempotency_keys")
         ),
+        "load_samples": _delete(LoadSample.objects.order_by("at"), "at", _cutoff("load_samples")),
+        "operations": _delete(_ended_operations(), "created_at", _cutoff("operations")),
         "failed_tasks": _delete(Task.objects.order_by("stopped"), "stopped", _cutoff("failed_tasks")),
     }
+
+
+def _ended_operations() -> QuerySet[Operation]:
+    return Operation.objects.filter(status__in=states.OPERATION_FINAL).order_by("id")
 
 
 def _delete(rows: QuerySet[Any], moment: str, cutoff: datetime) -> int:
@@ -50,6 +58,7 @@ def forget_outputs(place_id: int, provider: Provider, limit: int = 200) -> int:
     old = Execution.objects.filter(place=place_id, logs_kept=True, ended_at__lt=_cutoff("executions"))
     rows = list(old.order_by("ended_at").values_list("id", "uuid")[:limit])
     if rows:
-        provider.forget([str(uuid) for _, uuid in rows])
+        with instruments.provider_call(provider.cloud, "forget"):
+            provider.forget([str(uuid) for _, uuid in rows])
         Execution.objects.filter(pk__in=[pk for pk, _ in rows]).update(logs_kept=False)
     return len(rows)

@@ -17,10 +17,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
 from clusters.providers.base import End, Observation, Phase, Provider, Work
 from clusters.providers.errors import Refused
-from controlplane.core import sets
+from controlplane.core import instruments, sets
 from controlplane.core.encryption import SecretUnreadable, decrypt
 from controlplane.core.ids import uuid7
 from jobs import gates, queries, sql, states
@@ -120,10 +121,7 @@ class Walk:
             self.admitted.append(candidate)
             return
         self.refused[lane.id] = reason
-        waited = lane.blocked_since is not None and counters.now - lane.blocked_since > gates.RESERVE_AFTER
-        if waited and reason.place_full and counters.reserved_for is None:
-            counters.reserved_for = candidate.job_id
-            counters.ahead = 0.0
+        counters.reserve(candidate, lane, reason)
 
     def note_blocked(self) -> None:
         """Keep since when the head of each lane has not fitted; a lane of which one started starts afresh."""
@@ -148,7 +146,8 @@ def _start_or_fail(place_id: int, admitted: Sequence[sql.Candidate]) -> int:
     except OperationalError:
         raise
     except DatabaseError:
-        logger.exception("a claim of %d jobs was refused", len(admitted))
+        only = {"job_id": admitted[0].job_id} if len(admitted) == 1 else {}
+        logger.exception("a claim of %d jobs was refused", len(admitted), extra=only)
     if len(admitted) > 1:
         return sum(_start_or_fail(place_id, [candidate]) for candidate in admitted)
     error = Error.objects.get(name="database")
@@ -233,7 +232,8 @@ def _work(
 def _run(provider: Provider, works: Sequence[Work]) -> dict[str, str]:
     """Hand `works` over; returns those that the provider refuses for good, and its words."""
     try:
-        provider.run(works)
+        with instruments.provider_call(provider.cloud, "run"):
+            provider.run(works)
     except Refused as error:
         if len(works) == 1:
             return {works[0].execution_id: str(error)}
@@ -263,7 +263,8 @@ def pass_on_cancels(place_id: int, provider: Provider) -> int:
     rows = Execution.objects.filter(place=place_id, status__in=states.EXECUTION_ACTIVE, job__status=states.CANCELING)
     ids = [str(uuid) for uuid in rows.values_list("uuid", flat=True)]
     if ids:
-        provider.cancel(ids)
+        with instruments.provider_call(provider.cloud, "cancel"):
+            provider.cancel(ids)
     return len(ids)
 
 
@@ -286,7 +287,10 @@ def observe(place_id: int, provider: Provider, watch: Watch) -> list[str]:
     """
     rows = Execution.objects.filter(place=place_id, status__in=states.EXECUTION_ACTIVE)
     active = {str(uuid): status for uuid, status in rows.values_list("uuid", "status")}
-    observations = provider.observe(list(active)) if active else []
+    observations: list[Observation] = []
+    if active:
+        with instruments.provider_call(provider.cloud, "observe"):
+            observations = provider.observe(list(active))
     known = {observation.execution_id for observation in observations}
     now = timezone.now()
     watch.missing = {i: watch.missing.get(i, now) for i in active if i not in known}
@@ -310,7 +314,11 @@ def apply(observations: Sequence[Observation]) -> int:
         raise
     except DatabaseError:
         logger.exception("a set of %d observations was refused; going one by one", len(observations))
-    return sum(_apply_alone(observation) for observation in observations)
+    moved = 0
+    for observation in observations:
+        with bound_contextvars(execution_id=observation.execution_id):
+            moved += _apply_alone(observation)
+    return moved
 
 
 def _apply_alone(observation: Observation) -> int:
@@ -330,7 +338,9 @@ def _apply(observations: Sequence[Observation]) -> int:
         outcomes = Outcomes()
         for execution in sql.lock_active_executions(list(told)):
             outcomes.add(execution, told[execution.uuid])
-        return outcomes.write()
+        count = outcomes.write()
+    instruments.note_waits(outcomes.waits.values())
+    return count
 
 
 _ENDS: Final[dict[End | None, tuple[str, str]]] = {
@@ -353,6 +363,8 @@ class Outcomes:
     def __init__(self) -> None:
         self.executions: dict[str, dict[int, dict[str, Any]]] = {}
         self.jobs: dict[str, dict[int, dict[str, Any]]] = {}
+        # How many seconds after its job was queued each execution has started, of those that are seen to now.
+        self.waits: dict[int, float] = {}
         self._errors: dict[str, Error] = {}
         self._now = timezone.now()
 
@@ -360,6 +372,8 @@ class Outcomes:
         if seen.phase is Phase.WAITING:
             return
         values = {"started_at": seen.started_at, "node": _text(seen.node, 255), "detail": ""}
+        if seen.started_at and execution.job_queued_at and execution.started_at is None:
+            self.waits[execution.id] = (seen.started_at - execution.job_queued_at).total_seconds()
         if seen.phase is Phase.ENDED:
             self._add_end(execution, seen, values)
             return
@@ -402,7 +416,10 @@ class Outcomes:
         count = 0
         for to, executions in self.executions.items():
             fields = self.EXECUTION_FIELDS if to != states.RUNNING else ("started_at", "node")
-            count += len(move_executions(executions, to, fields=fields))
+            moved = move_executions(executions, to, fields=fields)
+            count += len(moved)
+            for i in executions.keys() - set(moved):
+                self.waits.pop(i, None)
         for to, jobs in self.jobs.items():
             move(jobs, to, fields=self.JOB_FIELDS if to != states.RUNNING else ("started_at", "reason"))
         return count

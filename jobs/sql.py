@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -53,7 +55,8 @@ _VARYING: Final = (
     ("uuid", "uuid"), ("customer_id", "bigint"), ("place_id", "bigint"), ("lane_id", "bigint"),
     ("classification", "text"), ("image", "text"), ("command", "jsonb"), ("env", "text"), ("secret_env", "jsonb"),
     ("tags", "jsonb"), ("vcpus_milli", "integer"), ("memory_mib", "integer"), ("priority", "integer"),
-    ("queue", "text"), ("timeout_seconds", "integer"), ("max_tries", "smallint"), ("retry_of_id", "bigint"),
+    ("queue", "text"), ("timeout_seconds", "integer"), ("max_tries", "smallint"), ("tries_granted", "smallint"),
+    ("retry_of_id", "bigint"),
 )  # fmt: skip
 JOB_FIELDS: Final = tuple(name.removesuffix("_id") for name, _ in _VARYING)
 _NAMES: Final = ", ".join(name for name, _ in _VARYING)
@@ -61,12 +64,16 @@ _TYPED: Final = ", ".join(f"{name} {kind}" for name, kind in _VARYING)
 # The rows come as one JSON text, which is quicker to write and to read than an array for each column.
 _SUBMIT_POSTGRESQL: Final = f"""
 WITH made AS (
-    INSERT INTO jobs_job ({_NAMES}, shape, owner_id, tries, status, reason, submitted_at, queued_at)
-    SELECT {_NAMES}, 'container', %s, 0, '{states.QUEUED}', '', %s, %s FROM jsonb_to_recordset(%s::jsonb) AS v({_TYPED})
-    WHERE %s::text IS NULL OR EXISTS (
+    INSERT INTO jobs_job ({_NAMES}, shape, owner_id, tries, status, reason,
+        submitted_at, queued_at, moved_at, modified_at)
+    SELECT {_NAMES}, 'container', %s, 0, '{states.QUEUED}', '', %s, %s, %s, %s
+    FROM jsonb_to_recordset(%s::jsonb) AS v({_TYPED})
+    WHERE (%s::text IS NULL OR EXISTS (
         SELECT 1 FROM accounts_apitoken t JOIN accounts_user u ON u.id = t.user_id
         WHERE t.digest = %s AND u.id = %s AND u.role = %s AND u.is_active AND t.archived_at IS NULL
             AND (t.expires_at IS NULL OR t.expires_at > %s)
+    )) AND NOT EXISTS (
+        SELECT 1 FROM jobs_gate WHERE max_queued_jobs IS NOT NULL AND scope || ':' || scope_id = ANY(%s)
     )
     RETURNING id, uuid, owner_id, customer_id, lane_id, submitted_at
 ), told AS (
@@ -83,25 +90,32 @@ SELECT id, uuid FROM made
 
 
 def submit(
-    owner: User, rows: Sequence[Sequence[Any]], queues: set[str], token_digest: str | None = None
+    owner: User,
+    rows: Sequence[Sequence[Any]],
+    queues: set[str],
+    *,
+    token_digest: str | None = None,
+    unless_bounded: Sequence[str] = (),
 ) -> dict[uuid.UUID, int]:
     """Insert jobs (each row in the order of JOB_FIELDS), their events and their bells.
 
-    On PostgreSQL it is one statement, and so a transaction of its own; with `token_digest` it does
-    nothing unless that is a live token of the owner, in the role that `owner` has here. On SQLite the
-    caller holds a transaction and has looked at the token. Returns the id of each uuid that was made.
+    On PostgreSQL it is one statement, and so a transaction of its own; it does nothing when `token_digest`
+    is not that of a live token of the owner, in the role that `owner` has here, or when a gate bounds what
+    may be queued in one of the scopes `unless_bounded` ("customer:7"). On SQLite the caller holds a
+    transaction and has looked at both. Returns the id of each uuid that was made.
     """
     now = timezone.now()
     if sets.is_postgresql():
         objects = [{name: value for (name, _), value in zip(_VARYING, row, strict=True)} for row in rows]
         text = json.dumps(objects, separators=(",", ":"), ensure_ascii=False, default=str)
-        proof = (token_digest, token_digest, owner.pk, owner.role, now)
+        proof = (token_digest, token_digest, owner.pk, owner.role, now, list(unless_bounded))
         names = sorted(queues)
-        made = sets.run(_SUBMIT_POSTGRESQL, [owner.pk, now, now, text, *proof, bell(PULSE_TASK), now, names])
+        made = sets.run(_SUBMIT_POSTGRESQL, [owner.pk, now, now, now, now, text, *proof, bell(PULSE_TASK), now, names])
         _sound(queues)
         return {row[1]: row[0] for row in made}
-    fixed = ("container", owner.pk, 0, states.QUEUED, "", now, now)
-    fields = (*JOB_FIELDS, "shape", "owner", "tries", "status", "reason", "submitted_at", "queued_at")
+    fixed = ("container", owner.pk, 0, states.QUEUED, "", now, now, now, now)
+    fields = (*JOB_FIELDS, "shape", "owner", "tries", "status", "reason")
+    fields = (*fields, "submitted_at", "queued_at", "moved_at", "modified_at")
     sets.insert(Job, fields, [(*row, *fixed) for row in rows])
     found = Job.objects.filter(sets.among("uuid", [row[0] for row in rows], Job)).values_list("uuid", "id", "customer")
     ids = {made_uuid: job_id for made_uuid, job_id, _ in found}
@@ -171,6 +185,7 @@ class LaneFacts:
     owner_role: str
     queue: str
     blocked_since: datetime.datetime | None
+    on_hold: bool
     claimable: bool
     jobs: int
     vcpus_milli: int
@@ -182,29 +197,77 @@ WITH active AS (
     SELECT lane_id, count(*) AS jobs, sum(vcpus_milli) AS vcpus, sum(memory_mib) AS memory FROM jobs_job
     WHERE status IN ({", ".join(f"'{status}'" for status in states.ACTIVE)}) GROUP BY lane_id
 ), chosen AS (
-    SELECT id FROM jobs_lane WHERE place_id = %s AND waiting AND NOT held
+    SELECT id FROM jobs_lane WHERE place_id = %s AND waiting AND (NOT held OR %s)
     UNION SELECT lane_id FROM active UNION SELECT id FROM jobs_lane WHERE id = %s
 )
-SELECT l.id, l.place_id, l.customer_id, l.owner_id, u.role, l.queue, l.blocked_since,
+SELECT l.id, l.place_id, l.customer_id, l.owner_id, u.role, l.queue, l.blocked_since, l.on_hold,
     l.place_id = %s AND l.waiting AND NOT l.held, coalesce(a.jobs, 0), coalesce(a.vcpus, 0), coalesce(a.memory, 0)
 FROM chosen JOIN jobs_lane l ON l.id = chosen.id JOIN accounts_user u ON u.id = l.owner_id
 LEFT JOIN active a ON a.lane_id = l.id
 """  # noqa: S608
 
 
-def lanes(place_id: int, also: int = 0) -> dict[int, LaneFacts]:
+def lanes(place_id: int, *, also: int = 0, held: bool = False) -> dict[int, LaneFacts]:
     """The claimable lanes of a place, and all lanes in which something is active, by id.
 
-    Costs what is active and the number of lanes, not what is queued or past. `also`: one lane more.
+    Costs what is active and the number of lanes, not what is queued or past. `also`: one lane more;
+    `held`: the waiting lanes that a hold covers, too.
     """
-    rows = sets.run(_LANES, [place_id, also, place_id])
-    return {row[0]: LaneFacts(*(*row[:6], _aware(row[6]), bool(row[7]), *map(int, row[8:]))) for row in rows}
+    rows = sets.run(_LANES, [place_id, held, also, place_id])
+    return {
+        row[0]: LaneFacts(*(*row[:6], _aware(row[6]), bool(row[7]), bool(row[8]), *map(int, row[9:]))) for row in rows
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is queued in a lane."""
+
+    lane_id: int
+    jobs: int
+    oldest: datetime.datetime
+    priority: int  # the smallest number, which is what runs first
+
+
+_LINES: Final = f"""
+SELECT lane_id, count(*), min(queued_at), min(priority) FROM jobs_job WHERE status = '{states.QUEUED}' GROUP BY lane_id
+"""  # noqa: S608
+
+
+def lines() -> dict[int, Line]:
+    """What is queued, by lane. Costs a look at an index entry of every queued job."""
+    rows = sets.run(_LINES)
+    if not sets.is_postgresql():
+        rows = [(*row[:2], _from_text(row[2]), row[3]) for row in rows]
+    return {row[0]: Line(*row) for row in rows}
+
+
+_ACTIVE_JOBS: Final = f"""
+SELECT place_id, status, count(*) FROM jobs_job
+WHERE status IN ({", ".join(f"'{status}'" for status in states.ACTIVE)}) GROUP BY place_id, status
+"""  # noqa: S608
+_DELAYED_JOBS: Final = f"SELECT count(*) FROM jobs_job WHERE status = '{states.DELAYED}'"  # noqa: S608
+
+
+def active_jobs() -> list[tuple[int, str, int]]:
+    """How many jobs are active, by place and status. Costs what is active."""
+    return [(row[0], row[1], int(row[2])) for row in sets.run(_ACTIVE_JOBS)]
+
+
+def delayed_jobs() -> int:
+    """How many jobs wait before their next try. Costs as many index entries."""
+    return int(sets.run(_DELAYED_JOBS)[0][0])
+
+
+def _from_text(at: Any) -> datetime.datetime | None:
+    """SQLite gives an aggregate of times as text."""
+    return _aware(datetime.datetime.fromisoformat(at) if isinstance(at, str) else at)
 
 
 # --- Apply ---------------------------------------------------------------------------------------
 
 _ACTIVE_EXECUTIONS: Final = f"""
-SELECT e.id, e.job_id, e.uuid, j.status, j.tries, j.max_tries, j.started_at
+SELECT e.id, e.job_id, e.uuid, j.status, j.tries, j.max_tries, j.started_at, j.queued_at, e.started_at
 FROM jobs_execution e JOIN jobs_job j ON j.id = e.job_id
 WHERE e.uuid {{among}} AND e.status IN ({", ".join(f"'{status}'" for status in states.EXECUTION_ACTIVE)})
 ORDER BY j.id
@@ -222,6 +285,8 @@ class ActiveExecution:
     tries: int
     max_tries: int
     job_started_at: datetime.datetime | None
+    job_queued_at: datetime.datetime | None
+    started_at: datetime.datetime | None
 
 
 def lock_active_executions(uuids: Sequence[uuid.UUID]) -> list[ActiveExecution]:
@@ -231,7 +296,28 @@ def lock_active_executions(uuids: Sequence[uuid.UUID]) -> list[ActiveExecution]:
         return [ActiveExecution(*row) for row in sets.run(statement, [list(uuids)])]
     statement = _ACTIVE_EXECUTIONS.format(among="IN (SELECT value FROM json_each(%s))")
     rows = sets.run(statement, [json.dumps([each.hex for each in uuids])])
-    return [ActiveExecution(*(*row[:2], uuid.UUID(row[2]), *row[3:6], _aware(row[6]))) for row in rows]
+    return [ActiveExecution(*(*row[:2], uuid.UUID(row[2]), *row[3:6], *map(_aware, row[6:]))) for row in rows]
+
+
+# --- Tags ----------------------------------------------------------------------------------------
+
+_TAGGED_SQLITE: Final = """EXISTS (SELECT 1 FROM json_each(jobs_job.tags) t WHERE t.key = %s AND %s =
+    CASE t.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(t.value AS TEXT) END)"""
+
+
+_HAS_TAG_SQLITE: Final = "EXISTS (SELECT 1 FROM json_each(jobs_job.tags) t WHERE t.key = %s)"
+
+
+def has_tag(key: str) -> RawSQL:
+    """A condition on jobs: there is a tag `key`. Django's own look-up misses keys with quotes on SQLite."""
+    statement = "jobs_job.tags ? %s::text" if sets.is_postgresql() else _HAS_TAG_SQLITE
+    return RawSQL(statement, (key,), output_field=BooleanField())  # noqa: S611 - values are parameters
+
+
+def tagged(key: str, text: str) -> RawSQL:
+    """A condition on jobs: the tag `key` has the value whose text is `text`."""
+    statement = "jobs_job.tags ->> %s::text = %s" if sets.is_postgresql() else _TAGGED_SQLITE
+    return RawSQL(statement, (key, text), output_field=BooleanField())  # noqa: S611 - values are parameters
 
 
 # --- Beats ---------------------------------------------------------------------------------------

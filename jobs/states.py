@@ -42,6 +42,23 @@ FINAL: Final = (COMPLETED, FAILED, CANCELED, REJECTED)
 ACTIVE: Final = (STARTING, RUNNING, CANCELING)
 WAITING: Final = (PENDING, BLOCKED, QUEUED, DELAYED)
 
+# As v6 shows them. A job being canceled is QUEUED until an execution has started, RUNNING from then on.
+SHOWN: Final = {
+    **{state: state for state in (PENDING, BLOCKED, QUEUED, RUNNING, COMPLETED, FAILED, CANCELED)},
+    DELAYED: QUEUED,
+    STARTING: QUEUED,
+    CANCELING: RUNNING,
+    REJECTED: FAILED,
+}
+
+
+def shown(state: str, *, started: bool) -> str:
+    """The status that v6 shows for a job in `state`."""
+    return QUEUED if state == CANCELING and not started else SHOWN[state]
+
+
+SHOWN_STATES: Final = (PENDING, BLOCKED, QUEUED, RUNNING, COMPLETED, FAILED, CANCELED)
+
 CREATED: Final = "CREATED"
 SUBMITTED: Final = "SUBMITTED"
 LOST: Final = "LOST"
@@ -62,3 +79,29 @@ EXECUTION: Final = Machine(
 EXECUTION_STATES: Final = tuple(EXECUTION.moves)
 EXECUTION_ACTIVE: Final = (CREATED, SUBMITTED, RUNNING)
 EXECUTION_FINAL: Final = (COMPLETED, FAILED, CANCELED, LOST, INTERRUPTED)
+# As v6 shows them.
+SHOWN_EXECUTION: Final = {
+    **{state: state for state in EXECUTION.moves},
+    CREATED: QUEUED,
+    SUBMITTED: QUEUED,
+    LOST: FAILED,
+    INTERRUPTED: FAILED,
+}
+SHOWN_EXECUTION_STATES: Final = (QUEUED, RUNNING, COMPLETED, FAILED, CANCELED)
+
+OPERATION_WAITING: Final = "WAITING"
+STOPPING: Final = "STOPPING"
+STOPPED: Final = "STOPPED"
+
+OPERATION: Final = Machine(
+    {
+        OPERATION_WAITING: frozenset({RUNNING, STOPPED, FAILED}),
+        RUNNING: frozenset({COMPLETED, STOPPING, FAILED}),
+        STOPPING: frozenset({STOPPED, COMPLETED, FAILED}),
+        STOPPED: frozenset(),
+        COMPLETED: frozenset(),
+        FAILED: frozenset(),
+    }
+)
+OPERATION_STATES: Final = tuple(OPERATION.moves)
+OPERATION_FINAL: Final = (STOPPED, COMPLETED, FAILED)

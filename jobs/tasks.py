@@ -41,8 +41,19 @@ def answer_canary() -> None:
 
 
 def sweep() -> None:
-    """Make the lanes' hints true again."""
+    """Make the lanes' hints true again, and take up operations that nobody works on."""
     services.refresh_lanes()
+    services.carry_on_forgotten()
+
+
+def carry_on(operation_id: int) -> None:
+    """Work on an operation for a while."""
+    services.carry_on(operation_id)
+
+
+def sample_load() -> None:
+    """Note how many jobs wait and run."""
+    services.sample_load()
 
 
 def apply_retention() -> None:

@@ -1,7 +1,7 @@
 """The root of every error that a caller may see.
 
 Services raise these; each surface says them in its own words. The class's docstring is the default
-message, `code` is stable and for machines, `field` names the input that is at fault.
+message, `code` is stable and for machines, `field` names the input that is at fault, `index` the item of a list.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ class ControlPlaneError(Exception):
 
     code = "INTERNAL"
     http_status = 500
+    index: int | None = None
 
     def __init__(self, message: str = "", *, field: str | None = None, code: str | None = None) -> None:
         self.message = message or inspect.cleandoc(type(self).__doc__ or "").splitlines()[0]
@@ -70,3 +71,11 @@ class TooLarge(ControlPlaneError):
 
     code = "TOO_LARGE"
     http_status = 413
+
+
+class Unavailable(ControlPlaneError):
+    """This cannot be served just now; try again soon."""
+
+    code = "UNAVAILABLE"
+    http_status = 503
+    retry_after_seconds = 5

@@ -23,10 +23,11 @@ class Remembered(dict[K, V], Generic[K, V]):
 
     def keep(self, key: K, value: V) -> V:
         """Remember `value` once the present transaction has committed; returns it."""
-        transaction.on_commit(partial(self._put, key, value))
+        transaction.on_commit(partial(self.put, key, value))
         return value
 
-    def _put(self, key: K, value: V) -> None:
+    def put(self, key: K, value: V) -> None:
+        """Remember `value` now: for what no transaction can take back."""
         if len(self) >= self._limit:
             self.clear()
         self[key] = value

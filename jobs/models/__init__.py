@@ -2,6 +2,7 @@
 
 from jobs.models.engine import Beat, Gate, Hold, Lane, Place, RunsFor, Scope
 from jobs.models.job import Category, Error, Execution, Job, Priority, Shape
+from jobs.models.operation import Kind, LoadSample, Operation, OperationFailure
 
 __all__ = [
     "Beat",
@@ -11,7 +12,11 @@ __all__ = [
     "Gate",
     "Hold",
     "Job",
+    "Kind",
     "Lane",
+    "LoadSample",
+    "Operation",
+    "OperationFailure",
     "Place",
     "Priority",
     "RunsFor",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 from django.utils import timezone
 
@@ -43,8 +45,9 @@ class Lane(models.Model):
     """All jobs that every gate treats alike; a claim looks at the head of each lane, never at the queue.
 
     `waiting`: there may be queued jobs in it. `held`: a hold covers it. Both are hints that the sweep
-    makes true again; a lane is claimable when it is waiting and not held. Lanes are never deleted, so
-    their ids may be remembered.
+    makes true again; a lane is claimable when it is waiting and not held. `on_hold`: the lane of jobs
+    that are held one by one, beside the lane of those that are not. Lanes are never deleted, so their
+    ids may be remembered.
     """
 
     place = models.ForeignKey(Place, on_delete=models.PROTECT, related_name="+")
@@ -53,6 +56,7 @@ class Lane(models.Model):
     queue = models.CharField(max_length=64)
     vcpus_milli = models.PositiveIntegerField()
     memory_mib = models.PositiveIntegerField(help_text="The jobs' memory, rounded up to a power of two.")
+    on_hold = models.BooleanField(default=False)
     waiting = models.BooleanField(default=False)
     held = models.BooleanField(default=False)
     blocked_since = models.DateTimeField(null=True, help_text="Since when its head has not fitted into the place.")
@@ -60,7 +64,8 @@ class Lane(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["place", "customer", "owner", "queue", "vcpus_milli", "memory_mib"], name="lane_once"
+                fields=["place", "customer", "owner", "queue", "vcpus_milli", "memory_mib", "on_hold"],
+                name="lane_once",
             )
         ]
         indexes = [
@@ -72,13 +77,21 @@ class Lane(models.Model):
 
 
 class Scope(models.TextChoices):
-    """What a hold or a gate covers. `scope_id` is the row's id; for a queue it is "<place id>:<queue>"."""
+    """What a hold or a gate covers. `scope_id` is the row's id; for a queue it is "<place id>:<queue>".
+
+    Only a hold covers a single job.
+    """
 
     ALL = "all"
     PLACE = "place"
     CUSTOMER = "customer"
     OWNER = "owner"
     QUEUE = "queue"
+    JOB = "job"
+
+
+# A job by itself has no cap.
+CAPPED_SCOPES: Final = [choice for choice in Scope.choices if choice[0] != Scope.JOB]
 
 
 class Hold(models.Model):
@@ -99,17 +112,23 @@ class Hold(models.Model):
 
 
 class Gate(models.Model):
-    """A finite cap on what may be active at once in a scope. Claims that may touch it lock its row first."""
+    """A finite cap in a scope. Claims that may touch it lock its row first.
+
+    `max_jobs` and `max_vcpus_milli` bound what is active at once, the rest waits; `max_queued_jobs` bounds
+    what waits, further submits are refused.
+    """
 
     scope = models.CharField(max_length=16, choices=Scope.choices)
     scope_id = models.CharField(max_length=96, blank=True)
     max_jobs = models.PositiveIntegerField(null=True)
     max_vcpus_milli = models.PositiveIntegerField(null=True)
+    max_queued_jobs = models.PositiveIntegerField(null=True)
     hint = models.CharField(max_length=255, blank=True)
     set_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     since = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = "quota"
         constraints = [models.UniqueConstraint(fields=["scope", "scope_id"], name="gate_once")]
 
     def __str__(self) -> str:

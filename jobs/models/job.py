@@ -48,6 +48,8 @@ class Error(models.Model):
     category = models.CharField(max_length=16, choices=Category.choices)
     should_be_retried = models.BooleanField(default=False)
     is_builtin = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    modified_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
         return self.name
@@ -57,7 +59,7 @@ class Job(models.Model):
     """One row of work, whichever surface it came through. Its status is moved by jobs.services only.
 
     Memory in MiB, CPU in thousandths of a vCPU, smaller priority runs first. `env` is encrypted.
-    `tries` counts executions so far, `max_tries` bounds them.
+    `tries` counts executions so far, `max_tries` bounds them; a requeue grants `tries_granted` more.
     """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
@@ -78,6 +80,7 @@ class Job(models.Model):
     queue = models.CharField(max_length=64, blank=True, help_text="As asked for; empty when the priority chose it.")
     timeout_seconds = models.PositiveIntegerField(null=True)
     max_tries = models.PositiveSmallIntegerField(default=1)
+    tries_granted = models.PositiveSmallIntegerField(default=1, help_text="How many tries a submit or requeue gives.")
     tries = models.PositiveSmallIntegerField(default=0)
     retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries", db_index=False)
 
@@ -89,9 +92,17 @@ class Job(models.Model):
     due_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    moved_at = models.DateTimeField(default=timezone.now, help_text="When its status changed last.")
+    modified_at = models.DateTimeField(default=timezone.now, help_text="When anything of it changed last.")
 
     class Meta:
-        permissions = [("cancel_job", "Can cancel jobs"), ("retry_job", "Can retry jobs")]
+        permissions = [
+            ("cancel_job", "Can cancel jobs"),
+            ("retry_job", "Can retry jobs"),
+            ("requeue_job", "Can requeue jobs"),
+            ("prioritize_job", "Can change the priority of jobs"),
+            ("hold_job", "Can hold and release jobs"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=states.JOB_STATES), name="job_status_known"),
             models.CheckConstraint(
@@ -117,6 +128,14 @@ class Job(models.Model):
             models.Index(fields=["due_at"], name="job_delayed", condition=Q(status=states.DELAYED)),
             models.Index(fields=["customer", "submitted_at", "id"], name="job_of_customer"),
             models.Index(fields=["retry_of"], name="job_retries", condition=Q(retry_of__isnull=False)),
+            # The lists: everybody's, a customer's, those in a state, those of a class.
+            models.Index(fields=["modified_at", "id"], name="job_by_change"),
+            models.Index(fields=["customer", "modified_at", "id"], name="job_of_customer_by_change"),
+            models.Index(fields=["status", "modified_at", "id"], name="job_in_state_by_change"),
+            # By its beginning, too: that takes an operator class on PostgreSQL.
+            models.Index(
+                fields=["classification", "id"], name="job_of_class", opclasses=["varchar_pattern_ops", "int8_ops"]
+            ),
         ]
 
     def __str__(self) -> str:

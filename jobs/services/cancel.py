@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -18,6 +19,7 @@ from jobs.services.move import move
 from jobs.services.submit import JobRequest, Submitted, submit_jobs
 
 CANCELED_BY_USER = "CANCELED_BY_USER"
+MAX_TRIES = 32_767  # what its column holds
 
 
 def cancel_jobs(ids: Sequence[int], *, actor: User | None) -> dict[int, str]:
@@ -39,10 +41,41 @@ def cancel_jobs(ids: Sequence[int], *, actor: User | None) -> dict[int, str]:
             {i: values[i] for i in waiting}, states.CANCELED, fields=("ended_at", "reason", "due_at"), actor_id=actor_id
         )
         asked = move({i: {} for i in ids if i not in set(done)}, states.CANCELING, actor_id=actor_id)
-        if asked:
-            places = rows.values_list("place__cloud", "place__region").distinct()
-            sql.ring({sql.pulse_queue(cloud, region) for cloud, region in places})
+        _ring_for(asked)
     return {**dict.fromkeys(done, states.CANCELED), **dict.fromkeys(asked, states.CANCELING)}
+
+
+def requeue_jobs(ids: Sequence[int], *, actor: User | None, priority: int | None = None) -> list[int]:
+    """Take FAILED and CANCELED jobs back into the queue, on the same rows. Returns the ids that went.
+
+    Each gets as many tries more as it was granted at its submit, and a new execution when its turn
+    comes; one that was never queued waits for its parents again.
+    """
+    again = {"ended_at": None, "started_at": None, "error": None, "reason": "REQUEUED"}
+    with transaction.atomic():
+        jobs = Job.objects.filter(sets.among("id", list(ids), Job), status__in=(states.FAILED, states.CANCELED))
+        rows = jobs.select_for_update().order_by("id")
+        values: dict[str, dict[int, dict[str, Any]]] = {states.QUEUED: {}, states.PENDING: {}}
+        now = timezone.now()
+        for job_id, queued_at, before, max_tries, granted in rows.values_list(
+            "id", "queued_at", "priority", "max_tries", "tries_granted"
+        ):
+            raised = min(max_tries + granted, MAX_TRIES)
+            wish = {**again, "max_tries": raised, "priority": before if priority is None else priority}
+            to = states.PENDING if queued_at is None else states.QUEUED
+            values[to][job_id] = {**wish, "queued_at": None if queued_at is None else now}
+        fields = (*again, "max_tries", "priority", "queued_at")
+        actor_id = actor.pk if actor else None
+        moved = [i for to, chosen in values.items() for i in move(chosen, to, fields=fields, actor_id=actor_id)]
+        _ring_for(moved)
+    return moved
+
+
+def _ring_for(ids: Sequence[int]) -> None:
+    """Wake the schedulers of these jobs' places."""
+    rows = Job.objects.filter(sets.among("id", list(ids), Job))
+    places = rows.order_by().values_list("place__cloud", "place__region").distinct()
+    sql.ring({sql.pulse_queue(cloud, region) for cloud, region in places} if ids else set())
 
 
 def retry_job(job: Job, *, actor: User) -> Submitted:

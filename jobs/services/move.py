@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils import timezone
+
 from accounts import events
 from controlplane.core import sets
 from controlplane.core.transitions import compare_and_set
@@ -20,7 +22,11 @@ def move(
     Caller holds a transaction. Those whose present state does not allow it are left alone. A job that
     becomes QUEUED wakes its lane. Returns the ids that moved.
     """
-    moved = compare_and_set(Job, states.JOB, to, values, fields, also=("customer", "lane"))
+    now = timezone.now()
+    stamped = {i: {**given, "moved_at": now, "modified_at": now} for i, given in values.items()}
+    moved = compare_and_set(
+        Job, states.JOB, to, stamped, (*fields, "moved_at", "modified_at"), also=("customer", "lane")
+    )
     entries: list[events.Entry] = []
     for job_id, (before, customer_id, _) in moved.items():
         reason = values[job_id].get("reason")

@@ -11,7 +11,8 @@ from jobs import queries
 from jobs.models import Lane, Place
 
 _places: Remembered[tuple[str, str], int] = Remembered()
-LaneKey = tuple[int, int, int, str, int, int]
+# place, customer, owner, queue, vcpus_milli, memory_mib, on_hold
+LaneKey = tuple[int, int, int, str, int, int, bool]
 _lanes: Remembered[LaneKey, int] = Remembered()
 
 
@@ -43,9 +44,11 @@ def report_place(place: int, *, vcpus_milli: int, memory_mib: int, disk_free_mib
     )
 
 
-def lane_id(place: int, customer: int, owner: int, queue: str, vcpus_milli: int, memory_mib: int) -> int:
+def lane_id(
+    place: int, customer: int, owner: int, queue: str, vcpus_milli: int, memory_mib: int, *, on_hold: bool = False
+) -> int:
     """The lane of such jobs. Memory counts in powers of two, so that lanes stay few."""
-    key = (place, customer, owner, queue, vcpus_milli, 1 << (memory_mib - 1).bit_length())
+    key = (place, customer, owner, queue, vcpus_milli, 1 << (memory_mib - 1).bit_length(), on_hold)
     known = _lanes.get(key)
     if known is not None:
         return known
@@ -56,7 +59,22 @@ def lane_id(place: int, customer: int, owner: int, queue: str, vcpus_milli: int,
         queue=queue,
         vcpus_milli=vcpus_milli,
         memory_mib=key[5],
+        on_hold=on_hold,
+        defaults={"held": on_hold},
     )
-    if made and queries.is_held(lane):
+    if made and not on_hold and queries.is_held(lane):
         Lane.objects.filter(pk=lane.pk).update(held=True)
     return _lanes.keep(key, lane.pk)
+
+
+def twin_lane_id(lane: Lane) -> int:
+    """The lane of the same jobs when they are held one by one, or, of such a lane, when they are not."""
+    return lane_id(
+        lane.place_id,
+        lane.customer_id,
+        lane.owner_id,
+        lane.queue,
+        lane.vcpus_milli,
+        lane.memory_mib,
+        on_hold=not lane.on_hold,
+    )

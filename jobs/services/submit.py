@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,9 @@ from controlplane.core import remembered, sets
 from controlplane.core.encryption import encrypt
 from controlplane.core.errors import Unauthorized
 from controlplane.core.ids import uuid7
-from jobs import sql
-from jobs.models import Priority
+from jobs import gates, queries, sql, states
+from jobs.errors import QuotaExceeded
+from jobs.models import Gate, Job, Lane, Priority
 from jobs.services.places import lane_id, place_id
 
 DEFAULT_QUEUE = "default"
@@ -59,7 +61,7 @@ def submit_jobs(*, owner: User, requests: Sequence[JobRequest], token_digest: st
 
     The requests are valid already: surfaces check what people type. `token_digest`: only if that is a
     live token of `owner` as they are here, checked in the same step; else Unauthorized. Raises
-    InvalidRequest for a region that does not exist.
+    InvalidRequest for a region that does not exist, QuotaExceeded when fewer may wait.
     """
     if not requests:
         return []
@@ -77,16 +79,44 @@ def _submit(owner: User, requests: Sequence[JobRequest], token_digest: str | Non
     found: dict[LineKey, Line] = {}
     rows = [_row(owner.pk, request, found) for request in requests]
     queues = {sql.pulse_queue(request.cloud, request.region) for request in requests}
+    ids: dict[uuid.UUID, int] = {}
     if sets.is_postgresql():
-        ids = sql.submit(owner, rows, queues, token_digest)
-    else:
+        scopes = {f"{scope}:{scope_id}" for key, line in found.items() for scope, scope_id in _scopes(owner, key, line)}
+        ids = sql.submit(owner, rows, queues, token_digest=token_digest, unless_bounded=list(scopes))
+    if not ids:
         with transaction.atomic():
             if token_digest is not None and not is_token_of(token_digest, owner):
                 raise Unauthorized
+            _check_quotas(owner, requests, found)
             ids = sql.submit(owner, rows, queues)
-    if not ids:
-        raise Unauthorized
     return [Submitted(ids[row[0]], row[0]) for row in rows]
+
+
+def _scopes(owner: User, key: LineKey, line: Line) -> tuple[gates.ScopeKey, ...]:
+    customer, place, _ = line
+    return gates.scopes(Lane(place_id=place, customer_id=customer, owner_id=owner.pk, queue=key[3]))
+
+
+def _check_quotas(owner: User, requests: Sequence[JobRequest], found: Mapping[LineKey, Line]) -> None:
+    """Raise QuotaExceeded when these jobs are more than may wait. Caller holds the transaction of the submit."""
+    gates_by_scope = {(gate.scope, gate.scope_id): gate for gate in Gate.objects.filter(max_queued_jobs__isnull=False)}
+    if not gates_by_scope:
+        return
+    wanted: Counter[gates.ScopeKey] = Counter()
+    for request in requests:
+        key = _key(request)
+        wanted.update(scope for scope in _scopes(owner, key, found[key]) if scope in gates_by_scope)
+    # In the order of the claim, so that nobody waits for each other.
+    touched = [gates_by_scope[scope].pk for scope in wanted]
+    for gate in Gate.objects.select_for_update().filter(pk__in=touched).order_by("pk"):
+        scope = (gate.scope, gate.scope_id)
+        limit = gate.max_queued_jobs or 0
+        queued = Job.objects.filter(status=states.QUEUED, lane__in=queries.lanes_of(*scope))[: limit + 1].count()
+        if queued + wanted[scope] > limit:
+            raise QuotaExceeded(
+                f"The quota of this {gate.scope} is {limit} queued jobs; {min(queued, limit)} are queued, and"
+                f" {wanted[scope]} more do not fit."
+            )
 
 
 # customer, cloud, region, queue, vcpus_milli, memory_mib -> the ids of customer, place and lane
@@ -100,13 +130,18 @@ def _line(owner_id: int, key: LineKey) -> Line:
     return customer, place, lane_id(place, customer, owner_id, queue, vcpus_milli, memory_mib)
 
 
-def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tuple[Any, ...]:
-    """One row in the order of sql.JOB_FIELDS; `found` keeps the lines that this batch has looked up."""
+def _key(request: JobRequest) -> LineKey:
     vcpus = request.vcpus_milli or settings.DEFAULT_VCPUS_MILLI
     memory = request.memory_mib or settings.DEFAULT_MEMORY_MIB
-    key = (request.customer, request.cloud, request.region, request.queue or DEFAULT_QUEUE, vcpus, memory)
+    return request.customer, request.cloud, request.region, request.queue or DEFAULT_QUEUE, vcpus, memory
+
+
+def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tuple[Any, ...]:
+    """One row in the order of sql.JOB_FIELDS; `found` keeps the lines that this batch has looked up."""
+    key = _key(request)
     if key not in found:
         found[key] = _line(owner_id, key)
+    tries = request.max_tries or settings.DEFAULT_MAX_TRIES
     return (
         uuid7(),
         *found[key],
@@ -116,11 +151,11 @@ def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tupl
         encrypt(dict(request.env)),
         list(request.secret_env),
         dict(request.tags),
-        vcpus,
-        memory,
+        *key[4:],
         request.priority,
         request.queue,
         request.timeout_seconds,
-        request.max_tries or settings.DEFAULT_MAX_TRIES,
+        tries,
+        tries,
         request.retry_of,
     )

@@ -7,16 +7,17 @@ from django.utils import timezone
 from django_q.models import Task
 
 from accounts.models import Event, IdempotencyKey
-from jobs import queries, retention, states
+from jobs import following, retention, states
 from jobs.errors import OutputGone
-from jobs.models import Execution
+from jobs.models import Execution, Kind, LoadSample, Operation
 from tests.factories import Stage, make_job_in, make_operator
 
 pytestmark = pytest.mark.django_db
 
 
 def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
-    settings.RETENTION_DAYS = {**settings.RETENTION_DAYS, "events": 10, "failed_tasks": 3}
+    kept = {"events": 10, "failed_tasks": 3, "load_samples": 32, "operations": 5}
+    settings.RETENTION_DAYS = {**settings.RETENTION_DAYS, **kept}
     user, now = make_operator().user, timezone.now()
     Event.objects.all().delete()
     for days in (9, 11):
@@ -26,7 +27,14 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
     for hours in (23, 25):
         made = now - timedelta(hours=hours)
         IdempotencyKey.objects.create(user=user, key=str(hours), digest="d", created_at=made)
-    assert retention.delete_old_rows() == {"events": 1, "idempotency_keys": 1, "failed_tasks": 1}
+    for days in (31, 33):
+        LoadSample.objects.create(at=now - timedelta(days=days), pending=0, queued=1, running=0)
+    for days, status in ((4, states.STOPPED), (6, states.STOPPED), (6, states.RUNNING)):
+        made, ended = now - timedelta(days=days), now if status == states.STOPPED else None
+        facts = {"kind": Kind.CANCEL, "status": status, "selection": {}, "created_by": user, "up_to": 0}
+        Operation.objects.create(**facts, created_at=made, ended_at=ended)
+    deleted = {"events": 1, "idempotency_keys": 1, "load_samples": 1, "operations": 1, "failed_tasks": 1}
+    assert retention.delete_old_rows() == deleted
     assert list(Event.objects.values_list("subject_id", flat=True)) == [9]
     assert list(IdempotencyKey.objects.values_list("key", flat=True)) == ["23"]
     assert list(Task.objects.values_list("id", flat=True)) == ["9"]
@@ -50,5 +58,5 @@ def test_output_past_its_days_is_forgotten_and_says_so() -> None:
     assert stage.provider.calls[-1] == ("forget", (str(stage.execution(old).uuid),))
     assert (stage.execution(old).logs_kept, stage.execution(young).logs_kept) == (False, True)
     with pytest.raises(OutputGone):
-        queries.log_text(old)
+        following.text(old)
     assert retention.forget_outputs(stage.place.pk, stage.provider) == 0

@@ -6,9 +6,10 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from controlplane.core.transitions import compare_and_set
 from jobs import services, states
-from jobs.models import Execution, Job
-from tests.factories import Stage, make_job, make_job_in
+from jobs.models import Execution, Job, Kind, Operation
+from tests.factories import Stage, make_job, make_job_in, make_operator
 
 FIELDS = ("queued_at", "due_at", "started_at", "ended_at")
 
@@ -50,15 +51,46 @@ def test_an_execution_moves_only_where_the_table_allows(source: str) -> None:
         assert (moved == [execution.pk]) is states.EXECUTION.allows(source, to), f"{source} to {to}"
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("source", states.OPERATION_STATES)
+def test_an_operation_moves_only_where_the_table_allows(source: str) -> None:
+    facts = {"kind": Kind.CANCEL, "selection": {"owner": ["x"]}, "created_by": make_operator().user, "up_to": 0}
+    for to in states.OPERATION_STATES:
+        ended = timezone.now() if source in states.OPERATION_FINAL else None
+        operation = Operation.objects.create(**facts, status=source, ended_at=ended)
+        values = {"ended_at": timezone.now() if to in states.OPERATION_FINAL else None}
+        with transaction.atomic():
+            moved = compare_and_set(Operation, states.OPERATION, to, {operation.pk: values}, ("ended_at",))
+        operation.refresh_from_db()
+        assert (list(moved) == [operation.pk]) is states.OPERATION.allows(source, to), f"{source} to {to}"
+        assert operation.status == (to if states.OPERATION.allows(source, to) else source)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", states.OPERATION_STATES)
+def test_an_operation_has_ended_when_it_is_final(status: str) -> None:
+    facts = {"kind": Kind.CANCEL, "selection": {"owner": ["x"]}, "created_by": make_operator().user, "up_to": 0}
+    wrong = None if status in states.OPERATION_FINAL else timezone.now()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Operation.objects.create(**facts, status=status, ended_at=wrong)
+
+
 def test_final_states_have_no_exit_but_requeue() -> None:
     for status in states.FINAL:
         assert states.JOB.moves[status] <= {states.QUEUED, states.PENDING}
     for status in states.EXECUTION_FINAL:
         assert not states.EXECUTION.moves[status]
+    for status in states.OPERATION_FINAL:
+        assert not states.OPERATION.moves[status]
 
 
 def test_every_state_is_waiting_active_or_final() -> None:
     assert sorted((*states.WAITING, *states.ACTIVE, *states.FINAL)) == sorted(states.JOB_STATES)
+    assert set(states.OPERATION_FINAL) < set(states.OPERATION_STATES)
+    assert set(states.SHOWN) == set(states.JOB_STATES)
+    assert set(states.SHOWN.values()) == set(states.SHOWN_STATES)
+    assert set(states.SHOWN_EXECUTION) == set(states.EXECUTION_STATES)
+    assert set(states.SHOWN_EXECUTION.values()) == set(states.SHOWN_EXECUTION_STATES)
     assert sorted((*states.EXECUTION_ACTIVE, *states.EXECUTION_FINAL)) == sorted(states.EXECUTION_STATES)
 
 

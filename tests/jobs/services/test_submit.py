@@ -7,8 +7,10 @@ from accounts.models import Customer, Event
 from controlplane.core.encryption import decrypt
 from controlplane.core.errors import InvalidRequest
 from jobs import services, states
-from jobs.models import Job
-from tests.factories import make_job, make_jobs, make_operator, request_of
+from jobs.errors import QuotaExceeded
+from jobs.models import Job, Scope
+from tests.factories import Stage, make_job, make_jobs, make_operator, request_of
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -69,3 +71,80 @@ def test_an_unknown_region_is_refused_and_nothing_is_kept() -> None:
 
 def test_nothing_asked_is_nothing_made() -> None:
     assert services.submit_jobs(owner=make_operator().user, requests=[]) == []
+
+
+# --- Quotas on what is queued --------------------------------------------------------------------
+
+
+def test_a_quota_counts_what_is_queued_and_not_what_runs_or_has_ended() -> None:
+    stage = Stage()
+    operator = make_operator()
+    running = make_job(operator)
+    stage.start(running)
+    services.set_cap(scope=Scope.ALL, max_queued_jobs=2, actor=None)
+    first, _ = make_jobs(2, operator)
+    with pytest.raises(QuotaExceeded, match="2 queued jobs; 2 are queued, and 1 more"):
+        make_job(operator)
+    services.cancel_jobs([first.pk], actor=None)
+    make_job(operator)
+    assert Job.objects.filter(status=states.QUEUED).count() == 2
+
+
+def test_all_of_a_list_or_none_of_it_fits_a_quota() -> None:
+    services.set_cap(scope=Scope.ALL, max_queued_jobs=3, actor=None)
+    with pytest.raises(QuotaExceeded):
+        make_jobs(4)
+    assert Job.objects.count() == 0
+    assert len(make_jobs(3)) == 3
+
+
+def test_of_two_quotas_the_narrower_counts() -> None:
+    job = make_job(customer="acme")
+    services.set_cap(scope=Scope.ALL, max_queued_jobs=10, actor=None)
+    services.set_cap(scope=Scope.CUSTOMER, scope_id=str(job.customer_id), max_queued_jobs=1, actor=None)
+    with pytest.raises(QuotaExceeded, match="this customer"):
+        make_job(customer="acme")
+    assert len(make_jobs(9, customer="other")) == 9
+    with pytest.raises(QuotaExceeded, match="this all"):
+        make_job(customer="other")
+
+
+def test_held_jobs_count_as_queued() -> None:
+    job = make_job()
+    services.hold_jobs([job.pk], actor=None)
+    services.set_cap(scope=Scope.CUSTOMER, scope_id=str(job.customer_id), max_queued_jobs=1, actor=None)
+    with pytest.raises(QuotaExceeded):
+        make_job()
+
+
+def test_a_retry_counts_too() -> None:
+    job = make_job()
+    services.cancel_jobs([job.pk], actor=None)
+    job.refresh_from_db()
+    services.set_cap(scope=Scope.ALL, max_queued_jobs=0, actor=None)
+    with pytest.raises(QuotaExceeded):
+        services.retry_job(job, actor=job.owner)
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.parametrize("size", [1, 3])
+def test_many_submits_at_once_never_queue_more_than_the_quota(size: int) -> None:
+    owners = [make_operator().user for _ in range(8)]
+    make_jobs(1)
+    services.set_cap(scope=Scope.ALL, max_queued_jobs=10, actor=None)
+
+    def submit_some(n: int) -> int:
+        made = 0
+        for _ in range(3):
+            try:
+                made += len(services.submit_jobs(owner=owners[n], requests=[request_of()] * size))
+            except QuotaExceeded:
+                break
+        return made
+
+    made = at_once([lambda n=n: submit_some(n) for n in range(8)])  # type: ignore[misc]
+    assert not [each for each in made if isinstance(each, Exception)]
+    queued = Job.objects.filter(status=states.QUEUED).count()
+    assert queued == 1 + sum(made)
+    assert 10 - size < queued <= 10, "as many as fit, and no more"

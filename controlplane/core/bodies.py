@@ -1,0 +1,65 @@
+"""What every native body that a serializer reads is held to: nothing unknown, and JSON's own types.
+
+DRF by itself leaves unknown fields out and reads 0 as "0" and "yes" as true, so a misspelt or misplaced
+value would be done as something that nobody asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from rest_framework import serializers
+
+# Kind of field -> (what JSON gives for it, what is said of anything else). The first that fits counts.
+_TYPES: tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tuple[type, ...], str], ...] = (
+    (serializers.BooleanField, (bool,), "This is true or false."),
+    (serializers.IntegerField, (int, float), "This is a whole number."),
+    (serializers.FloatField, (int, float), "This is a number."),
+    (serializers.CharField, (str,), "This is text."),
+    (serializers.ChoiceField, (str,), "This is text."),
+)
+MOST_NAMED = 10
+
+
+class Body(serializers.Serializer[Any]):
+    """A JSON object with the fields it declares and no others."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        faults = _faults(data, self.fields) if isinstance(data, Mapping) else {}
+        if faults:
+            raise serializers.ValidationError(faults)
+        return super().to_internal_value(data)
+
+
+def _faults(data: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, list[str]]:
+    unknown = sorted(set(data) - set(fields))[:MOST_NAMED]
+    found = {name: ["There is no such field."] for name in unknown}
+    for name, value in data.items():
+        if name in fields and value is not None:
+            wrong = _wrong_type(value, fields[name])
+            if wrong:
+                found[name] = [wrong]
+    return found
+
+
+def _wrong_type(value: Any, field: Any) -> str:
+    for kind, types, words in _TYPES:
+        if isinstance(field, kind):
+            return "" if isinstance(value, types) and (bool in types or not isinstance(value, bool)) else words
+    return ""
+
+
+class BodyExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call] # of its base
+    """The schema says of each of them that there are no other fields."""
+
+    target_class = Body
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        own = self.target if isinstance(self.target, type) else type(self.target)
+        if "__doc__" not in vars(own) or not own.__doc__:
+            schema.pop("description", None)  # a base class's, which is for who reads the source
+        return {**schema, "additionalProperties": False} if direction == "request" else schema

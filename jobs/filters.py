@@ -1,0 +1,80 @@
+"""What a list of jobs can be asked for; bulk work selects its jobs by the same filters."""
+
+from __future__ import annotations
+
+from django.db.models import Q, QuerySet
+
+from clusters.queries import CLOUDS
+from controlplane.core.filters import (
+    AbsentFilter,
+    BooleanFilter,
+    ChoicesFilter,
+    FilterSet,
+    MomentFilter,
+    ReferencesFilter,
+    TextsFilter,
+    WholesFilter,
+)
+from jobs import queries, sql, states
+from jobs.models import Category, Job, Shape
+
+
+class JobFilter(FilterSet):
+    """Filters of jobs. `started` and `ended` are about the last change, as in Scale."""
+
+    status = ChoicesFilter(choices=states.SHOWN_STATES, method="of_status", label="status, as v6 shows it")
+    state = ChoicesFilter(choices=states.JOB_STATES, field_name="status", label="state, the finer one")
+    job_id = ReferencesFilter(field_name="id", label="id or uuid")
+    customer = TextsFilter(field_name="customer__name", label="name of the customer")
+    owner = TextsFilter(field_name="owner__username", label="user name of the owner")
+    cloud = ChoicesFilter(choices=CLOUDS, field_name="place__cloud", label="cloud")
+    region = TextsFilter(field_name="place__region", label="region")
+    shape = ChoicesFilter(choices=Shape.values, field_name="shape", label="kind of work")
+    classification = TextsFilter(field_name="classification", label="class, exactly")
+    queue = TextsFilter(field_name="lane__queue", label="queue")
+    tag = TextsFilter(method="tagged", label="key, or key:value")
+    reason = TextsFilter(method="for_reason", label="code of why it waits, or ended as it did")
+    error_id = WholesFilter(field_name="error_id", label="id of its error")
+    error_category = ChoicesFilter(choices=Category.values, field_name="error__category", label="whose fault")
+    retry_of = ReferencesFilter(field_name="retry_of", label="id or uuid of the job it retries")
+    on_hold = BooleanFilter(field_name="lane__on_hold", label="held one by one")
+    started = MomentFilter(field_name="modified_at", lookup_expr="gte", label="changed at or after")
+    ended = MomentFilter(field_name="modified_at", lookup_expr="lte", label="changed at or before")
+    created_after = MomentFilter(field_name="submitted_at", lookup_expr="gte", label="submitted at or after")
+    created_before = MomentFilter(field_name="submitted_at", lookup_expr="lte", label="submitted at or before")
+    is_superseded = BooleanFilter(method="superseded", label="superseded by another job of its recipe")
+    # Of Scale's, for what no job here has.
+    job_type_id = AbsentFilter(label="id of its job type")
+    job_type_name = AbsentFilter(label="name of its job type")
+    batch_id = AbsentFilter(label="id of its batch")
+    recipe_id = AbsentFilter(label="id of its recipe")
+    parent = AbsentFilter(label="id of the job it is part of")
+    source_sensor_class = AbsentFilter(label="of its source files")
+    source_sensor = AbsentFilter(label="of its source files")
+    source_collection = AbsentFilter(label="of its source files")
+    source_task = AbsentFilter(label="of its source files")
+
+    class Meta:
+        model = Job
+        fields: list[str] = []
+
+    def of_status(self, jobs: QuerySet[Job], name: str, value: list[str]) -> QuerySet[Job]:
+        shown = [state for state in states.JOB_STATES if states.SHOWN[state] in value]
+        # Between the two CANCELINGs stands whether an execution has started.
+        if ("QUEUED" not in value and "RUNNING" not in value) or {"QUEUED", "RUNNING"} <= set(value):
+            return jobs.filter(status__in=shown) if value else jobs
+        plain = Q(status__in=[state for state in shown if state != states.CANCELING])
+        return jobs.filter(plain | Q(status=states.CANCELING, started_at__isnull="QUEUED" in value))
+
+    def tagged(self, jobs: QuerySet[Job], name: str, value: list[str]) -> QuerySet[Job]:
+        wanted = Q()
+        for tag in value:
+            key, colon, text = tag.partition(":")
+            wanted |= Q(sql.tagged(key, text)) if colon else Q(sql.has_tag(key))
+        return jobs.filter(wanted)
+
+    def for_reason(self, jobs: QuerySet[Job], name: str, value: list[str]) -> QuerySet[Job]:
+        return queries.for_reasons(jobs, value) if value else jobs
+
+    def superseded(self, jobs: QuerySet[Job], name: str, value: bool | None) -> QuerySet[Job]:
+        return jobs.none() if value else jobs

@@ -1,0 +1,196 @@
+"""What waits, and what keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from controlplane.core import sets
+from jobs import gates, sql, states
+from jobs.models import Gate, Hold, Job, Lane, Place, Scope
+
+HELD: Final = "HELD"
+NEXT: Final = "NEXT"
+RETRY: Final = "RETRY"
+
+
+def holds_by_scope(job_id: int | None = None) -> dict[gates.ScopeKey, list[Hold]]:
+    """The holds that cover more than one job, and those of the job `job_id`."""
+    found: dict[gates.ScopeKey, list[Hold]] = {}
+    # Not "all but those of jobs": there may be a hundred thousand of these, and this way the index leads past them.
+    chosen = Q(scope__in=[scope for scope in Scope.values if scope != Scope.JOB])
+    if job_id is not None:
+        chosen |= Q(scope=Scope.JOB, scope_id=str(job_id))
+    for hold in Hold.objects.filter(chosen).select_related("set_by").order_by("since"):
+        found.setdefault((hold.scope, hold.scope_id), []).append(hold)
+    return found
+
+
+def is_held(lane: Lane, holds: dict[gates.ScopeKey, list[Hold]] | None = None) -> bool:
+    """Does a hold cover this lane?"""
+    holds = holds_by_scope() if holds is None else holds
+    return lane.on_hold or any(scope in holds for scope in gates.scopes(lane))
+
+
+def lanes_of(scope: str, scope_id: str) -> QuerySet[Lane]:
+    """The lanes that a hold or cap of this scope covers."""
+    lanes = Lane.objects.all()
+    if scope == Scope.ALL:
+        return lanes
+    if scope == Scope.QUEUE:
+        place, _, queue = scope_id.partition(":")
+        return lanes.filter(place_id=int(place), queue=queue)
+    return lanes.filter(**{f"{scope}_id": int(scope_id)})
+
+
+def counters(place: Place, lanes: Iterable[sql.LaneFacts], *, job_id: int | None = None) -> gates.Counters:
+    """What a claim at `place` decides by, now; to explain the job `job_id`, with the holds on itself."""
+    found = gates.Counters(place, timezone.now(), holds=holds_by_scope(job_id))
+    found.gates = {(gate.scope, gate.scope_id): gate for gate in Gate.objects.select_related("set_by")}
+    for lane in lanes:
+        if lane.jobs:
+            found.count(lane, lane.jobs, lane.vcpus_milli, lane.memory_mib)
+    return found
+
+
+def explain(job: Job) -> list[gates.Reason]:
+    """Everything that keeps the job from running now; empty when it runs or has ended."""
+    if job.status == states.DELAYED:
+        hint = "Waits before its next try."
+        retry = gates.Reason(RETRY, hint, since=job.due_at, value=job.tries, limit=job.max_tries)
+        return [retry, *_kept(job)]
+    if job.status != states.QUEUED:
+        return []
+    found = _kept(job)
+    return found or [gates.Reason(NEXT, "Nothing keeps it: the next scheduling pass starts it, or one ahead of it.")]
+
+
+def _kept(job: Job) -> list[gates.Reason]:
+    """What the gates have against the job."""
+    lanes = sql.lanes(job.place_id, also=job.lane_id)
+    lane = lanes[job.lane_id]
+    now = counters(job.place, lanes.values(), job_id=job.pk)
+    assert job.queued_at is not None
+    candidate = sql.Candidate(job.pk, lane.id, job.priority, job.queued_at, job.vcpus_milli, job.memory_mib, job.tries)
+    _reserve(now, lanes, candidate)
+    return list(gates.reasons(candidate, lane, now))
+
+
+def _reserve(now: gates.Counters, lanes: Mapping[int, sql.LaneFacts], candidate: sql.Candidate) -> None:
+    """Note for whom room is kept by those in line before `candidate`, as the claim does on its way to it."""
+    blocked = [lane.id for lane in lanes.values() if lane.claimable and lane.blocked_since is not None]
+    for head in sql.heads(blocked, 1, len(blocked)):
+        if (head.priority, head.queued_at, head.job_id) >= (candidate.priority, candidate.queued_at, candidate.job_id):
+            return
+        reason = gates.admit(head, lanes[head.lane_id], now)
+        if reason is not None:
+            now.reserve(head, lanes[head.lane_id], reason)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLane:
+    """A lane with queued jobs, what is in line there, and what keeps its first job."""
+
+    lane: sql.LaneFacts
+    line: sql.Line
+    reasons: list[gates.Reason]
+
+
+def waiting_lanes() -> list[WaitingLane]:
+    """Every lane that has queued jobs. Gates treat all jobs of a lane alike, so one look is enough for each."""
+    lines, found = sql.lines(), []
+    for place in Place.objects.all() if lines else ():
+        lanes = sql.lanes(place.pk, held=True)
+        now = counters(place, lanes.values())
+        ids = [lane.id for lane in lanes.values() if lane.place_id == place.pk and lane.id in lines]
+        for head in sql.heads(ids, 1, len(ids)):
+            lane = lanes[head.lane_id]
+            reasons = list(gates.reasons(head, lane, now))
+            if lane.on_hold:
+                reasons.insert(0, gates.Reason(HELD, "These jobs are held one by one; each has its own hold."))
+            elif reasons:
+                now.reserve(head, lane, reasons[0])
+            found.append(WaitingLane(lane, lines[head.lane_id], reasons))
+    return found
+
+
+def waiting_reasons() -> dict[int, list[gates.Reason]]:
+    """By lane: what keeps the jobs that are queued there. An empty list: nothing but their turn."""
+    return {each.lane.id: each.reasons for each in waiting_lanes()}
+
+
+def for_reasons(jobs: QuerySet[Job], codes: Sequence[str]) -> QuerySet[Job]:
+    """Those of `jobs` that wait, or ended, for one of these reasons; NEXT: nothing keeps them but their turn."""
+    lanes = [
+        lane_id
+        for lane_id, why in waiting_reasons().items()
+        if {reason.code for reason in why} & set(codes) or (not why and NEXT in codes)
+    ]
+    wanted = Q(reason__in=codes) | Q(sets.among("lane", lanes, Job), status=states.QUEUED)
+    if RETRY in codes:
+        wanted |= Q(status=states.DELAYED)
+    if HELD in codes:
+        wanted |= Q(lane__on_hold=True, status__in=states.WAITING)
+    return jobs.filter(wanted)
+
+
+def places_in_use() -> tuple[list[tuple[Place, gates.Used]], int]:
+    """Every place with what is active there, and how many jobs are queued in all."""
+    found = []
+    for place in Place.objects.order_by("cloud", "region"):
+        used = gates.Used()
+        for lane in sql.lanes(place.pk).values():
+            if lane.place_id == place.pk:
+                used.add(lane.jobs, lane.vcpus_milli, lane.memory_mib)
+        found.append((place, used))
+    return found, sum(line.jobs for line in sql.lines().values())
+
+
+@dataclass(slots=True)
+class QueueRow:
+    """What is in line of one customer in one queue of one place."""
+
+    customer: str
+    cloud: str
+    region: str
+    queue: str
+    count: int
+    oldest: datetime
+    priority: int
+    reasons: set[str]
+
+
+def queue_rows() -> list[QueueRow]:
+    """What is in line: what may go first, then by priority and age."""
+    waiting = waiting_lanes()
+    lanes = {
+        lane.pk: lane
+        for lane in Lane.objects.select_related("customer", "place").filter(
+            sets.among("id", [each.lane.id for each in waiting], Lane)
+        )
+    }
+    found: dict[tuple[int, int, str], QueueRow] = {}
+    for each in waiting:
+        lane, line = lanes[each.lane.id], each.line
+        row = found.setdefault(
+            (lane.place_id, lane.customer_id, lane.queue),
+            QueueRow(
+                lane.customer.name,
+                lane.place.cloud,
+                lane.place.region,
+                lane.queue,
+                0,
+                line.oldest,
+                line.priority,
+                set(),
+            ),
+        )
+        row.count += line.jobs
+        row.oldest, row.priority = min(row.oldest, line.oldest), min(row.priority, line.priority)
+        row.reasons |= {reason.code for reason in each.reasons}
+    return sorted(found.values(), key=lambda row: (bool(row.reasons), row.priority, row.oldest))

@@ -1,0 +1,57 @@
+"""Errors that staff name."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts import events
+from accounts.models import User
+from controlplane.core.errors import InvalidRequest
+from jobs.errors import BuiltinError
+from jobs.models import Category, Error
+
+_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_EDITABLE: Final = ("title", "description", "category", "should_be_retried")
+
+
+def create_error(
+    *, name: str, title: str, category: str, description: str = "", should_be_retried: bool = False, actor: User | None
+) -> Error:
+    """Name a way to fail. Raises InvalidRequest naming the field."""
+    if not _NAME.fullmatch(name) or len(name) > 64:
+        raise InvalidRequest("A name is lower-case words joined by dashes, 64 characters at most.", field="name")
+    if category not in Category.values:
+        raise InvalidRequest(f"This is one of {', '.join(Category.values)}.", field="category")
+    values = {"title": title, "description": description, "category": category, "should_be_retried": should_be_retried}
+    try:
+        with transaction.atomic():
+            error = Error.objects.create(name=name, **values)
+            _tell("error.created", error, actor, None, {"name": name, **values})
+    except IntegrityError:
+        raise InvalidRequest("There is an error of this name.", field="name") from None
+    return error
+
+
+def update_error(error: Error, *, actor: User | None, **values: Any) -> Error:
+    """Change what is said of an error. Raises BuiltinError for those that the scheduler itself names."""
+    if error.is_builtin:
+        raise BuiltinError
+    if values.get("category", Category.SYSTEM) not in Category.values:
+        raise InvalidRequest(f"This is one of {', '.join(Category.values)}.", field="category")
+    changed = {name: values[name] for name in _EDITABLE if name in values and values[name] != getattr(error, name)}
+    with transaction.atomic():
+        before = {name: getattr(error, name) for name in changed}
+        for name, value in changed.items():
+            setattr(error, name, value)
+        error.modified_at = timezone.now()
+        error.save(update_fields=[*changed, "modified_at"])
+        _tell("error.changed", error, actor, before, changed)
+    return error
+
+
+def _tell(kind: str, error: Error, actor: User | None, before: object, after: object) -> None:
+    events.record([(kind, "error", error.pk, actor.pk if actor else None, None, before, after)])

@@ -7,10 +7,16 @@ import secrets
 from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts.models import User
+from accounts import access
+from accounts.errors import CustomerNotFound, NoSuchUser, TokenNotFound, UserNotFound
+from accounts.models import ApiToken, Customer, User
 from controlplane.core import sets
+from controlplane.core.connections import is_exhausted, mend
+from controlplane.core.errors import Forbidden, NotFound
+from controlplane.core.filters import read_reference
 from controlplane.core.remembered import Remembered
 
 TOKEN_PREFIX_LENGTH = 8
@@ -44,11 +50,11 @@ def user_of_token(token: str) -> User | None:
     parameters = [digest(token), timezone.now()]
     try:
         rows = sets.run(_USER_OF_TOKEN, parameters)
-    except (OperationalError, InterfaceError):
-        if connection.in_atomic_block:
+    except (OperationalError, InterfaceError) as error:
+        if connection.in_atomic_block or is_exhausted(error):
             raise
         # The first statement of a request finds out that the database was restarted; one more try mends it.
-        connection.close()
+        mend()
         rows = sets.run(_USER_OF_TOKEN, parameters)
     return _user_in(rows)
 
@@ -79,3 +85,69 @@ def is_token_of(token_digest: str, user: User) -> bool:
 
 def find_user(username: str) -> User | None:
     return User.objects.filter(username=username).first()
+
+
+def user_called(username: str) -> User:
+    """The user of that name. Raises UserNotFound."""
+    # A name is printable; of one that is not, no database need be asked (PostgreSQL refuses a NUL).
+    user = find_user(username) if username.isprintable() else None
+    if user is None:
+        raise UserNotFound(f"There is no user called {username[:150]!r}.", field="user")
+    return user
+
+
+# --- What a user may see ---------------------------------------------------------------------------
+
+
+def _check(decision: access.Decision, missing: type[NotFound]) -> None:
+    if decision.hidden:
+        raise missing
+    if not decision.allowed:
+        raise Forbidden(decision.why)
+
+
+def visible_users(actor: User) -> QuerySet[User]:
+    """The users that `actor` may read, with their customers."""
+    rows = User.objects.select_related("customer")
+    return rows if access.decide(actor, "users", access.READ).allowed else rows.filter(pk=actor.pk)
+
+
+def find_user_for(actor: User, reference: str, action: str) -> User:
+    """The user with this id or uuid, if `actor` may do `action` to it. Raises NoSuchUser, Forbidden."""
+    key = read_reference(reference)
+    chosen = {"pk": key} if isinstance(key, int) else {"uuid": key}
+    user = User.objects.select_related("customer").filter(**chosen).first()
+    if user is None:
+        raise NoSuchUser
+    _check(access.decide(actor, "users", action, owner_id=user.pk, customer_id=user.customer_id), NoSuchUser)
+    return user
+
+
+def visible_customers(actor: User) -> QuerySet[Customer]:
+    """The customers that `actor` may read."""
+    rows = Customer.objects.all()
+    return rows if access.decide(actor, "customers", access.READ).allowed else rows.filter(users=actor)
+
+
+def find_customer_for(actor: User, customer_id: int) -> Customer:
+    """The customer with this id, if `actor` may read it. Raises CustomerNotFound."""
+    _check(access.decide(actor, "customers", access.READ, customer_id=customer_id), CustomerNotFound)
+    customer = Customer.objects.filter(pk=customer_id).first()
+    if customer is None:
+        raise CustomerNotFound
+    return customer
+
+
+def visible_tokens(actor: User) -> QuerySet[ApiToken]:
+    """The tokens that `actor` may read, with their users."""
+    rows = ApiToken.objects.select_related("user")
+    return rows if access.decide(actor, "tokens", access.READ).allowed else rows.filter(user=actor)
+
+
+def find_token_for(actor: User, token_uuid: str, action: str) -> ApiToken:
+    """The token with this uuid, if `actor` may do `action` to it. Raises TokenNotFound, Forbidden."""
+    token = ApiToken.objects.select_related("user").filter(uuid=token_uuid).first()
+    if token is None:
+        raise TokenNotFound
+    _check(access.decide(actor, "tokens", action, owner_id=token.user_id), TokenNotFound)
+    return token

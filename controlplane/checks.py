@@ -102,7 +102,8 @@ def check_no_pool(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
         return [
             Error(
                 "The database is configured with a connection pool.",
-                hint="Take pool out of DATABASE_URL: workers are forked, and a pool's threads do not survive a fork.",
+                hint="Take pool out of DATABASE_URL and IS_WEB_PROCESS out of the environment: workers are forked, and "
+                "a pool's threads do not survive that. Only the web server has a pool (deploy/gunicorn.conf.py).",
                 id="controlplane.E006",
             )
         ]

@@ -150,6 +150,12 @@ class Deployment:
         """Start a management command that stays, in a process group of its own."""
         return self._start([sys.executable, "manage.py", *arguments], arguments[0], settings)
 
+    def end_manage(self, name: str) -> None:
+        """End a management command that was started here, as SIGTERM ends it."""
+        for title, process in self._started:
+            if title == name:
+                assert self._end(process), f"{name} did not stop within {STOP_SECONDS} s"
+
     def start_web(self, port: int | None = None, **settings: str) -> str:
         """Start the web server and wait until it answers; its base URL, without a slash at the end."""
         command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]

@@ -158,7 +158,7 @@ def _unreachable_provider(*args: Any) -> ScriptedProvider:
 
 def _logs_broken(scene: Scene) -> Any:
     job = scene.stopped_with_output()
-    scene.monkeypatch.setattr("jobs.queries.local_provider", _unreachable_provider)
+    scene.monkeypatch.setattr("jobs.following.outputs.local_provider", _unreachable_provider)
     return scene.operator.get(f"/logs/{job}")
 
 
@@ -188,7 +188,7 @@ PROVOCATIONS: Final[Table] = {
     ("mapsor_cancel_job", 400): lambda scene: scene.operator.get(f"/cancel/{scene.job(states.COMPLETED)}"),
     **_job("mapsor_retry_job", "/retry/", lambda scene: scene.job(states.FAILED), "jobs.sql.submit"),
     ("mapsor_retry_job", 400): lambda scene: scene.operator.get(f"/retry/{scene.job(states.RUNNING)}"),
-    **_job("mapsor_get_job_logs", "/logs/", Scene.stopped_with_output, "jobs.queries.local_provider"),
+    **_job("mapsor_get_job_logs", "/logs/", Scene.stopped_with_output, "jobs.following.outputs.local_provider"),
     ("mapsor_get_job_logs", 400): lambda scene: scene.operator.get(f"/logs/{scene.job(states.QUEUED)}"),
     ("mapsor_get_job_logs", 500): _logs_broken,
     ("mapsor_list_jobs", 200): _listed,

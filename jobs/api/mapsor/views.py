@@ -16,10 +16,11 @@ from accounts.api.mapsor.base import MONITOR, Operation, answer, read_json, toke
 from accounts.api.mapsor.schema import AUTH, JOB_ID, errors, text
 from accounts.idempotency import once
 from accounts.models import Role, User
-from accounts.queries import digest, remember_user, remembered_user
+from accounts.queries import TOKEN_PREFIX_LENGTH, digest, remember_user, remembered_user
 from clusters.queries import CLOUDS
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest
-from jobs import queries, services, states
+from controlplane.core.logs import name_caller
+from jobs import following, queries, services, states
 from jobs.api.mapsor import serializers, words
 from jobs.api.mapsor.decode import decode_submit
 from jobs.errors import JobState, TooManyRows
@@ -80,6 +81,7 @@ class Submit(Operation):
         user = remembered_user(token)
         if user is None or "Idempotency-Key" in request.headers:
             return None
+        name_caller(user.username, token[:TOKEN_PREFIX_LENGTH])
         try:
             wanted = decode_submit(read_json(request), user)
             made = services.submit_jobs(owner=user, requests=[wanted], token_digest=digest(token))
@@ -188,8 +190,7 @@ class Logs(Operation):
     @classmethod
     def handle(cls, user: User, request: HttpRequest, **path: str) -> HttpResponseBase:
         job = queries.find_job(user, path["id"], access.READ)
-        pages = queries.log_text(job)
-        return StreamingHttpResponse(pages, content_type="text/plain; charset=utf-8")
+        return StreamingHttpResponse(following.text(job), content_type="text/plain; charset=utf-8")
 
 
 CUSTOMER: Final = OpenApiParameter("customer", str, required=True, description="Customer name, exact.")

@@ -6,9 +6,8 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from accounts.models import Role, User
-from controlplane.core.encryption import SecretUnreadable, decrypt
-from jobs import states
+from accounts.models import User
+from jobs import queries, states
 from jobs.models import Job, Priority
 
 STATUS: Final[dict[str, str]] = {
@@ -24,8 +23,6 @@ STATUS: Final[dict[str, str]] = {
     states.CANCELED: "CANCELLED",
     states.REJECTED: "REJECTED",
 }
-MASK: Final = "*****"
-UNREADABLE: Final = "(no present key reads it)"
 
 
 def milliseconds(at: datetime | None) -> int | None:
@@ -44,16 +41,6 @@ def end_of_millisecond(epoch_milliseconds: float) -> datetime:
     return moment(math.floor(epoch_milliseconds)) + timedelta(microseconds=999)
 
 
-def environment(job: Job, reader: User) -> dict[str, str]:
-    """The job's env: whole to its owner and to operators but for the names it keeps secret, masked to others."""
-    try:
-        env = decrypt(job.env)
-    except SecretUnreadable:
-        return {UNREADABLE: MASK}
-    may_see = reader.role in (Role.ADMIN, Role.OPERATOR) or (reader.role == Role.CUSTOMER and reader.pk == job.owner_id)
-    return {name: value if may_see and name not in job.secret_env else MASK for name, value in env.items()}
-
-
 def row(job: Job, reader: User) -> dict[str, Any]:
     """A job as /list shows it."""
     return {
@@ -67,7 +54,7 @@ def row(job: Job, reader: User) -> dict[str, Any]:
         "command": job.command,
         "ami": None,
         "queue": job.queue or None,
-        "env": environment(job, reader),
+        "env": queries.environment(job, reader),
         "tags": job.tags,
         "priority": None if job.queue else Priority.HIGH.name if job.priority < Priority.LOW else Priority.LOW.name,
         "status": STATUS[job.status],

@@ -221,7 +221,7 @@ def test_of_a_job_that_runs_there_is_what_it_has_written_so_far(
 ) -> None:
     stage, job = Stage(), make_job(operator)
     stage.start(job)
-    monkeypatch.setattr("jobs.queries.local_provider", lambda: stage.provider)
+    monkeypatch.setattr("jobs.following.outputs.local_provider", lambda: stage.provider)
     stage.provider.write(str(stage.execution(job).uuid), "stdout", "so far")
     assert text_of(operator.get(f"/logs/{job.uuid}")) == "so far"
 
@@ -260,7 +260,7 @@ def test_a_provider_that_fails_is_500_in_shape(operator: Person, monkeypatch: py
     job = ended_with_output(operator)
     provider = ScriptedProvider()
     provider.failure = ProviderError("key=hunter2")
-    monkeypatch.setattr("jobs.queries.local_provider", lambda: provider)
+    monkeypatch.setattr("jobs.following.outputs.local_provider", lambda: provider)
     answer = operator.get(f"/logs/{job.uuid}")
     assert_refused(answer, 500, "INTERNAL")
     assert "hunter2" not in text_of(answer)

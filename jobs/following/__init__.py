@@ -1,0 +1,26 @@
+"""What jobs write: read piece by piece, or followed live. One cursor serves both.
+
+`read` gives what there is after a cursor, `text` a whole output, `tail` its end; `follow` tells of a job
+as it goes. The modules inside are for nobody else.
+"""
+
+from jobs.following.cursors import Cursor
+from jobs.following.feeder import leave
+from jobs.following.outputs import Page, read, tail, text
+from jobs.following.stream import End, Log, Ping, Reconnect, Status, Told, follow
+
+__all__ = [
+    "Cursor",
+    "End",
+    "Log",
+    "Page",
+    "Ping",
+    "Reconnect",
+    "Status",
+    "Told",
+    "follow",
+    "leave",
+    "read",
+    "tail",
+    "text",
+]

@@ -1,7 +1,9 @@
 """Who may do what: the one table, and the one function that reads it and can say why.
 
 Staff roles see the whole deployment. Everybody else stands in a relation to a row: its owner, a
-colleague (another user of the same customer) or a stranger, to whom the row does not exist.
+colleague (another user of the same customer) or a stranger, to whom the row does not exist. What is
+personal (users themselves, their tokens) only admins see of others: the rest of the staff stand there
+as everybody does, each the owner of their own.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from accounts.models import Role, User
+from controlplane.core.errors import Forbidden
 
 READ, CHANGE = "read", "change"
 OWNER, COLLEAGUE, STRANGER = "owner", "colleague", "stranger"
@@ -20,8 +23,25 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         Role.ADMIN: frozenset({READ, CHANGE}),
         Role.OPERATOR: frozenset(),
         Role.MONITOR: frozenset(),
-        OWNER: frozenset({READ}),
+        OWNER: frozenset({READ, CHANGE}),
         COLLEAGUE: frozenset(),
+        STRANGER: frozenset(),
+    },
+    "tokens": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset(),
+        Role.MONITOR: frozenset(),
+        OWNER: frozenset({READ, CHANGE}),
+        COLLEAGUE: frozenset(),
+        STRANGER: frozenset(),
+    },
+    # A customer is nobody's own; its users are colleagues to it.
+    "customers": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ, CHANGE}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ}),
+        COLLEAGUE: frozenset({READ}),
         STRANGER: frozenset(),
     },
     "jobs": {
@@ -30,6 +50,14 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         Role.MONITOR: frozenset({READ}),
         OWNER: frozenset({READ, CHANGE}),
         COLLEAGUE: frozenset({READ}),
+        STRANGER: frozenset(),
+    },
+    "operations": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ, CHANGE}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ, CHANGE}),
+        COLLEAGUE: frozenset(),
         STRANGER: frozenset(),
     },
     "holds": {
@@ -41,6 +69,8 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         STRANGER: frozenset(),
     },
 }
+# Areas where staff below admin have no say over others' rows, and are not told of them.
+PERSONAL: Final = frozenset({"users", "tokens"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +100,17 @@ def decide(
     if not user.is_active:
         return Decision(False, f"{user.username} is disabled")
     who = relation(user, owner_id, customer_id)
+    if area in PERSONAL and who != Role.ADMIN and owner_id == user.pk:
+        who = OWNER
     may = TABLE[area][who]
     if action in may:
         return Decision(True, f"{who}: may {action} {area}")
-    return Decision(False, f"{who}: may not {action} {area}", hidden=not may and who in (COLLEAGUE, STRANGER))
+    hidden = not may and (area in PERSONAL or who in (COLLEAGUE, STRANGER))
+    return Decision(False, f"{who}: may not {action} {area}", hidden)
+
+
+def demand(user: User, area: str, action: str) -> None:
+    """Raise Forbidden, with the reason, unless `user` may do `action` to rows of `area` that are nobody's yet."""
+    decision = decide(user, area, action)
+    if not decision.allowed:
+        raise Forbidden(decision.why)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controlplane.core.errors import Conflict, InvalidRequest
+from controlplane.core.errors import Conflict, ControlPlaneError, InvalidRequest, NotFound
 
 
 class UserExists(Conflict):
@@ -15,6 +15,50 @@ class UserNotFound(InvalidRequest):
     """There is no user of that name."""
 
     code = "USER_NOT_FOUND"
+
+
+class EmailTaken(InvalidRequest):
+    """Another user has this e-mail address."""
+
+    code = "EMAIL_TAKEN"
+
+
+class CustomerExists(Conflict):
+    """A customer of that name exists already."""
+
+    code = "CUSTOMER_EXISTS"
+
+
+class NoSuchUser(NotFound):
+    """There is no such user, or it is not yours."""
+
+    code = "USER_NOT_FOUND"
+
+
+class CustomerNotFound(NotFound):
+    """There is no such customer, or it is not yours."""
+
+    code = "CUSTOMER_NOT_FOUND"
+
+
+class TokenNotFound(NotFound):
+    """There is no such token, or it is not yours."""
+
+    code = "TOKEN_NOT_FOUND"
+
+
+class WrongCredentials(InvalidRequest):
+    """The user name or the password is wrong."""
+
+    code = "WRONG_CREDENTIALS"
+
+
+class TooManyAttempts(ControlPlaneError):
+    """Too many failed sign-ins. Ask again later."""
+
+    code = "TOO_MANY_ATTEMPTS"
+    http_status = 429
+    retry_after_seconds = 60
 
 
 class UserState(Conflict):

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypedDict, Unpack
+
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, transaction
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import Q, Value
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts import events, queries
-from accounts.errors import UserExists, UserNotFound, UserState
+from accounts.errors import CustomerExists, EmailTaken, UserExists, UserState
 from accounts.models import ApiToken, Customer, Role, User
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.remembered import Remembered
 
 __all__ = [
+    "NewToken",
+    "Password",
+    "archive_token",
+    "create_customer",
+    "create_token",
     "create_user",
     "disable_user",
     "enable_user",
     "ensure_customer",
     "issue_token",
+    "make_ready",
+    "note_use",
     "regenerate_token",
     "revoke_tokens",
     "set_role",
+    "update_user",
 ]
 
-
+logger = logging.getLogger("controlplane.accounts")
 _customers: Remembered[str, int] = Remembered()
 
 
@@ -36,22 +56,81 @@ def ensure_customer(name: str) -> int:
     return _customers.get(name) or _customers.keep(name, Customer.objects.get_or_create(name=name)[0].pk)
 
 
+def create_customer(*, name: str, actor: User | None) -> Customer:
+    """Make a customer before its first mention. Raises CustomerExists, InvalidRequest."""
+    if not name.strip() or len(name) > 255 or not name.isprintable():
+        raise InvalidRequest("The name of a customer has 1 to 255 printable characters.", field="name")
+    try:
+        with transaction.atomic():
+            customer = Customer.objects.create(name=name)
+            actor_id = actor.pk if actor else None
+            events.record([("customer.created", "customer", customer.pk, actor_id, customer.pk, None, {"name": name})])
+    except IntegrityError as error:
+        raise CustomerExists(field="name") from error
+    return customer
+
+
+# --- Users -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A password that was found good enough, hashed."""
+
+    encoded: str
+
+
+def make_ready(password: str, *, username: str, email: str | None = None) -> Password:
+    """Check a new password by the validators of the settings, and hash it. Raises InvalidRequest.
+
+    Hashing is slow on purpose: for callers to do before their transaction begins.
+    """
+    try:
+        validate_password(password, User(username=username, email=email))
+    except ValidationError as error:
+        raise InvalidRequest(" ".join(error.messages), field="password") from error
+    return Password(make_password(password))
+
+
+def _readable_email(email: str | None) -> str | None:
+    if not email:
+        return None
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise InvalidRequest(" ".join(error.messages), field="email") from error
+    return email
+
+
+def _is_taken(email: str | None) -> bool:
+    """By the comparison of the constraint: whatever the case."""
+    return User.objects.alias(lower=Lower("email")).filter(lower=Lower(Value(email))).exists() if email else False
+
+
 def _check_username(username: str) -> None:
     if not username or len(username) > 150 or not username.isprintable() or username != username.strip():
         raise InvalidRequest("A user name has 1 to 150 printable characters and no space at its ends.", field="user")
 
 
 def create_user(
-    *, username: str, role: str, actor: User | None, customer: str | None = None, password: str | None = None
+    *,
+    username: str,
+    role: str,
+    actor: User | None,
+    customer: str | None = None,
+    email: str | None = None,
+    password: str | Password | None = None,
 ) -> User:
-    """Make a user. Without a password it can only use tokens. Raises UserExists, InvalidRequest."""
+    """Make a user. Without a password it can only use tokens. Raises UserExists, EmailTaken, InvalidRequest."""
     _check_username(username)
     if role not in Role.values:
         raise InvalidRequest(f"A role is one of {', '.join(Role.values)}.", field="role")
     if role == Role.CUSTOMER and not customer:
         raise InvalidRequest("A user with the role customer belongs to a customer.", field="customer")
-    user = User(username=username, role=role, is_superuser=role == Role.ADMIN)
-    user.set_password(password)  # hashing is slow: before the transaction
+    user = User(username=username, role=role, email=_readable_email(email), is_superuser=role == Role.ADMIN)
+    if isinstance(password, str):
+        password = make_ready(password, username=username, email=email)
+    user.password = make_password(None) if password is None else password.encoded
     try:
         with transaction.atomic():
             user.customer_id = ensure_customer(customer) if customer else None
@@ -59,6 +138,8 @@ def create_user(
             _join_group(user)
             _record("user.created", user, actor, after={"username": username, "role": role})
     except IntegrityError as error:
+        if _is_taken(user.email) and not User.objects.filter(username=username).exists():
+            raise EmailTaken(field="email") from error
         raise UserExists(field="user") from error
     return user
 
@@ -73,6 +154,8 @@ def set_role(*, user: User, role: str, actor: User | None) -> User:
         raise InvalidRequest(f"A role is one of {', '.join(Role.values)}.", field="role")
     with transaction.atomic():
         locked = User.objects.select_for_update().get(pk=user.pk)
+        if role == Role.CUSTOMER and locked.customer_id is None:
+            raise InvalidRequest("A user with the role customer belongs to a customer.", field="role")
         if role != Role.ADMIN:
             _keep_an_admin(locked)
         before, locked.role, locked.is_superuser = locked.role, role, role == Role.ADMIN
@@ -82,16 +165,74 @@ def set_role(*, user: User, role: str, actor: User | None) -> User:
     return locked
 
 
-def issue_token(*, user: User, actor: User | None, name: str = "") -> str:
-    """A new token of `user`, returned this once. Raises UserState when the user is disabled."""
+class UserChanges(TypedDict, total=False):
+    """What may be changed of a user; what is absent stays."""
+
+    role: str
+    is_active: bool
+    email: str | None
+    password: str
+
+
+def update_user(*, user: User, actor: User | None, **changes: Unpack[UserChanges]) -> User:
+    """Change several things of `user`, all or none. Raises UserState, EmailTaken, InvalidRequest."""
+    email = _readable_email(changes["email"]) if "email" in changes else user.email
+    new = make_ready(changes["password"], username=user.username, email=email) if "password" in changes else None
+    try:
+        with transaction.atomic():
+            locked = User.objects.select_for_update().get(pk=user.pk)
+            if "role" in changes and changes["role"] != locked.role:
+                set_role(user=locked, role=changes["role"], actor=actor)
+            if "is_active" in changes and changes["is_active"] != locked.is_active:
+                _set_enabled(locked.username, changes["is_active"], actor)
+            if email != locked.email:
+                User.objects.filter(pk=locked.pk).update(email=email)
+                _record("user.email-changed", locked, actor, {"email": locked.email}, {"email": email})
+            if new is not None:
+                User.objects.filter(pk=locked.pk).update(password=new.encoded)
+                _record("user.password-changed", locked, actor)
+    except IntegrityError as error:
+        raise EmailTaken(field="email") from error
+    return User.objects.select_related("customer").get(pk=user.pk)
+
+
+# --- Tokens ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token and its text, which is kept nowhere."""
+
+    row: ApiToken
+    secret: str
+
+
+def create_token(*, user: User, actor: User | None, name: str = "", expires_at: datetime | None = None) -> NewToken:
+    """A new token of `user`. Raises UserState when the user is disabled, InvalidRequest."""
+    if expires_at is not None and expires_at <= timezone.now():
+        raise InvalidRequest("A token expires in the future.", field="expires")
     secret = queries.new_secret()
     with transaction.atomic():
         if not User.objects.select_for_update().filter(pk=user.pk, is_active=True).exists():
             raise UserState(f"{user.username} is disabled.")
         prefix = secret[: queries.TOKEN_PREFIX_LENGTH]
-        ApiToken.objects.create(user=user, name=name, prefix=prefix, digest=queries.digest(secret))
+        digest = queries.digest(secret)
+        row = ApiToken.objects.create(user=user, name=name, prefix=prefix, digest=digest, expires_at=expires_at)
         _record("token.issued", user, actor, after={"prefix": prefix, "name": name})
-    return secret
+    return NewToken(row, secret)
+
+
+def issue_token(*, user: User, actor: User | None, name: str = "") -> str:
+    """The text of a new token of `user`, returned this once. Raises UserState when the user is disabled."""
+    return create_token(user=user, actor=actor, name=name).secret
+
+
+def archive_token(*, token: ApiToken, actor: User | None) -> None:
+    """Refuse `token` from now on. An archived one stays as it is."""
+    with transaction.atomic():
+        live = ApiToken.objects.filter(pk=token.pk, archived_at__isnull=True)
+        if live.update(archived_at=timezone.now()):
+            _record("token.revoked", token.user, actor, after={"prefix": token.prefix, "name": token.name})
 
 
 def revoke_tokens(*, user: User, actor: User | None) -> int:
@@ -103,17 +244,30 @@ def revoke_tokens(*, user: User, actor: User | None) -> int:
     return count
 
 
-def _existing(username: str) -> User:
-    # A name is printable; of one that is not, no database need be asked (PostgreSQL refuses a NUL).
-    user = queries.find_user(username) if username.isprintable() else None
-    if user is None:
-        raise UserNotFound(f"There is no user called {username[:150]!r}.", field="user")
-    return user
+NOTED_EVERY: Final = timedelta(minutes=1)
+_noted: Remembered[str, float] = Remembered(limit=20_000)
+
+
+def note_use(token: str) -> None:
+    """Note that `token` was used: once a minute at most, which this process knows without asking.
+
+    Nothing waits for it: a use that cannot be noted is lost, not refused.
+    """
+    digest, now = queries.digest(token), time.monotonic()
+    if digest in _noted and now - _noted[digest] < NOTED_EVERY.total_seconds():
+        return
+    _noted.put(digest, now)
+    moment = timezone.now()
+    due = Q(last_used_at=None) | Q(last_used_at__lt=moment - NOTED_EVERY)
+    try:
+        ApiToken.objects.filter(due, digest=digest).update(last_used_at=moment)
+    except DatabaseError:
+        logger.warning("The use of a token could not be noted.", exc_info=True)
 
 
 def regenerate_token(*, username: str, actor: User | None) -> str:
     """Replace every token of a user by one new token. Raises UserNotFound, UserState."""
-    user = _existing(username)
+    user = queries.user_called(username)
     with transaction.atomic():
         revoke_tokens(user=user, actor=actor)
         return issue_token(user=user, actor=actor)
@@ -126,7 +280,7 @@ def _keep_an_admin(user: User) -> None:
 
 
 def _set_enabled(username: str, enabled: bool, actor: User | None) -> User:
-    user = _existing(username)
+    user = queries.user_called(username)
     with transaction.atomic():
         if not enabled:
             if actor is not None and user.pk == actor.pk:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from controlplane.core.env import Reader
+from django.templatetags.static import static
+
+from controlplane.core.env import Fault, Reader
 from controlplane.core.keys import development_keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -29,6 +32,13 @@ ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 FORCE_SCRIPT_NAME = env.text("FORCE_SCRIPT_NAME") or None
 
+# --- Web server ----------------------------------------------------------------------------------
+
+WEB_THREADS = env.whole("WEB_THREADS", 256, minimum=4)
+WEB_DATABASE_CONNECTIONS = env.whole("WEB_DATABASE_CONNECTIONS", 8, minimum=2)
+# Of one process. The other threads are left to requests, however many follow what jobs write.
+FOLLOWERS_AT_MOST = WEB_THREADS * 3 // 4
+
 # --- Local provider ------------------------------------------------------------------------------
 
 LOCAL_REGION = env.text("LOCAL_REGION", "local")
@@ -45,6 +55,8 @@ LOCAL_READABLE_PATHS = env.names(
 LOCAL_DISK_FLOOR_MIB = env.whole("LOCAL_DISK_FLOOR_MIB", 512)
 LOCAL_ROOT = DATA_DIR / "local" / LOCAL_REGION
 RUN_DIR = DATA_DIR / "run" / LOCAL_REGION
+# Where processes leave what they count. prometheus-client wants it in the environment before it is imported.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RUN_DIR / "metrics")
 
 # --- Jobs ----------------------------------------------------------------------------------------
 
@@ -58,12 +70,19 @@ RETENTION_DAYS = {
     "executions": env.whole("RETENTION_EXECUTIONS_DAYS", 30, minimum=1),
     "events": env.whole("RETENTION_EVENTS_DAYS", 365, minimum=1),
     "idempotency_keys": 1,
+    "load_samples": env.whole("RETENTION_LOAD_DAYS", 90, minimum=32),
+    "operations": env.whole("RETENTION_OPERATIONS_DAYS", 90, minimum=1),
     "failed_tasks": env.whole("RETENTION_FAILED_TASKS_DAYS", 14, minimum=1),
 }
 
 # --- Django --------------------------------------------------------------------------------------
 
+# How the admin looks: every page works on Django's own, too.
+ADMIN_THEME = env.text("ADMIN_THEME", "unfold")
+if ADMIN_THEME not in ("unfold", "plain"):
+    env.faults.append(Fault("ADMIN_THEME", "unfold or plain"))
 INSTALLED_APPS = [
+    *(["unfold.apps.BasicAppConfig"] if ADMIN_THEME == "unfold" else []),
     "controlplane.apps.ControlPlaneAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -76,6 +95,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
+    "axes",
     "controlplane.apps.ControlPlaneConfig",
     "accounts.apps.AccountsConfig",
     "jobtypes.apps.JobTypesConfig",
@@ -84,6 +104,7 @@ INSTALLED_APPS = [
     "billing.apps.BillingConfig",
 ]
 MIDDLEWARE = [
+    "controlplane.tracing.RequestMiddleware",
     "controlplane.surfaces.SurfaceMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -91,8 +112,10 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "controlplane.tracing.SessionUserMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "controlplane.urls"
 WSGI_APPLICATION = "controlplane.wsgi.application"
@@ -117,6 +140,8 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+# The first refuses who has failed too often, before the second hashes anything.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -127,6 +152,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
+DATETIME_FORMAT = "Y-m-d H:i:s"
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 if DEBUG:
@@ -138,6 +164,19 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20
+
+LOGIN_REDIRECT_URL = "admin:index"
+UNFOLD = {
+    "SITE_TITLE": "Control plane",
+    "SITE_HEADER": "Control plane",
+    "SITE_SUBHEADER": "for compute",
+    "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("controlplane/favicon.svg")}
+    ],
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": False, "navigation": "controlplane.admin_site.navigation"},
+}
 
 # --- Database ------------------------------------------------------------------------------------
 
@@ -154,7 +193,14 @@ if _database["ENGINE"].endswith("sqlite3"):
         init_command="PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA busy_timeout=20000;",
     )
 else:
-    _database["CONN_HEALTH_CHECKS"] = True
+    if "IS_WEB_PROCESS" in os.environ:  # deploy/gunicorn.conf.py sets it
+        # Many threads, few connections. They are checked when one fails (core.connections.mend): a check at every
+        # checkout would be one more round trip for every request.
+        _database["CONN_MAX_AGE"] = 0
+        _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": WEB_DATABASE_CONNECTIONS, "timeout": 5.0}
+    else:
+        # Workers are forked, and a pool's threads do not survive that (check E006).
+        _database["CONN_HEALTH_CHECKS"] = True
     # Without a threshold psycopg prepares nothing, not even what asks for it (core.sets.run).
     _database["OPTIONS"].setdefault("prepare_threshold", 5)
     # jit costs more than it brings on short statements. Only our own statements are prepared (core.sets.run), and
@@ -165,12 +211,22 @@ DATABASES = {"default": _database}
 
 # --- REST ----------------------------------------------------------------------------------------
 
+# What holds for the native surface; the others name their own.
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "controlplane.core.browsable.BrowsableAPI",
+    ],
+    "DEFAULT_PARSER_CLASSES": ["controlplane.core.rest.JSONBody"],
+    "DEFAULT_PAGINATION_CLASS": "controlplane.core.pagination.Pages",
+    "DEFAULT_FILTER_BACKENDS": ["controlplane.core.filters.Filters"],
+    "DEFAULT_SCHEMA_CLASS": "controlplane.core.openapi.NativeSchema",
+    "EXCEPTION_HANDLER": "controlplane.core.rest.exception_handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Control plane for compute",
@@ -181,8 +237,28 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENFORCE_NON_BLANK_FIELDS": True,
     "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"CloudEnum": "clusters.queries.CLOUDS"},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "controlplane.core.openapi.add_components",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "accounts.models.Role",
+        "CloudEnum": "clusters.queries.CLOUDS",
+        "JobStatusEnum": "jobs.states.SHOWN_STATES",
+        "JobStateEnum": "jobs.states.JOB_STATES",
+        "ExecutionStatusEnum": "jobs.states.SHOWN_EXECUTION_STATES",
+        "ExecutionStateEnum": "jobs.states.EXECUTION_STATES",
+        "OperationStatusEnum": "jobs.states.OPERATION_STATES",
+        "OperationKindEnum": "jobs.models.Kind",
+        "MapsorStatusEnum": "jobs.api.mapsor.serializers.STATUSES",
+        "ShapeEnum": "jobs.models.Shape",
+        "RunsForEnum": "jobs.models.RunsFor",
+        "ErrorCategoryEnum": "jobs.models.Category",
+        "HoldScopeEnum": "jobs.models.Scope",
+        "QuotaScopeEnum": "jobs.models.engine.CAPPED_SCOPES",
+    },
     "APPEND_COMPONENTS": {
         "securitySchemes": {
             "TokenAuth": {
@@ -204,6 +280,8 @@ TASKS = {
     "jobs.tasks.run_pass": PULSE,
     "jobs.tasks.answer_canary": "work",
     "jobs.tasks.sweep": "work",
+    "jobs.tasks.carry_on": "work",
+    "jobs.tasks.sample_load": "work",
     "jobs.tasks.apply_retention": "work",
 }
 Q_CLUSTER: dict[str, Any] = {
@@ -228,22 +306,44 @@ Q_CLUSTER: dict[str, Any] = {
 
 # --- Security ------------------------------------------------------------------------------------
 
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_TLS_PROXY") else None
+BEHIND_TLS_PROXY = env.flag("BEHIND_TLS_PROXY")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", not DEBUG)
 SESSION_COOKIE_HTTPONLY = True
-SECURE_REFERRER_POLICY = "no-referrer"
+# Not "no-referrer": with that, browsers post forms with `Origin: null`, which the CSRF check refuses.
+SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+# Failed sign-ins, counted by django-axes per user name and address. What is tried while locked out does not count,
+# so nobody is kept out for longer by others' trying.
+AXES_FAILURE_LIMIT = env.whole("AXES_FAILURE_LIMIT", 5, minimum=1)
+AXES_COOLOFF_TIME = timedelta(minutes=env.whole("AXES_COOLOFF_MINUTES", 15, minimum=1))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "accounts.api.signin.address_of"
+AXES_LOCKOUT_CALLABLE = "accounts.api.signin.locked_out"
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 # --- Logging -------------------------------------------------------------------------------------
 
+LOG_FORMAT = env.text("LOG_FORMAT", "text" if DEBUG else "json")
+if LOG_FORMAT not in ("json", "text"):
+    env.faults.append(Fault("LOG_FORMAT", "json or text"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"scrub": {"()": "controlplane.core.scrub.ScrubFilter"}},
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"()": "controlplane.core.logs.formatter", "style": LOG_FORMAT}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["scrub"]}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
     "loggers": {
+        # Django's own handlers would print some lines twice, as they are.
+        "django": {"handlers": [], "level": env.text("LOG_LEVEL", "INFO" if DEBUG else "WARNING")},
+        "django.server": {"handlers": [], "level": env.text("LOG_LEVEL", "INFO"), "propagate": True},
         "controlplane": {"level": env.text("LOG_LEVEL", "INFO")},
         "jobs": {"level": env.text("LOG_LEVEL", "INFO")},
     },

@@ -7,17 +7,22 @@ answered in the surface's own shape.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, get_script_prefix, resolve
+from django.views import defaults
 
 from accounts.api.mapsor.base import Operation, failure, sealed
+from controlplane.core import rest
+from controlplane.core.connections import refusal_after
 from controlplane.core.errors import NotFound
 
-WITH_SLASH: Final = ("/admin/", "/static/", "/schema/")
+NATIVE: Final = ("/v6/", "/api-token-auth/")
+WITH_SLASH: Final = ("/admin/", "/static/", "/schema/", *NATIVE)
 
 
 def _own_form(path: str) -> str:
@@ -43,7 +48,7 @@ class SurfaceMiddleware:
                 query = request.META.get("QUERY_STRING", "")
                 return HttpResponseRedirect(get_script_prefix().rstrip("/") + own + (f"?{query}" if query else ""))
             request.path_info = own
-        if own.startswith(WITH_SLASH):
+        if own.startswith(WITH_SLASH) and not own.startswith(NATIVE):
             return self._get_response(request)
         try:
             match = resolve(own)
@@ -57,10 +62,25 @@ class SurfaceMiddleware:
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
-    """The root belongs to the Mapsor surface, so what nobody knows is answered in its words."""
+    """What nobody knows, in its surface's words; the root belongs to the Mapsor surface."""
+    if request.path_info.startswith(NATIVE):
+        return rest.not_found(request)
     return sealed(failure(NotFound("There is no such path.")))
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django refuses the request itself (an unknown host, say): no words of ours about it."""
     return HttpResponse("Bad request\n", status=400, content_type="text/plain")
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """What the admin's pages and the native views did not foresee; the Mapsor surface answers for itself."""
+    error = sys.exc_info()[1]
+    refusal = refusal_after(error) if error else None
+    if refusal is None and request.path_info.startswith(NATIVE):
+        return rest.failed(request)
+    if refusal is None:
+        return defaults.server_error(request)
+    answer = HttpResponse(f"{refusal.message}\n", status=refusal.http_status, content_type="text/plain")
+    answer["Retry-After"] = str(refusal.retry_after_seconds)
+    return answer

@@ -5,16 +5,29 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+from rest_framework.routers import DefaultRouter
 
-from controlplane import health
+import accounts.api.v6.urls
+import jobs.api.v6.urls
+from accounts.api.v6.views import ApiTokenAuth
+from controlplane import health, metrics
+
+native = DefaultRouter()
+native.include_format_suffixes = False
+for router in (jobs.api.v6.urls.router, accounts.api.v6.urls.router):
+    native.registry.extend(router.registry)
 
 urlpatterns = [
     # First what is called most: a path is looked for in this order.
     path("", include("jobs.api.mapsor.urls")),
     path("", include("accounts.api.mapsor.urls")),
+    path("v6/", include(native.urls)),
+    path("v6/", include(jobs.api.v6.urls.urlpatterns)),
+    path("api-token-auth/", ApiTokenAuth.as_view(), name="api-token-auth"),
     path("", health.index, name="index"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("schema/", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
     path(
@@ -31,3 +44,4 @@ urlpatterns = [
 
 handler400 = "controlplane.surfaces.bad_request"
 handler404 = "controlplane.surfaces.not_found"
+handler500 = "controlplane.surfaces.server_error"

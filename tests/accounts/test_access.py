@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.access import CHANGE, COLLEAGUE, OWNER, READ, STRANGER, TABLE, decide, relation
+from accounts.access import CHANGE, COLLEAGUE, OWNER, PERSONAL, READ, STRANGER, TABLE, decide, demand, relation
 from accounts.models import Role, User
+from controlplane.core.errors import Forbidden
 
 RC, R, NOTHING = frozenset({READ, CHANGE}), frozenset({READ}), frozenset[str]()
 # Written down a second time on purpose: a change of the table in accounts.access is a decision.
 EXPECTED = {
-    "users": (RC, NOTHING, NOTHING, R, NOTHING, NOTHING),
+    "users": (RC, NOTHING, NOTHING, RC, NOTHING, NOTHING),
+    "tokens": (RC, NOTHING, NOTHING, RC, NOTHING, NOTHING),
+    "customers": (RC, RC, R, R, R, NOTHING),
     "jobs": (RC, RC, R, RC, R, NOTHING),
+    "operations": (RC, RC, R, RC, NOTHING, NOTHING),
     "holds": (RC, RC, R, R, NOTHING, NOTHING),
 }
 WHO = (Role.ADMIN, Role.OPERATOR, Role.MONITOR, OWNER, COLLEAGUE, STRANGER)
@@ -43,11 +47,27 @@ def test_each_may_do_what_the_table_says_and_is_told_why(area: str, who: str, ac
 @pytest.mark.parametrize("action", [READ, CHANGE])
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("area", EXPECTED)
-def test_a_row_is_hidden_from_customers_who_may_do_nothing_to_it_and_from_nobody_else(
+def test_a_row_is_hidden_from_customers_who_may_do_nothing_to_it_and_what_is_personal_from_staff_too(
     area: str, who: str, action: str
 ) -> None:
     decision = decide(somebody(who), area, action, owner_id=1, customer_id=10)
-    assert decision.hidden is (who in (COLLEAGUE, STRANGER) and not EXPECTED[area][WHO.index(who)])
+    hides = who in (COLLEAGUE, STRANGER) or area in PERSONAL
+    assert decision.hidden is (hides and not EXPECTED[area][WHO.index(who)])
+
+
+@pytest.mark.parametrize("action", [READ, CHANGE])
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.MONITOR])
+@pytest.mark.parametrize("area", sorted(PERSONAL))
+def test_what_is_personal_belongs_to_its_owner_whatever_their_role(area: str, role: str, action: str) -> None:
+    decision = decide(User(pk=1, username="ada", role=role), area, action, owner_id=1)
+    assert (decision.allowed, decision.why) == (True, f"owner: may {action} {area}")
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.MONITOR, Role.CUSTOMER])
+def test_what_nobody_owns_yet_is_made_by_who_may_and_else_refused_with_the_reason(role: str) -> None:
+    demand(User(pk=1, username="root", role=Role.ADMIN), "users", CHANGE)
+    with pytest.raises(Forbidden, match="may not change users"):
+        demand(User(pk=2, username="ada", role=role, customer_id=10), "users", CHANGE)
 
 
 @pytest.mark.parametrize("who", WHO)

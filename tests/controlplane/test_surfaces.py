@@ -13,7 +13,7 @@ from drf_spectacular.validation import validate_schema
 from pytest_django import Settings
 
 from accounts.api.mapsor import urls as users
-from controlplane.surfaces import _own_form
+from controlplane.surfaces import NATIVE, _own_form
 from jobs.api.mapsor import urls as jobs
 from tests.answers import assert_refused, json_of, text_of
 from tests.contracts import harness
@@ -141,13 +141,14 @@ def test_every_operation_has_an_id_of_its_own_a_summary_and_says_how_it_fails() 
     assert len(ids) == len(set(ids)) >= 12
     for operation in operations.values():
         assert operation.spec["summary"], operation.id
-        assert {401, 500} <= operation.statuses(), operation.id
+        assert {500} <= operation.statuses(), operation.id
+        assert 401 in operation.statuses() or operation.path == "/api-token-auth/", operation.id
         assert "Stands for" not in operation.spec.get("description", ""), operation.id
 
 
-def test_every_route_of_a_surface_stands_in_the_schema() -> None:
+def test_every_route_of_mapsor_stands_in_the_schema() -> None:
     routes = {f"/{pattern.pattern}".replace("<str:id>", "{id}") for pattern in [*users.urlpatterns, *jobs.urlpatterns]}
-    assert routes == {path for _, path in harness.generated().operations()}
+    assert routes == {path for _, path in harness.generated().operations() if not path.startswith(NATIVE)}
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -18,9 +18,11 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.views import APIView
 
-from accounts import queries
+from accounts import queries, services
 from accounts.models import Role, User
+from controlplane.core.connections import refusal_after
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest, TooLarge, Unauthorized
+from controlplane.core.logs import name_caller
 
 logger = logging.getLogger("controlplane.mapsor")
 
@@ -123,7 +125,9 @@ def respond(operation: type[Operation], request: HttpRequest, **path: str) -> Ht
         return sealed(_respond(operation, request, path))
     except ControlPlaneError as error:
         return sealed(failure(error))
-    except Exception:
+    except Exception as error:
+        if refusal := refusal_after(error):
+            return sealed(failure(refusal))
         logger.exception("%s failed", operation.__name__)
         return sealed(failure(ControlPlaneError("Something failed here; the operators can see what.")))
 
@@ -136,10 +140,13 @@ def _respond(operation: type[Operation], request: HttpRequest, path: dict[str, s
     token = token_of(request)
     quick = operation.quick(request, token)
     if quick is not None:
+        services.note_use(token)
         return quick
     user = queries.user_of_token(token)
     if user is None:
         raise Unauthorized
+    name_caller(user.username, token[: queries.TOKEN_PREFIX_LENGTH])
+    services.note_use(token)
     if user.role not in operation.roles:
         raise Forbidden(f"This needs the role {' or '.join(operation.roles[:2])}; yours is {user.role}.")
     return operation.handle(user, request, **path)

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts import queries, services
 from accounts.models import Role
+from controlplane.core.errors import ControlPlaneError
 
 
 class Command(BaseCommand):
@@ -27,7 +28,10 @@ class Command(BaseCommand):
             if not quiet:
                 self.stdout.write(f"{username} is an admin already; nothing changed. Its token cannot be shown again.")
             return
-        user = services.create_user(username=username, role=Role.ADMIN, actor=None, password=options["password"])
+        try:
+            user = services.create_user(username=username, role=Role.ADMIN, actor=None, password=options["password"])
+        except ControlPlaneError as error:
+            raise CommandError(f"{error.field}: {error.message}") from error
         token = services.issue_token(user=user, actor=None, name="bootstrap")
         if quiet:
             self.stdout.write(token)

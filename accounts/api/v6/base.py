@@ -1,0 +1,69 @@
+"""What every view of the native surface has: who may call it, keys of idempotency, lists that go on by key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.api.authentication import TokenAuthentication
+from accounts.idempotency import once
+from accounts.models import User
+from controlplane.core.filters import Filters
+from controlplane.core.pagination import Key, Orders, Pages
+
+
+def user_of(request: Request) -> User:
+    """The user of an authenticated request."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+class NativeViewSet(GenericViewSet):  # type: ignore[type-arg] # not generic at run time
+    """A resource of the native surface. Each action calls one service or query and shows what it gave.
+
+    `orders` names what its list may be ordered by, `default_order` what it is ordered by unasked.
+    """
+
+    authentication_classes = (TokenAuthentication, SessionAuthentication)
+    permission_classes = (IsAuthenticated,)
+    pagination_class: type[Pages] | None = Pages
+    filter_backends: Sequence[type[Filters]] = (Filters,)
+    orders: ClassVar[Orders] = {"id": Key("pk")}
+    default_order: ClassVar[tuple[str, ...]] = ("id",)
+    lookup_value_regex = r"\d{1,18}"
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if "Idempotency-Key" in request.headers:
+            _ = request.body  # kept before the parser reads it, for `once`
+        super().initial(request, *args, **kwargs)
+
+    def once(self, work: Callable[[], list[str]]) -> tuple[list[str], bool]:
+        """Run `work` at most once per Idempotency-Key, and return what it made: ids.
+
+        The second value says whether `work` ran in this request. Without the header it simply runs.
+        """
+        request: Request = self.request
+        key = request.headers.get("Idempotency-Key")
+        if key is None:
+            return work(), True
+        ran: list[bool] = []
+
+        def noted() -> list[str]:
+            ran.append(True)
+            return work()
+
+        head = f"{request.method} {request.path_info}\n".encode()
+        return once(user_of(request), key, head + request.body, noted), bool(ran)
+
+    def page(self, rows: QuerySet[Any]) -> Response:
+        """One page of `rows`, filtered and ordered as the request asks."""
+        found = self.paginate_queryset(self.filter_queryset(rows))
+        answer: Response = self.get_paginated_response(self.get_serializer(found, many=True).data)
+        return answer

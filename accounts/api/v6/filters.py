@@ -1,0 +1,42 @@
+"""What lists of users, customers and tokens can be asked for."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from accounts.models import ApiToken, Customer, Role, User
+from controlplane.core.filters import BooleanFilter, ChoicesFilter, FilterSet, MomentFilter, TextsFilter
+
+
+class UserFilter(FilterSet):
+    username = TextsFilter(field_name="username", label="user name")
+    role = ChoicesFilter(choices=Role.values, field_name="role", label="role")
+    customer = TextsFilter(field_name="customer__name", label="name of the customer")
+    is_active = BooleanFilter(field_name="is_active", label="enabled")
+
+    class Meta:
+        model = User
+        fields: list[str] = []
+
+
+class CustomerFilter(FilterSet):
+    name = TextsFilter(field_name="name", label="name")
+
+    class Meta:
+        model = Customer
+        fields: list[str] = []
+
+
+class TokenFilter(FilterSet):
+    user = TextsFilter(field_name="user__username", label="user name of whose it is")
+    name = TextsFilter(field_name="name", label="name")
+    archived = BooleanFilter(method="is_archived", label="archived, so refused")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte", label="made at or after")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lte", label="made at or before")
+
+    class Meta:
+        model = ApiToken
+        fields: list[str] = []
+
+    def is_archived(self, tokens: QuerySet[ApiToken], name: str, value: bool) -> QuerySet[ApiToken]:
+        return tokens.filter(archived_at__isnull=not value)

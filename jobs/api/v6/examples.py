@@ -1,0 +1,136 @@
+"""Examples of answers and bodies, for the OpenAPI schema and the browsable API's forms; a test holds them to it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from drf_spectacular.utils import OpenApiExample
+
+_MOMENT: Final = "2026-03-01T12:00:00.250000Z"
+_LATER: Final = "2026-03-01T12:00:04.500000Z"
+
+ERROR: Final[dict[str, Any]] = {
+    "id": 7,
+    "name": "exit-code",
+    "title": "The command failed",
+    "description": "The command ended with another exit code than 0.",
+    "job_type_name": None,
+    "category": "ALGORITHM",
+    "is_builtin": True,
+    "should_be_retried": False,
+    "created": _MOMENT,
+    "last_modified": _MOMENT,
+}
+NEW_JOB: Final[dict[str, Any]] = {
+    "customer": "acme",
+    "classification": "nightly",
+    "command": ["sh", "-c", "echo hello"],
+    "vcpus": 0.5,
+    "memory_mib": 256,
+    "tags": {"project": "tour"},
+}
+NEW_ERROR: Final = {
+    "name": "no-licence",
+    "title": "No licence was free",
+    "category": "SYSTEM",
+    "should_be_retried": True,
+}
+EXECUTION: Final[dict[str, Any]] = {
+    "id": 31,
+    "uuid": "01957e0c-9b3a-7c11-8a53-3f7a4b7d1c02",
+    "job": {"id": 23},
+    "exe_num": 1,
+    "status": "COMPLETED",
+    "state": "COMPLETED",
+    "node": {"hostname": "machine-1"},
+    "exit_code": 0,
+    "detail": "",
+    "error": None,
+    "logs_kept": True,
+    "created": _MOMENT,
+    "started": _MOMENT,
+    "ended": _LATER,
+}
+_ABSENT: Final = (
+    *("job_type", "job_type_rev", "event", "ingest_event", "recipe", "batch", "superseded_job", "node", "superseded"),
+    *("input_file_size", "source_started", "source_ended", "source_sensor_class", "source_sensor"),
+    *("source_collection", "source_task"),
+)
+JOB: Final[dict[str, Any]] = {
+    "id": 23,
+    "uuid": "01957e0c-8d10-7aa4-9f27-d0a1c58f6b11",
+    "shape": "container",
+    "status": "COMPLETED",
+    "state": "COMPLETED",
+    "reason": "",
+    "customer": "acme",
+    "owner": "ada",
+    "classification": "nightly",
+    "cloud": "local",
+    "region": "local",
+    "image": "busybox",
+    "command": ["sh", "-c", "echo hello"],
+    "tags": {"project": "tour"},
+    "vcpus": 0.5,
+    "memory_mib": 256,
+    "priority": 100,
+    "queue": "default",
+    "on_hold": False,
+    "timeout_seconds": 60,
+    "max_tries": 3,
+    "num_exes": 1,
+    "error": None,
+    "retry_of": None,
+    "created": _MOMENT,
+    "queued": _MOMENT,
+    "started": _MOMENT,
+    "ended": _LATER,
+    "last_status_change": _LATER,
+    "last_modified": _LATER,
+    **dict.fromkeys(_ABSENT),
+    "is_superseded": False,
+    "input_files": {},
+}
+JOB_DETAIL: Final[dict[str, Any]] = {
+    **JOB,
+    "env": {"LEVEL": "3", "PASSWORD": "*****"},
+    "secret_env": ["PASSWORD"],
+    "execution": EXECUTION,
+    "resources": {"resources": {"cpus": 0.5, "mem": 256, "disk": 0, "gpus": 0}},
+}
+EXPLANATION: Final[dict[str, Any]] = {
+    "status": "QUEUED",
+    "state": "QUEUED",
+    "reasons": [
+        {
+            "code": "UNPAID",
+            "hint": "The bill of May is open.",
+            "since": _MOMENT,
+            "value": None,
+            "limit": None,
+            "set_by": "mary",
+        }
+    ],
+}
+OPERATION: Final[dict[str, Any]] = {
+    "id": 5,
+    "kind": "cancel",
+    "status": "RUNNING",
+    "selection": {"customer": ["acme"], "status": ["QUEUED"]},
+    "parameters": {},
+    "total": 1200,
+    "done": 800,
+    "failed": 1,
+    "created_by": "mary",
+    "created": _MOMENT,
+    "started": _MOMENT,
+    "ended": None,
+}
+
+
+def answer(title: str, value: Any) -> OpenApiExample:
+    return OpenApiExample(title, value=value, response_only=True)
+
+
+def body(title: str, value: Any) -> OpenApiExample:
+    return OpenApiExample(title, value=value, request_only=True)

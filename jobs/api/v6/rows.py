@@ -1,0 +1,225 @@
+"""Our rows in the native surface's words.
+
+Written out by hand: a page of a hundred jobs has three thousand values, and a serializer's machinery for
+each of them costs more than the page itself. The serializers beside this module declare the same for the
+schema, and tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from accounts.models import User
+from jobs import gates, queries, states
+from jobs.models import Error, Execution, Gate, Hold, Job, Operation, Place, Scope
+
+
+def moment(at: datetime | None) -> str | None:
+    """ISO 8601 in UTC, with Z."""
+    return None if at is None else at.astimezone(UTC).isoformat()[:-6] + "Z"
+
+
+def shown_status(job: Job) -> str:
+    return states.shown(job.status, started=job.started_at is not None)
+
+
+def error(row: Error | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "id": row.pk,
+        "name": row.name,
+        "title": row.title,
+        "description": row.description,
+        "job_type_name": None,
+        "category": row.category,
+        "is_builtin": row.is_builtin,
+        "should_be_retried": row.should_be_retried,
+        "created": moment(row.created_at),
+        "last_modified": moment(row.modified_at),
+    }
+
+
+# What Scale's clients look for and a job of this shape has not.
+_SCALE: Final[dict[str, Any]] = {
+    **dict.fromkeys(("job_type", "job_type_rev", "event", "ingest_event", "recipe", "batch", "superseded_job")),
+    **dict.fromkeys(("node", "superseded", "input_file_size", "source_started", "source_ended")),
+    **dict.fromkeys(("source_sensor_class", "source_sensor", "source_collection", "source_task")),
+    "is_superseded": False,
+    "input_files": {},
+}
+
+
+def jobs(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Jobs as lists show them, from the columns of queries.listed_jobs."""
+    ids = {row["error_id"] for row in found if row["error_id"] is not None}
+    errors = {each.pk: error(each) for each in Error.objects.filter(pk__in=ids)} if ids else {}
+    return [_job(row, errors.get(row["error_id"])) for row in found]
+
+
+def _job(row: Mapping[str, Any], why: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "uuid": str(row["uuid"]),
+        "shape": row["shape"],
+        "status": states.shown(row["status"], started=row["started_at"] is not None),
+        "state": row["status"],
+        "reason": row["reason"],
+        "customer": row["customer__name"],
+        "owner": row["owner__username"],
+        "classification": row["classification"],
+        "cloud": row["place__cloud"],
+        "region": row["place__region"],
+        "image": row["image"],
+        "command": row["command"],
+        "tags": row["tags"],
+        "vcpus": row["vcpus_milli"] / 1000,
+        "memory_mib": row["memory_mib"],
+        "priority": row["priority"],
+        "queue": row["lane__queue"],
+        "on_hold": row["lane__on_hold"],
+        "timeout_seconds": row["timeout_seconds"],
+        "max_tries": row["max_tries"],
+        "num_exes": row["tries"],
+        "error": why,
+        "retry_of": row["retry_of_id"],
+        "created": moment(row["submitted_at"]),
+        "queued": moment(row["queued_at"]),
+        "started": moment(row["started_at"]),
+        "ended": moment(row["ended_at"]),
+        "last_status_change": moment(row["moved_at"]),
+        "last_modified": moment(row["modified_at"]),
+        **_SCALE,
+    }
+
+
+def job_detail(row: Job, reader: User) -> dict[str, Any]:
+    """A job with what only its own page shows; `reason` says why it waits, too."""
+    found = _job(queries.columns_of(row), error(row.error))
+    if row.status in states.WAITING:
+        found["reason"] = next((why.code for why in queries.explain(row)), row.reason)
+    last = queries.last_execution(row)
+    return {
+        **found,
+        "env": queries.environment(row, reader),
+        "secret_env": row.secret_env,
+        "execution": execution(last) if last else None,
+        "resources": {"resources": {"cpus": row.vcpus_milli / 1000, "mem": row.memory_mib, "disk": 0, "gpus": 0}},
+    }
+
+
+def execution(row: Execution) -> dict[str, Any]:
+    """One try. Loaded with it: its error."""
+    return {
+        "id": row.pk,
+        "uuid": str(row.uuid),
+        "job": {"id": row.job_id},
+        "exe_num": row.number,
+        "status": states.SHOWN_EXECUTION[row.status],
+        "state": row.status,
+        "node": {"hostname": row.node} if row.node else None,
+        "exit_code": row.exit_code,
+        "detail": row.detail,
+        "error": error(row.error),
+        "logs_kept": row.logs_kept,
+        "created": moment(row.created_at),
+        "started": moment(row.started_at),
+        "ended": moment(row.ended_at),
+    }
+
+
+def reason(row: gates.Reason) -> dict[str, Any]:
+    """Why a job waits. vCPUs are counted in thousandths inside, and shown as the quotas have them."""
+    scale = 1000 if row.code.endswith("VCPUS") else 1
+    return {
+        "code": row.code,
+        "hint": row.hint,
+        "since": moment(row.since),
+        "value": None if row.value is None else str(row.value / scale if scale > 1 else row.value),
+        "limit": None if row.limit is None else str(row.limit / scale if scale > 1 else row.limit),
+        "set_by": row.set_by,
+    }
+
+
+def operation(row: Operation) -> dict[str, Any]:
+    """Bulk work and how far it is. Loaded with it: who started it."""
+    return {
+        "id": row.pk,
+        "kind": row.kind,
+        "status": row.status,
+        "selection": row.selection,
+        "parameters": row.parameters,
+        "total": row.total,
+        "done": row.done,
+        "failed": row.failed,
+        "created_by": row.created_by.username,
+        "created": moment(row.created_at),
+        "started": moment(row.started_at),
+        "ended": moment(row.ended_at),
+    }
+
+
+def target(row: Hold | Gate, names: queries.Names) -> dict[str, Any]:
+    """What a hold or a quota covers, by the names people use."""
+    said: dict[str, Any] = dict.fromkeys(("cloud", "region", "customer", "owner", "queue", "job"))
+    if row.scope in (Scope.PLACE, Scope.QUEUE):
+        place_id, _, queue = row.scope_id.partition(":")
+        said["cloud"], said["region"] = names.places[int(place_id)]
+        said["queue"] = queue or None
+    elif row.scope == Scope.CUSTOMER:
+        said["customer"] = names.customers[int(row.scope_id)]
+    elif row.scope == Scope.OWNER:
+        said["owner"] = names.owners[int(row.scope_id)]
+    elif row.scope == Scope.JOB:
+        said["job"] = int(row.scope_id)
+    return {"id": row.pk, "scope": row.scope, **said}
+
+
+def hold(row: Hold, names: queries.Names) -> dict[str, Any]:
+    return {**target(row, names), "code": row.code, **_set(row)}
+
+
+def quota(row: Gate, names: queries.Names) -> dict[str, Any]:
+    return {
+        **target(row, names),
+        "max_jobs": row.max_jobs,
+        "max_vcpus": None if row.max_vcpus_milli is None else row.max_vcpus_milli / 1000,
+        "max_queued_jobs": row.max_queued_jobs,
+        **_set(row),
+    }
+
+
+def _set(row: Hold | Gate) -> dict[str, Any]:
+    by = row.set_by.username if row.set_by else None
+    return {"hint": row.hint, "set_by": by, "since": moment(row.since)}
+
+
+def place(row: Place, used: gates.Used) -> dict[str, Any]:
+    """Where work runs: what it holds, and what is active there."""
+    return {
+        "cloud": row.cloud,
+        "region": row.region,
+        "runs_for": row.runs_for,
+        "seen": moment(row.seen_at),
+        "vcpus": row.vcpus_milli / 1000,
+        "memory_mib": row.memory_mib,
+        "active_jobs": used.jobs,
+        "active_vcpus": used.vcpus_milli / 1000,
+        "active_memory_mib": used.memory_mib,
+    }
+
+
+def queue_row(row: queries.QueueRow) -> dict[str, Any]:
+    return {
+        "job_type": None,
+        "customer": row.customer,
+        "cloud": row.cloud,
+        "region": row.region,
+        "queue": row.queue,
+        "count": row.count,
+        "longest_queued": moment(row.oldest),
+        "highest_priority": row.priority,
+        "reasons": sorted(row.reasons),
+    }

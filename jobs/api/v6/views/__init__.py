@@ -1,0 +1,1 @@
+"""The native views of jobs, by resource."""

@@ -1,3 +1,5 @@
+import logging
+
 from django.apps import AppConfig
 from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
@@ -9,12 +11,14 @@ class ControlPlaneConfig(AppConfig):
     def ready(self) -> None:
         from controlplane import checks  # noqa: F401 - registers the system checks
 
+        logging.captureWarnings(True)  # they are lines of the log, too
+
 
 class ControlPlaneAdminConfig(AdminConfig):
     default_site = "controlplane.admin_site.ControlPlaneAdminSite"
 
     def ready(self) -> None:
         super().ready()  # finds every app's admin.py
-        from controlplane.admin_site import hide_task_tables
+        from controlplane.admin_site import hide_tables
 
-        hide_task_tables(admin.site)
+        hide_tables(admin.site)

@@ -19,7 +19,7 @@ from django.db import transaction
 from clusters.providers.base import Observation, Phase
 from clusters.providers.errors import ProviderError
 from clusters.providers.local.provider import LocalProvider
-from controlplane.core import sets
+from controlplane.core import instruments, sets
 from controlplane.core.doorbell import Doorbell, socket_of
 from jobs import scheduling, sql
 from jobs.models import RunsFor
@@ -98,7 +98,8 @@ class Pulse:
         """One look at everything. True when there may be more to claim at once."""
         tick = time.monotonic() >= self._tick_at
         try:
-            seen = self._provider.read()
+            with instruments.provider_call(self._provider.cloud, "read"):
+                seen = self._provider.read()
             self._pace.note(seen)
             scheduling.apply(seen)
             again = self._make_good() if tick else []
@@ -119,7 +120,8 @@ class Pulse:
     def _make_good(self) -> list[str]:
         """What is done by the clock: report the place, wake what is due, look at all that is active."""
         self._tick_at = time.monotonic() + TICK_SECONDS
-        capacity = self._provider.capacity()
+        with instruments.provider_call(self._provider.cloud, "capacity"):
+            capacity = self._provider.capacity()
         report_place(
             self._place_id,
             vcpus_milli=capacity.vcpus_milli,

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from clusters.providers.base import STREAMS, Capacity, End, LogPage, Observation, Phase, Provider, Work
 from clusters.providers.errors import NotFound, ProviderError, Refused
@@ -19,6 +20,8 @@ class ScriptedProvider(Provider):
     `failure`: raised by every call, as a provider that is out of reach does. What was handed over stays
     known, whatever became of it, so that handing it over again starts nothing.
     """
+
+    cloud: ClassVar[str] = "scripted"
 
     def __init__(self, capacity: Capacity | None = None) -> None:
         self._capacity = capacity or Capacity(64_000, 262_144)

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import ClassVar, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,8 @@ STREAMS: Final = ("stdout", "stderr")
 
 class Provider(ABC):
     """A place where executions run."""
+
+    cloud: ClassVar[str]  # as places name it
 
     @abstractmethod
     def run(self, works: Sequence[Work]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 MASK: Final = "***"
 
@@ -41,10 +42,37 @@ def scrub(text: str) -> str:
     return text
 
 
+_SECRET_NAMES: Final = {
+    *("token", "access_token", "authorization", "http_authorization", "cookie", "http_cookie", "set-cookie"),
+    *("password", "secret_key"),
+}
+_DEEPEST: Final = 6
+
+
+def clean_values(value: Any, depth: int = 0) -> Any:
+    """`value` as JSON has it, scrubbed: mappings and lists through and through, whatever else as its text."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        return {
+            scrub(str(name)): MASK if str(name).lower() in _SECRET_NAMES else clean_values(inner, depth + 1)
+            for name, inner in value.items()
+        }
+    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+        return [clean_values(inner, depth + 1) for inner in value]
+    try:
+        return scrub(str(value))
+    except Exception:  # a line must not be lost for an object that cannot say what it is
+        return f"<{type(value).__name__}>"
+
+
 class ScrubFilter(logging.Filter):
     """Scrubs a record before a handler formats it: the message with its arguments, the traceback, the stack."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, dict):  # structlog's own loggers: named values, put into words later
+            record.msg = clean_values(record.msg)
+            return True
         try:
             message = record.getMessage()
         except (TypeError, ValueError, KeyError):

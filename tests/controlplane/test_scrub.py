@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from controlplane.core.scrub import MASK, ScrubFilter, scrub
+from controlplane.core.scrub import MASK, ScrubFilter, clean_values, scrub
 
 SECRET = "aB3-x_9ZkQ7pLm2Vw8RtYc5NfGh1JdSe6UiOb4XqT0E"
 
@@ -122,3 +122,29 @@ def test_an_object_that_prints_a_token_is_scrubbed(log: tuple[logging.Logger, io
     logger, stream = log
     logger.error("%r", Request())
     assert stream.getvalue() == f"<WSGIRequest: GET '/status/1?token={MASK}'>\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (7, 7), (None, None), (True, True), (1.5, 1.5), ("plain", "plain"), ((1, "a"), [1, "a"]),
+        ({"token": SECRET, "Authorization": SECRET}, {"token": MASK, "Authorization": MASK}),
+        ({"a": [{"url": f"/x?token={SECRET}"}]}, {"a": [{"url": f"/x?token={MASK}"}]}),
+        (ValueError(f"?token={SECRET}"), f"?token={MASK}"),
+        ({"token_prefix": "aB3-x_9Z"}, {"token_prefix": "aB3-x_9Z"}),
+    ],
+)  # fmt: skip
+def test_values_are_scrubbed_through_and_through(value: object, shown: object) -> None:
+    assert clean_values(value) == shown
+
+
+def test_a_value_that_holds_itself_comes_to_an_end() -> None:
+    around: dict[str, object] = {"token": SECRET}
+    around["self"] = around
+    assert SECRET not in str(clean_values(around))
+
+
+def test_named_values_are_scrubbed_before_they_are_put_into_words() -> None:
+    record = logging.makeLogRecord({"msg": {"event": f"?token={SECRET}", "token": SECRET}})
+    assert ScrubFilter().filter(record)
+    assert record.msg == {"event": f"?token={MASK}", "token": MASK}

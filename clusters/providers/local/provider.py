@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from clusters.providers.base import STREAMS, Capacity, End, LogPage, Observation, Phase, Provider, Streaming, Work
 from clusters.providers.errors import NotFound, ProviderError, Refused
@@ -30,6 +30,8 @@ class LocalProvider(Provider, Streaming):
 
     The settings of the runner are those of who started it. After a change, `leave` it.
     """
+
+    cloud: ClassVar[str] = "local"
 
     def __init__(
         self,

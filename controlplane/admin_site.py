@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.http import HttpRequest
+from django.urls import reverse
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from jobs import queries
 from jobs.models import RunsFor
 
+if TYPE_CHECKING or settings.ADMIN_THEME != "unfold":
+    BaseSite = admin.AdminSite
+else:
+    from unfold.sites import UnfoldAdminSite as BaseSite
 
-class ControlPlaneAdminSite(admin.AdminSite):
+# The side bar: group, then title, model and icon of each entry. Who may not see a model gets no entry for it.
+NAVIGATION: Final = (
+    (
+        "Jobs",
+        (
+            ("Jobs", "jobs_job", "work"),
+            ("Executions", "jobs_execution", "play_circle"),
+            ("Operations", "jobs_operation", "checklist"),
+        ),
+    ),
+    (
+        "Steering",
+        (
+            ("Holds", "jobs_hold", "front_hand"),
+            ("Quotas", "jobs_gate", "speed"),
+            ("Errors", "jobs_error", "error"),
+            ("Places", "jobs_place", "dns"),
+            ("Lanes", "jobs_lane", "format_list_numbered"),
+            ("Load", "jobs_loadsample", "monitoring"),
+        ),
+    ),
+    (
+        "Accounts",
+        (
+            ("Users", "accounts_user", "person"),
+            ("Customers", "accounts_customer", "domain"),
+            ("Tokens", "accounts_apitoken", "key"),
+        ),
+    ),
+    ("Log", (("Events", "accounts_event", "history"),)),
+)
+
+
+class ControlPlaneAdminSite(BaseSite):
     """The admin, with a banner when this machine runs jobs without isolation."""
 
     site_header = "Control plane for compute"
@@ -26,8 +65,25 @@ class ControlPlaneAdminSite(admin.AdminSite):
         return {**super().each_context(request), "unisolated": unisolated, "place": place}
 
 
-def hide_task_tables(site: admin.AdminSite) -> None:
-    """django-q2's rows hold pickles that workers run: nobody edits them through the admin."""
-    for model in (Success, Failure, Schedule, OrmQ):
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The side bar of unfold (its setting SIDEBAR.navigation names this function)."""
+    return [{"title": title, "separator": True, "items": _items(request, items)} for title, items in NAVIGATION]
+
+
+def _items(request: HttpRequest, items: tuple[tuple[str, str, str], ...]) -> list[dict[str, Any]]:
+    found = []
+    for title, model, icon in items:
+        app, _, name = model.partition("_")
+        if request.user.has_perm(f"{app}.view_{name}"):
+            found.append({"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist")})
+    return found
+
+
+def hide_tables(site: admin.AdminSite) -> None:
+    """Take away what nobody edits through the admin.
+
+    django-q2's rows hold pickles that workers run; the groups are migrations' own, and follow from roles.
+    """
+    for model in (Success, Failure, Schedule, OrmQ, Group):
         if site.is_registered(model):
             site.unregister(model)

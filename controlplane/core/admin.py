@@ -1,18 +1,42 @@
-"""The admin's base: read-only, because every write has rules above the model. Buttons call services."""
+"""The admin's base: read-only, because every write has rules above the model. Buttons call services.
+
+Which ModelAdmin it stands on is settings.ADMIN_THEME's to say; what is ours uses neither's own hooks, so
+every page works on both.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from controlplane.core.errors import ControlPlaneError
+
+if TYPE_CHECKING or settings.ADMIN_THEME != "unfold":
+    ModelAdmin = admin.ModelAdmin
+else:
+    from unfold.admin import ModelAdmin
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # not generic at run time
-    """Shows rows; adds, changes and deletes nothing, not even for superusers."""
+class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg] # not generic at run time
+    """Shows rows; adds, changes and deletes nothing, not even for superusers.
+
+    What happens is told by the event log, in the transaction in which it happens, so Django's own log of
+    the admin is not kept. `history_of` is the kind under which the event log knows the rows.
+    """
 
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
+    history_of = ""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -22,3 +46,59 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # not generic a
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return None
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return None
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        return None
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """The row's events."""
+        if not self.history_of or not object_id.isdigit():
+            raise Http404
+        search = urlencode({"q": f"{self.history_of} {object_id}"})
+        return HttpResponseRedirect(f"{reverse('admin:accounts_event_changelist')}?{search}")
+
+
+class ServiceForm(forms.Form):
+    """A form whose values go to a service. Its inputs look the same on every page, whatever the theme."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        dress(self)
+
+    def refuse(self, error: ControlPlaneError) -> None:
+        """Show what a service had against it, at the field that is at fault if there is one."""
+        self.add_error(error.field if error.field in self.fields else None, error.message)
+
+
+def dress(form: forms.BaseForm) -> None:
+    """Give our look to inputs that have none of their own."""
+    for field in form.fields.values():
+        field.widget.attrs.setdefault("class", "cp-input")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> SafeString:
+    """A small table; every cell is escaped."""
+    head = format_html_join("", "<th scope='col'>{}</th>", ((text,) for text in heads))
+    body = format_html_join(
+        "", "<tr>{}</tr>", ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows)
+    )
+    return format_html(
+        "<div class='cp-scroll'><table class='cp-table'><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
+        head,
+        body,
+    )
+
+
+def badge(text: str, tone: str) -> SafeString:
+    """A word in a colour: good, bad, busy, waiting or quiet. The word says it all; the colour only helps."""
+    return format_html("<span class='cp-badge cp-{}'>{}</span>", tone, text)
+
+
+def link(url: str, text: object) -> SafeString:
+    return format_html("<a href='{}'>{}</a>", url, text)

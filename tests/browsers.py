@@ -1,0 +1,96 @@
+"""People in front of the admin, and the pages they may open there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import services as accounts
+from accounts.models import Role, User
+from jobs import services, states
+from jobs.models import Category, LoadSample, Operation, Scope
+from tests.factories import Stage, keep_output, make_job_in, make_jobs
+
+PASSWORD: Final = "correct horse battery"
+ANONYMOUS: Final = "anonymous"
+STAFF: Final = ("admin", "operator", "monitor")
+OTHERS: Final = ("customer", ANONYMOUS)
+
+
+def browser(role: str) -> Client:
+    """Somebody of this role, signed in; or nobody."""
+    client = Client()
+    if role == ANONYMOUS:
+        return client
+    name = f"browser-{role}"
+    user = User.objects.filter(username=name).first()
+    if user is None:
+        customer = "acme" if role == Role.CUSTOMER else None
+        user = accounts.create_user(username=name, role=role, actor=None, customer=customer, password=PASSWORD)
+    client.force_login(user)
+    return client
+
+
+def somebody(role: str = Role.OPERATOR) -> User:
+    browser(role)
+    return User.objects.get(username=f"browser-{role}")
+
+
+def make_operation(count: int = 2) -> Operation:
+    """An operation that has ended, with a failure."""
+    stage = Stage()
+    ended = make_job_in(states.COMPLETED, stage=stage)
+    chosen = [str(job.pk) for job in (*make_jobs(count), ended)]
+    operation = services.start_operation(
+        kind="hold", selection={"job_id": chosen}, parameters={"hint": "wait"}, actor=somebody()
+    )
+    services.carry_on(operation.pk)
+    operation.refresh_from_db()
+    return operation
+
+
+def furnish() -> None:
+    """A row in every table that the admin shows."""
+    actor = somebody(Role.ADMIN)
+    job = make_job_in(states.FAILED)
+    keep_output(job, stdout="its output\n")
+    make_operation()
+    services.place_hold(scope=Scope.ALL, code="DEPLOY", hint="new version", actor=actor)
+    services.set_cap(scope=Scope.CUSTOMER, scope_id=str(job.customer_id), max_jobs=3, actor=actor)
+    services.create_error(name="no-frames", title="No frames", category=Category.DATA, actor=actor)
+    accounts.issue_token(user=actor, actor=actor, name="laptop")
+    LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
+
+
+def pages(*, changing: bool) -> Iterator[str]:
+    """Every page of the admin that reads; `changing`: those with forms that write, too."""
+    yield from (reverse("admin:index"), reverse("admin:password_change"))
+    for label in ("accounts", "jobs"):
+        yield reverse("admin:app_list", args=[label])
+    for model, its in admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        yield reverse(f"{name}_changelist")
+        row = model._default_manager.order_by("pk").last()
+        assert row is not None, f"no row of {model}"
+        yield reverse(f"{name}_change", args=[row.pk])
+        if changing:
+            yield from _forms(name, its, row)
+
+
+def _forms(name: str, its: Any, row: Any) -> Iterator[str]:
+    if getattr(its, "add_form", None):
+        yield reverse(f"{name}_add")
+    if getattr(its, "change_form", None) and not getattr(row, "is_builtin", False):
+        yield reverse(f"{name}_edit", args=[row.pk])
+    if getattr(its, "removal", ""):
+        yield reverse(f"{name}_remove", args=[row.pk])
+    if name == "admin:jobs_job":
+        for verb in ("cancel", "requeue", "retry", "priority", "hold", "release"):
+            yield reverse(f"{name}_{verb}", args=[row.pk])
+            if verb != "retry":
+                yield reverse(f"{name}_matching_{verb}") + "?state=QUEUED"

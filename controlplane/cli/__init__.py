@@ -1,0 +1,1 @@
+"""cpctl: the control plane from a terminal, over its public HTTP API and nothing else of it."""

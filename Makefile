@@ -8,18 +8,21 @@ PORT ?= 8000
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup demo serve test lint bench soak lock clean
+.PHONY: help setup demo serve test lint schema bench soak screenshots lock clean
 
 help: ## Say what can be made.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED) ## Install Python packages into .venv (about a minute; again only when the lock has changed).
+setup: $(INSTALLED) $(BIN)/cpctl ## Install Python packages into .venv (about a minute; again only when the lock has changed).
 
 $(INSTALLED): requirements-dev.lock
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@echo "Installing the packages of requirements-dev.lock into .venv"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
+
+$(BIN)/cpctl: deploy/cpctl $(INSTALLED)
+	@install -m 755 $< $@
 
 demo: setup ## Run real jobs on a fresh deployment in .data/demo, and print what happened.
 	@exec $(BIN)/python deploy/demo.py
@@ -42,11 +45,17 @@ lint: setup ## Check style, types, imports between apps, settings, migrations an
 	DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
 	DEBUG=1 $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
+schema: setup ## Write docs/openapi.yaml anew, which a test holds to what is served.
+	@DEBUG=1 $(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
 bench: setup ## Measure speed (minutes).
 	@exec $(BIN)/python -m tests.bench
 
 soak: setup ## Run under load and faults for long.
 	@exec $(BIN)/python -m tests.soak
+
+screenshots: setup ## Take pictures of the admin and the browsable API (needs chromium).
+	@exec $(BIN)/python deploy/screenshots.py
 
 lock: ## Choose package versions anew from requirements.txt and requirements-dev.in.
 	@test -x .data/lock/bin/uv || { $(PYTHON) -m venv .data/lock && .data/lock/bin/pip install --quiet uv; }

@@ -21,10 +21,11 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import native_tour
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 DATA: Final = CHECKOUT / ".data" / "demo"
@@ -68,25 +69,26 @@ class Asked:
 
 
 class Client:
-    """A Mapsor client."""
+    """A client of this deployment."""
 
     def __init__(self, base: str, token: str) -> None:
         self.base = base
-        self._token = token
+        self.headers = {"Authorization": f"Bearer {token}"}
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(  # noqa: S310 - our own server, on loopback
             self.base + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            headers={**self.headers, "Content-Type": "application/json"},
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
                 content = response.read().decode()
         except urllib.error.HTTPError as error:
             raise Failed(f"{method} {path}: {error.code} {error.read().decode()}") from error
-        return json.loads(content) if response.headers["Content-Type"].startswith("application/json") else content
+        kind = response.headers["Content-Type"] or ""
+        return json.loads(content) if kind.startswith("application/json") else content
 
     def submit(self, name: str, command: list[str], **fields: Any) -> str:
         resources = fields.pop("resources", {"vcpus": 1, "memory": 0.25})
@@ -111,7 +113,7 @@ def main() -> int:
     environment = fresh_deployment()
     password = secrets.token_urlsafe(9)
     manage(environment, "migrate", "--verbosity", "0")
-    admin = manage(environment, "bootstrap", "--username", "admin", "--password", password, "--quiet").strip()
+    admin = manage(environment, "bootstrap", "--username", "admin", f"--password={password}", "--quiet").strip()
     port = free_port()
     with (DATA / "serve.log").open("wb") as log:
         server = subprocess.Popen(
@@ -123,6 +125,7 @@ def main() -> int:
         wait_until_ready(server, base)
         operator = Client(base, admin).call("POST", "/add-user?role=operator", {"user": "demo"})["token"]
         tour(Client(base, operator), environment)
+        native_tour.walk(Client(base, operator), check)
     except Failed as error:
         print(f"\nNOT AS IT SHOULD BE: {error}\nThe server's own words are in {DATA / 'serve.log'}.")
         return 1
@@ -136,11 +139,11 @@ def main() -> int:
     return 0
 
 
-def fresh_deployment() -> dict[str, str]:
-    shutil.rmtree(DATA, ignore_errors=True)
-    DATA.mkdir(parents=True, mode=0o700)
+def fresh_deployment(data: Path = DATA) -> dict[str, str]:
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True, mode=0o700)
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "SECRET_KEY")}
-    return {**kept, "DEBUG": "1", "DATA_DIR": str(DATA), "LOCAL_READABLE_PATHS": f"{STDLIB},{sys.base_prefix}"}
+    return {**kept, "DEBUG": "1", "DATA_DIR": str(data), "LOCAL_READABLE_PATHS": f"{STDLIB},{sys.base_prefix}"}
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:

@@ -1,21 +1,27 @@
 """The ordeal of tests/kill, long: 5 000 jobs on each database while everything is killed at random moments.
 
-    python -m tests.soak [--database sqlite|postgresql] [--jobs N] [--seconds N] [--seed N]
+    python -m tests.soak [--database sqlite|postgresql] [--jobs N] [--seconds N] [--seed N] [--schema-calls N]
 
 Prints the seed, the kills of each kind, the longest standstill and the totals, and what went wrong;
-exits non-zero if anything did. `--seconds` is over how long the jobs are submitted. Needs no pytest.
+exits non-zero if anything did. `--seconds` is over how long the jobs are submitted. Then as many made-up requests as
+`--schema-calls` says (100 000) are sent to all operations of the schema on each database, by tests/schema with
+other random numbers each round; `--jobs 0` leaves the ordeal out, `--schema-calls 0` the requests.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests import environment
 
@@ -59,22 +65,50 @@ def soak(database: str, jobs: int, seconds: float, seed: int) -> Report:
     return report
 
 
+def try_schema(database: str, calls: int, seed: int) -> bool:
+    """Made-up requests to every operation (tests/schema), `calls` or more of them; whether all went well."""
+    for number in itertools.count():
+        if calls <= 0:
+            return True
+        with server(database), tempfile.TemporaryDirectory() as folder:
+            told = Path(folder) / "calls"
+            env = {k: v for k, v in os.environ.items() if k not in (environment.RUN_FOLDER, "TEST_RUN_PREPARED")}
+            env = {k: v for k, v in env.items() if k not in ("DJANGO_SETTINGS_MODULE", "DATABASE_URL")}
+            env |= {"SCHEMA_SEED": str(seed + number), "SCHEMA_MOST_CALLS": str(calls), "SCHEMA_CALLS_FILE": str(told)}
+            if database == "postgresql":
+                env["DATABASE_URL"] = os.environ["TEST_POSTGRES_URL"]
+            command = [sys.executable, "-m", "pytest", "-q", "--show-capture=stdout", "--tb=line"]
+            done = subprocess.run(
+                [*command, "tests/schema/test_made_up_requests.py"], cwd=environment.CHECKOUT, env=env
+            )
+            made = sum(int(line) for line in told.read_text().split()) if told.exists() else 0
+        print(f"{database}: {made} made-up requests with seed {seed + number}, exit code {done.returncode}", flush=True)
+        if done.returncode or not made:
+            return False
+        calls -= made
+    return True
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=DATABASES, action="append", help="only this one")
     parser.add_argument("--jobs", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--schema-calls", type=int, default=100_000)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    reports = []
+    failed = []
     try:
         for database in options.database or DATABASES:
-            reports.append(soak(database, options.jobs, options.seconds, options.seed))
-            print(reports[-1], flush=True)
+            if options.jobs:
+                report = soak(database, options.jobs, options.seconds, options.seed)
+                print(report, flush=True)
+                failed += [database] if report.faults else []
+            if not try_schema(database, options.schema_calls, options.seed):
+                failed.append(f"{database} (schema)")
     finally:
         shutil.rmtree(FOLDER.parent, ignore_errors=True)
-    failed = [report.database for report in reports if report.faults]
     print(f"FAILED on {', '.join(failed)}" if failed else "PASSED", flush=True)
     return 1 if failed else 0
 

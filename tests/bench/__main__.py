@@ -14,34 +14,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import psycopg
 
 from tests import environment, needs
-from tests.bench import cpu, limits
+from tests.bench import cpu, limits, native
+from tests.bench.followers import followers
+from tests.bench.line import Line
 from tests.bench.rig import Rig, post_many, server
 from tests.deployment import _answers
 from tests.postgresql import free_port
 
 JOBS = 2000
 BLOCKED = 200_000
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of the table: smaller figures are better unless `more` says so."""
-
-    what: str
-    figure: float
-    accept: float
-    aim: float
-    note: str
-    more: bool = False
-
-    @property
-    def passes(self) -> bool:
-        return self.figure >= self.accept if self.more else self.figure <= self.accept
 
 
 def _submit_cpu() -> tuple[float, float, float]:
@@ -235,7 +220,16 @@ submit_jobs(owner=owner, requests=requests)
 print(10_000 / (time.perf_counter() - start))
 """
 
-PARTS: dict[str, Callable[[str], list[Line]]] = {"submit": submit, "queue": queue, "latency": latency, "bulk": bulk}
+PARTS: dict[str, Callable[[str], list[Line]]] = {
+    "submit": submit,
+    "queue": queue,
+    "latency": latency,
+    "bulk": bulk,
+    "pages": native.pages,
+    "http-bulk": native.http_bulk,
+    "cancel": native.cancel,
+    "followers": followers,
+}
 
 
 def main(names: list[str]) -> int:

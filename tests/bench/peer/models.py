@@ -23,3 +23,39 @@ class Job(models.Model):
             models.Index(fields=["status", "created_at"], name="peer_st"),
             models.Index(fields=["created_at", "id"], name="peer_cr"),
         ]
+
+
+class PlainJob(models.Model):
+    """Our own table of jobs, for the bare list of it."""
+
+    uuid = models.UUIDField()
+    shape = models.TextField()
+    owner_id = models.BigIntegerField()
+    customer_id = models.BigIntegerField()
+    place_id = models.BigIntegerField()
+    lane_id = models.BigIntegerField()
+    classification = models.TextField()
+    image = models.TextField()
+    command = models.JSONField()
+    tags = models.JSONField()
+    vcpus_milli = models.IntegerField()
+    memory_mib = models.IntegerField()
+    priority = models.IntegerField()
+    queue = models.TextField()
+    timeout_seconds = models.IntegerField(null=True)
+    max_tries = models.IntegerField()
+    tries = models.IntegerField()
+    retry_of_id = models.BigIntegerField(null=True)
+    status = models.TextField()
+    reason = models.TextField()
+    error_id = models.BigIntegerField(null=True)
+    submitted_at = models.DateTimeField()
+    queued_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    moved_at = models.DateTimeField()
+    modified_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "jobs_job"

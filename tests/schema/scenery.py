@@ -1,0 +1,106 @@
+"""What is there before made-up requests come: people, jobs in every state, and the names that requests may hit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from accounts import services as accounts
+from accounts.models import ApiToken, Customer, User
+from jobs import services, states
+from jobs.models import Category, Error, Execution, Gate, Hold, Job, Kind, LoadSample, Operation, Scope
+from tests.factories import Person, Stage, keep_output, make_admin, make_customer_user, make_job_in, make_operator
+
+# Those that nothing starts last: what stands in line is claimed in the order of its coming.
+STATES: Final = (
+    *(states.DELAYED, states.RUNNING, states.CANCELING, states.COMPLETED, states.FAILED, states.CANCELED),
+    *(states.REJECTED, states.STARTING, states.PENDING, states.BLOCKED, states.QUEUED),
+)
+
+
+@dataclass
+class Scenery:
+    """The people who call, by what they are called in the trial, and what there is to be named."""
+
+    people: Mapping[str, Person]
+    operator: Person
+    stage: Stage = field(default_factory=Stage)
+
+    def revive(self, who: str) -> Person | None:
+        """The caller, able to call again whatever was done to them meanwhile."""
+        person = self.people.get(who)
+        if person is None:
+            return None
+        before = {"is_active": True, "role": person.user.role, "customer": person.user.customer}
+        User.objects.filter(pk=person.user.pk).update(**before)
+        person.user.refresh_from_db()
+        return Person(person.user, accounts.issue_token(user=person.user, actor=None))
+
+    def names(self) -> dict[str, Sequence[Any]]:
+        """Existing values by the kind of thing: the newest, and never the callers themselves to be archived."""
+        jobs = Job.objects.order_by("-pk")[:40]
+        callers = [person.user.pk for person in self.people.values()]
+        return {
+            "job": [value for job in jobs for value in (job.pk, str(job.uuid))],
+            "job_uuid": [str(job.uuid) for job in jobs],
+            "number": [1, 2],
+            "execution": [
+                value for each in Execution.objects.order_by("-pk")[:20] for value in (each.pk, str(each.uuid))
+            ],
+            "operation": list(Operation.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
+            "hold": list(Hold.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
+            "quota": list(Gate.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
+            "error": list(Error.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
+            "user": list(User.objects.order_by("-pk").values_list("pk", flat=True)[:10]) + callers,
+            "username": list(User.objects.order_by("-pk").values_list("username", flat=True)[:10]),
+            "customer": list(Customer.objects.order_by("pk").values_list("name", flat=True)[:4]),
+            "customer_id": list(Customer.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
+            "token": [str(each) for each in ApiToken.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
+        }
+
+
+def make_scenery() -> Scenery:
+    """A database in which every kind of thing exists, and jobs in every state for each who may have some."""
+    operator = make_operator("operator")
+    people = {"admin": make_admin("root"), "customer": make_customer_user("ada", "acme")}
+    scenery = Scenery(people, operator)
+    for owner in (people["customer"], operator):
+        for state in STATES:
+            job = make_job_in(state, owner, stage=scenery.stage, tags={"project": "tour"}, env={"A": "b"})
+            if state in (states.COMPLETED, states.FAILED):
+                keep_output(job, stdout="a line\n", stderr="an error\n")
+    for owner in (people["customer"], operator):
+        _make_more(owner)
+    return scenery
+
+
+def _make_more(owner: Person) -> None:
+    """Bulk work, holds, quotas, an error, tokens, a sample of the load."""
+    actor = owner.user
+    services.hold_jobs(
+        list(Job.objects.filter(status=states.QUEUED).values_list("pk", flat=True)), hint="", actor=actor
+    )
+    for kind in Kind.values:
+        parameters = {"priority": 5} if kind == Kind.PRIORITY else {}
+        services.start_operation(kind=kind, selection={"customer": ["acme"]}, parameters=parameters, actor=actor)
+    for customer in Customer.objects.all()[:2]:
+        services.place_hold(
+            scope=Scope.CUSTOMER, scope_id=str(customer.pk), code=f"OF_{actor.pk}", hint="", actor=actor
+        )
+        services.set_cap(
+            scope=Scope.CUSTOMER,
+            scope_id=str(customer.pk),
+            max_jobs=100,
+            max_vcpus_milli=None,
+            max_queued_jobs=100_000,
+            hint="",
+            actor=actor,
+        )
+    services.create_error(name=f"of-{actor.pk}", title="One", category=Category.values[0], actor=actor)
+    for number in range(3):
+        accounts.create_token(user=actor, actor=actor, name=f"more {number}", expires_at=None)
+    LoadSample.objects.get_or_create(
+        at=Job.objects.earliest("submitted_at").submitted_at.replace(second=0, microsecond=0),
+        defaults={"pending": 1, "queued": 2, "running": 3},
+    )

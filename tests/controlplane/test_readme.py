@@ -43,6 +43,32 @@ def test_the_tour_works_as_it_is_written(deployment: Factory) -> None:
         assert text in done.stdout, done.stdout
 
 
+def test_the_native_tour_works_as_it_is_written(deployment: Factory) -> None:
+    place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
+    place.start_manage("work")
+    base = place.start_web()
+    page = (CHECKOUT / "docs" / "api.md").read_text()
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)).replace("http://127.0.0.1:8000", base)
+    assert base in script
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=CHECKOUT,
+        env=place.env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr + place.logs()
+    for text in ("line 3", "event: end", '"code":"UNPAID"', '"is_paused":true', '"is_paused":false'):
+        assert text in done.stdout, done.stdout
+    assert {"COMPLETED", "0", "50", "6", "priority"} <= set(done.stdout.splitlines()), done.stdout
+
+
+def test_every_curl_in_the_documents_stands_in_a_tour() -> None:
+    pages = {path.name for path in (CHECKOUT / "docs").rglob("*.md") if re.search(r"^\s*curl ", path.read_text(), re.M)}
+    assert pages == {"api.md"}
+
+
 def test_every_setting_it_names_is_read_and_every_one_read_is_named() -> None:
     source = (CHECKOUT / "controlplane" / "settings.py").read_text() + (
         CHECKOUT / "deploy/gunicorn.conf.py"

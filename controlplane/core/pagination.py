@@ -95,7 +95,9 @@ class Pages(BasePagination):
         exact_to = getattr(view, "count_exact_to", DEEPEST)
         self._count, self._exact = count_of(queryset, exact_to)
         self._page = self._number(request.query_params.get("page"))
-        rows = queryset.annotate(**{f"key_{n}": key.expression() for n, (_, key, _) in enumerate(self._keys)})
+        columns: Sequence[str] = getattr(view, "columns", ())
+        rows = queryset.values(*columns) if columns else queryset
+        rows = rows.annotate(**{f"key_{n}": key.expression() for n, (_, key, _) in enumerate(self._keys)})
         return self._read(rows)
 
     def _chosen(self, names: Sequence[str]) -> list[tuple[str, Key, bool]]:

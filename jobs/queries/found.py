@@ -59,12 +59,6 @@ def find_place(cloud: str, region: str) -> Place | None:
     return Place.objects.filter(cloud=cloud, region=region).first()
 
 
-def listed_jobs(user: User) -> QuerySet[Job, dict[str, Any]]:
-    """The jobs that `user` may read, as the columns that lists show."""
-    rows: QuerySet[Job, dict[str, Any]] = visible_jobs(user).values(*LISTED)
-    return rows
-
-
 def columns_of(job: Job) -> dict[str, Any]:
     """The columns that lists show of one job, loaded with its customer, owner, place and lane."""
     return {name: reduce(getattr, name.split("__"), job) for name in LISTED}

@@ -135,7 +135,8 @@ def _lines(few: dict[str, float], many: dict[str, float]) -> list[Line]:
     return [
         grown("GET /v6/jobs/, first page", "first"),
         grown("GET /v6/jobs/, deep page", "deep"),
-        grown("GET /v6/jobs/?status=FAILED", "failed"),
+        # One in five fails here: counting exactly to 10 000 looks at five times as many rows.
+        grown("GET /v6/jobs/?status=FAILED", "failed", 2.0),
         beside("GET /v6/jobs/, first page", "first", "bare first", 3),
         beside("GET /v6/jobs/, deep page", "deep", "bare deep", 3),
         grown("GET /v6/jobs/{id}/", "poll"),

@@ -113,7 +113,7 @@ def test_what_nobody_foresaw_is_answered_as_the_schema_says(admin: Person, monke
     def fail(*arguments: Any, **more: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("jobs.queries.listed_jobs", fail)
+    monkeypatch.setattr("jobs.queries.visible_jobs", fail)
     client = Client(headers={"Authorization": f"Bearer {admin.token}"}, raise_request_exception=False)
     answer = client.get("/v6/jobs/")
     assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/json")

@@ -28,7 +28,8 @@ def user_of(request: Request) -> User:
 class NativeViewSet(GenericViewSet):  # type: ignore[type-arg] # not generic at run time
     """A resource of the native surface. Each action calls one service or query and shows what it gave.
 
-    `orders` names what its list may be ordered by, `default_order` what it is ordered by unasked.
+    `orders` names what its list may be ordered by, `default_order` what it is ordered by unasked. With
+    `columns` the list is read as these columns, not as rows of the model.
     """
 
     authentication_classes = (TokenAuthentication, SessionAuthentication)
@@ -37,6 +38,7 @@ class NativeViewSet(GenericViewSet):  # type: ignore[type-arg] # not generic at 
     filter_backends: Sequence[type[Filters]] = (Filters,)
     orders: ClassVar[Orders] = {"id": Key("pk")}
     default_order: ClassVar[tuple[str, ...]] = ("id",)
+    columns: ClassVar[tuple[str, ...]] = ()
     lookup_value_regex = r"\d{1,18}"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -53,7 +53,7 @@ _SCALE: Final[dict[str, Any]] = {
 
 
 def jobs(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Jobs as lists show them, from the columns of queries.listed_jobs."""
+    """Jobs as lists show them, from the columns queries.LISTED."""
     ids = {row["error_id"] for row in found if row["error_id"] is not None}
     errors = {each.pk: error(each) for each in Error.objects.filter(pk__in=ids)} if ids else {}
     return [_job(row, errors.get(row["error_id"])) for row in found]

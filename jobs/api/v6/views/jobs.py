@@ -73,11 +73,12 @@ class JobViewSet(NativeViewSet):
     filterset_class = JobFilter
     orders = JOB_ORDERS
     default_order = ("last_modified",)
+    columns = queries.LISTED
     lookup_value_regex = REFERENCE
     refusals: ClassVar[dict[str, tuple[int, ...]]] = {"explain": (403,), "list": (403,)}
 
     def get_queryset(self) -> QuerySet[Job, Any]:
-        return queries.listed_jobs(user_of(self.request))
+        return queries.visible_jobs(user_of(self.request))
 
     def _job(self, pk: str, may: str) -> Job:
         return queries.find_job(user_of(self.request), pk, may)

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import Role
-from jobs.models import Gate, Hold, Lane, Place, RunsFor, Scope
-from jobs.sql import Candidate, LaneFacts
+from jobs.models import Lane, Place, RunsFor, Scope
+from jobs.sql import Candidate, CapFacts, HoldFacts, LaneFacts
 
 RESERVE_AFTER = timedelta(minutes=5)
 WORKER_SILENT_AFTER = timedelta(seconds=15)
@@ -69,8 +69,8 @@ class Counters:
 
     place: Place
     now: datetime
-    gates: dict[ScopeKey, Gate] = field(default_factory=dict)
-    holds: dict[ScopeKey, list[Hold]] = field(default_factory=dict)
+    gates: dict[ScopeKey, CapFacts] = field(default_factory=dict)
+    holds: dict[ScopeKey, list[HoldFacts]] = field(default_factory=dict)
     used: dict[ScopeKey, Used] = field(default_factory=dict)
     ahead: float = 0.0
     reserved_for: int | None = None
@@ -109,7 +109,7 @@ def _held(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator
     for scope in (*scopes(lane), (Scope.JOB, str(candidate.job_id))):
         for hold in counters.holds.get(scope, ()):
             hint = hold.hint or "Somebody has to lift the hold."
-            yield Reason(hold.code, hint, since=hold.since, value=" ".join(filter(None, scope)), set_by=_name(hold))
+            yield Reason(hold.code, hint, since=hold.since, value=" ".join(filter(None, scope)), set_by=hold.set_by)
 
 
 def _capped(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
@@ -119,15 +119,11 @@ def _capped(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterat
             continue
         used = counters.used.get(scope, Used())
         hint = gate.hint or f"Waits until running jobs of this {scope[0]} end, or its cap is raised."
-        by = _name(gate)
+        by = gate.set_by
         if gate.max_jobs is not None and used.jobs + 1 > gate.max_jobs:
             yield Reason("CAP_JOBS", hint, gate.since, used.jobs, gate.max_jobs, by)
         if gate.max_vcpus_milli is not None and used.vcpus_milli + candidate.vcpus_milli > gate.max_vcpus_milli:
             yield Reason("CAP_VCPUS", hint, gate.since, used.vcpus_milli, gate.max_vcpus_milli, by)
-
-
-def _name(row: Hold | Gate) -> str | None:
-    return row.set_by.username if row.set_by else None
 
 
 def _place(lane: LaneFacts, counters: Counters) -> Iterator[Reason]:

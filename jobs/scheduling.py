@@ -57,6 +57,8 @@ def claim(place_id: int, *, just_ended: int = 0, limit: int = CLAIM_AT_MOST) -> 
             return 0
         if _lock_gates(open_lanes, counters):
             counters = queries.counters(place, sql.lanes(place_id).values())
+        # A lane made while its hold was placed may not be marked yet: the holds themselves decide.
+        counters.holds = queries.holds_by_scope()
         counters.ahead = just_ended / max(1, counters.here().jobs)
         walk = Walk(lanes, counters)
         walk.admit_from(open_lanes, limit)
@@ -76,7 +78,7 @@ def _closed(lane: sql.LaneFacts, counters: gates.Counters) -> bool:
 def _lock_gates(open_lanes: Sequence[sql.LaneFacts], counters: gates.Counters) -> bool:
     """Lock the caps over these lanes, in one order everywhere. True if there are any: then count again."""
     touched = {scope for lane in open_lanes for scope in gates.scopes(lane)}
-    ids = [gate.pk for scope, gate in counters.gates.items() if scope in touched]
+    ids = [gate.id for scope, gate in counters.gates.items() if scope in touched]
     return bool(ids) and bool(list(Gate.objects.select_for_update().filter(pk__in=ids).order_by("pk")))
 
 

@@ -23,7 +23,7 @@ from controlplane.core import sets
 from controlplane.core.doorbell import sound
 from controlplane.core.enqueue import bell
 from jobs import states
-from jobs.models import Job, Lane
+from jobs.models import Job, Lane, Scope
 
 PULSE_TASK: Final = "jobs.tasks.run_pass"
 
@@ -174,6 +174,11 @@ def _aware(at: datetime.datetime | None) -> datetime.datetime | None:
     return at.replace(tzinfo=datetime.UTC) if at is not None and at.tzinfo is None else at
 
 
+def _present(at: datetime.datetime) -> datetime.datetime:
+    """The same of a time that is never missing."""
+    return _aware(at) or at
+
+
 @dataclass(frozen=True, slots=True)
 class LaneFacts:
     """A lane as gates see it, and what of it is active now."""
@@ -217,6 +222,59 @@ def lanes(place_id: int, *, also: int = 0, held: bool = False) -> dict[int, Lane
     return {
         row[0]: LaneFacts(*(*row[:6], _aware(row[6]), bool(row[7]), bool(row[8]), *map(int, row[9:]))) for row in rows
     }
+
+
+@dataclass(frozen=True, slots=True)
+class CapFacts:
+    """A cap on what is active in a scope, and who set it."""
+
+    id: int
+    scope: str
+    scope_id: str
+    max_jobs: int | None
+    max_vcpus_milli: int | None
+    hint: str
+    since: datetime.datetime
+    set_by: str | None
+
+
+_CAPS: Final = """
+SELECT g.id, g.scope, g.scope_id, g.max_jobs, g.max_vcpus_milli, g.hint, g.since, u.username
+FROM jobs_gate g LEFT JOIN accounts_user u ON u.id = g.set_by_id
+"""
+
+
+def caps() -> list[CapFacts]:
+    """Every cap there is."""
+    return [CapFacts(*(*row[:6], _present(row[6]), row[7])) for row in sets.run(_CAPS)]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldFacts:
+    """A hold, and who set it."""
+
+    scope: str
+    scope_id: str
+    code: str
+    hint: str
+    since: datetime.datetime
+    set_by: str | None
+
+
+# Not "all but those of jobs": there may be a hundred thousand of these, and this way the index leads past them.
+_HOLDS: Final = f"""
+SELECT h.scope, h.scope_id, h.code, h.hint, h.since, u.username
+FROM jobs_hold h LEFT JOIN accounts_user u ON u.id = h.set_by_id
+WHERE h.scope IN ({", ".join(f"'{scope}'" for scope in Scope.values if scope != Scope.JOB)})
+    OR (h.scope = '{Scope.JOB}' AND h.scope_id = %s)
+ORDER BY h.since, h.id
+"""  # noqa: S608 - the names are ours
+
+
+def holds(job_id: int | None = None) -> list[HoldFacts]:
+    """The holds that cover more than one job, and those of the job `job_id`, the oldest first."""
+    rows = sets.run(_HOLDS, ["" if job_id is None else str(job_id)])
+    return [HoldFacts(*(*row[:4], _present(row[4]), row[5])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,26 +12,22 @@ from django.utils import timezone
 
 from controlplane.core import sets
 from jobs import gates, sql, states
-from jobs.models import Gate, Hold, Job, Lane, Place, Scope
+from jobs.models import Job, Lane, Place, Scope
 
 HELD: Final = "HELD"
 NEXT: Final = "NEXT"
 RETRY: Final = "RETRY"
 
 
-def holds_by_scope(job_id: int | None = None) -> dict[gates.ScopeKey, list[Hold]]:
+def holds_by_scope(job_id: int | None = None) -> dict[gates.ScopeKey, list[sql.HoldFacts]]:
     """The holds that cover more than one job, and those of the job `job_id`."""
-    found: dict[gates.ScopeKey, list[Hold]] = {}
-    # Not "all but those of jobs": there may be a hundred thousand of these, and this way the index leads past them.
-    chosen = Q(scope__in=[scope for scope in Scope.values if scope != Scope.JOB])
-    if job_id is not None:
-        chosen |= Q(scope=Scope.JOB, scope_id=str(job_id))
-    for hold in Hold.objects.filter(chosen).select_related("set_by").order_by("since"):
+    found: dict[gates.ScopeKey, list[sql.HoldFacts]] = {}
+    for hold in sql.holds(job_id):
         found.setdefault((hold.scope, hold.scope_id), []).append(hold)
     return found
 
 
-def is_held(lane: Lane, holds: dict[gates.ScopeKey, list[Hold]] | None = None) -> bool:
+def is_held(lane: Lane, holds: dict[gates.ScopeKey, list[sql.HoldFacts]] | None = None) -> bool:
     """Does a hold cover this lane?"""
     holds = holds_by_scope() if holds is None else holds
     return lane.on_hold or any(scope in holds for scope in gates.scopes(lane))
@@ -48,10 +44,10 @@ def lanes_of(scope: str, scope_id: str) -> QuerySet[Lane]:
     return lanes.filter(**{f"{scope}_id": int(scope_id)})
 
 
-def counters(place: Place, lanes: Iterable[sql.LaneFacts], *, job_id: int | None = None) -> gates.Counters:
-    """What a claim at `place` decides by, now; to explain the job `job_id`, with the holds on itself."""
-    found = gates.Counters(place, timezone.now(), holds=holds_by_scope(job_id))
-    found.gates = {(gate.scope, gate.scope_id): gate for gate in Gate.objects.select_related("set_by")}
+def counters(place: Place, lanes: Iterable[sql.LaneFacts]) -> gates.Counters:
+    """What a claim at `place` decides by, now, but the holds: they are asked for when there is somebody to hold."""
+    found = gates.Counters(place, timezone.now())
+    found.gates = {(cap.scope, cap.scope_id): cap for cap in sql.caps()}
     for lane in lanes:
         if lane.jobs:
             found.count(lane, lane.jobs, lane.vcpus_milli, lane.memory_mib)
@@ -74,7 +70,8 @@ def _kept(job: Job) -> list[gates.Reason]:
     """What the gates have against the job."""
     lanes = sql.lanes(job.place_id, also=job.lane_id)
     lane = lanes[job.lane_id]
-    now = counters(job.place, lanes.values(), job_id=job.pk)
+    now = counters(job.place, lanes.values())
+    now.holds = holds_by_scope(job.pk)
     assert job.queued_at is not None
     candidate = sql.Candidate(job.pk, lane.id, job.priority, job.queued_at, job.vcpus_milli, job.memory_mib, job.tries)
     _reserve(now, lanes, candidate)
@@ -104,9 +101,11 @@ class WaitingLane:
 def waiting_lanes() -> list[WaitingLane]:
     """Every lane that has queued jobs. Gates treat all jobs of a lane alike, so one look is enough for each."""
     lines, found = sql.lines(), []
+    holds = holds_by_scope() if lines else {}
     for place in Place.objects.all() if lines else ():
         lanes = sql.lanes(place.pk, held=True)
         now = counters(place, lanes.values())
+        now.holds = holds
         ids = [lane.id for lane in lanes.values() if lane.place_id == place.pk and lane.id in lines]
         for head in sql.heads(ids, 1, len(ids)):
             lane = lanes[head.lane_id]

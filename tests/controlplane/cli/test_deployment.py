@@ -41,12 +41,14 @@ def _json(cpctl: Program, *arguments: str, **more: Any) -> Any:
 
 @contextmanager
 def _start(cpctl: Program, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """cpctl, running; ended with the block."""
+    """cpctl, running; ended with the block. It heeds SIGINT, even if the tests run where that is ignored (nohup)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "controlplane.cli", *arguments],
         cwd=cpctl.home, env=cpctl.environment, text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+    signal.signal(signal.SIGINT, before)
     with process:
         try:
             yield process

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import Final
 
@@ -29,13 +32,24 @@ def make_client(folder: Path) -> None:
     assert made.returncode == 0, made.stdout + made.stderr
 
 
+def wait_until_ready(base: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{base}/readyz", timeout=5):
+            return
+        assert time.monotonic() < deadline, "it does not become ready"
+        time.sleep(0.1)
+
+
 def test_it_builds_and_does_a_tour(deployment: Factory, tmp_path: Path) -> None:
     make_client(tmp_path)
     place = deployment(LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1", LOCAL_VCPUS="1")
     place.run_manage("bootstrap", "--username", "anna", "--password", PASSWORD, "--quiet")
     place.start_manage("work")
+    base = place.start_web()
+    wait_until_ready(base)  # until the worker has reported, jobs wait for it as well
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("client_tour.py")), place.start_web(), "anna", PASSWORD],
+        [sys.executable, str(Path(__file__).with_name("client_tour.py")), base, "anna", PASSWORD],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from accounts.models import Role, User
-from controlplane.core.errors import Forbidden
+from controlplane.core.errors import Forbidden, NotFound
 
 READ, CHANGE = "read", "change"
 OWNER, COLLEAGUE, STRANGER = "owner", "colleague", "stranger"
@@ -109,8 +109,19 @@ def decide(
     return Decision(False, f"{who}: may not {action} {area}", hidden)
 
 
-def demand(user: User, area: str, action: str) -> None:
-    """Raise Forbidden, with the reason, unless `user` may do `action` to rows of `area` that are nobody's yet."""
-    decision = decide(user, area, action)
+def enforce(decision: Decision, missing: type[NotFound] = NotFound) -> None:
+    """Raise `missing` where the row does not exist to this user, Forbidden with the reason where it may not be done."""
+    if decision.hidden:
+        raise missing
+    if not decision.allowed:
+        raise Forbidden(decision.why)
+
+
+def demand(user: User, area: str, action: str, *, owner_id: int | None = None) -> None:
+    """Raise Forbidden, with the reason, unless `user` may do `action` to rows of `area` that are nobody's yet.
+
+    `owner_id`: or that are this user's.
+    """
+    decision = decide(user, area, action, owner_id=owner_id)
     if not decision.allowed:
         raise Forbidden(decision.why)

@@ -15,7 +15,6 @@ from accounts.errors import CustomerNotFound, NoSuchUser, TokenNotFound, UserNot
 from accounts.models import ApiToken, Customer, User
 from controlplane.core import sets
 from controlplane.core.connections import is_exhausted, mend
-from controlplane.core.errors import Forbidden, NotFound
 from controlplane.core.filters import read_reference
 from controlplane.core.remembered import Remembered
 
@@ -99,13 +98,6 @@ def user_called(username: str) -> User:
 # --- What a user may see ---------------------------------------------------------------------------
 
 
-def _check(decision: access.Decision, missing: type[NotFound]) -> None:
-    if decision.hidden:
-        raise missing
-    if not decision.allowed:
-        raise Forbidden(decision.why)
-
-
 def visible_users(actor: User) -> QuerySet[User]:
     """The users that `actor` may read, with their customers."""
     rows = User.objects.select_related("customer")
@@ -119,7 +111,7 @@ def find_user_for(actor: User, reference: str, action: str) -> User:
     user = User.objects.select_related("customer").filter(**chosen).first()
     if user is None:
         raise NoSuchUser
-    _check(access.decide(actor, "users", action, owner_id=user.pk, customer_id=user.customer_id), NoSuchUser)
+    access.enforce(access.decide(actor, "users", action, owner_id=user.pk, customer_id=user.customer_id), NoSuchUser)
     return user
 
 
@@ -131,7 +123,7 @@ def visible_customers(actor: User) -> QuerySet[Customer]:
 
 def find_customer_for(actor: User, customer_id: int) -> Customer:
     """The customer with this id, if `actor` may read it. Raises CustomerNotFound."""
-    _check(access.decide(actor, "customers", access.READ, customer_id=customer_id), CustomerNotFound)
+    access.enforce(access.decide(actor, "customers", access.READ, customer_id=customer_id), CustomerNotFound)
     customer = Customer.objects.filter(pk=customer_id).first()
     if customer is None:
         raise CustomerNotFound
@@ -149,5 +141,5 @@ def find_token_for(actor: User, token_uuid: str, action: str) -> ApiToken:
     token = ApiToken.objects.select_related("user").filter(uuid=token_uuid).first()
     if token is None:
         raise TokenNotFound
-    _check(access.decide(actor, "tokens", action, owner_id=token.user_id), TokenNotFound)
+    access.enforce(access.decide(actor, "tokens", action, owner_id=token.user_id), TokenNotFound)
     return token

@@ -38,7 +38,6 @@ from jobs.queries.waiting import (
     places_in_use,
     queue_rows,
     waiting_lanes,
-    waiting_reasons,
 )
 
 __all__ = [
@@ -82,5 +81,4 @@ __all__ = [
     "visible_operations",
     "visible_quotas",
     "waiting_lanes",
-    "waiting_reasons",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
 from functools import reduce
 from typing import Any, Final
@@ -12,7 +11,7 @@ from django.db.models import QuerySet
 from accounts import access
 from accounts.models import Event, Role, User
 from controlplane.core.encryption import SecretUnreadable, decrypt
-from controlplane.core.errors import Forbidden
+from controlplane.core.filters import read_reference
 from jobs.errors import ExecutionNotFound, JobNotFound, OperationNotFound
 from jobs.models import Execution, Job, Operation, Place
 
@@ -38,21 +37,16 @@ def job_by_reference(reference: str) -> Job:
 def find_job(user: User, reference: str, action: str) -> Job:
     """The job with this id or uuid, if `user` may do `action` to it. Raises JobNotFound, Forbidden."""
     job = job_by_reference(reference)
-    decision = access.decide(user, "jobs", action, owner_id=job.owner_id, customer_id=job.customer_id)
-    if decision.hidden:
-        raise JobNotFound
-    if not decision.allowed:
-        raise Forbidden(decision.why)
+    access.enforce(access.decide(user, "jobs", action, owner_id=job.owner_id, customer_id=job.customer_id), JobNotFound)
     return job
 
 
 def _key(reference: str) -> dict[str, Any]:
-    if reference.isascii() and reference.isdigit() and len(reference) < 19:
-        return {"pk": int(reference)}
     try:
-        return {"uuid": uuid.UUID(reference)}
+        key = read_reference(reference)
     except ValueError:
         raise JobNotFound from None
+    return {"pk": key} if isinstance(key, int) else {"uuid": key}
 
 
 def find_place(cloud: str, region: str) -> Place | None:
@@ -157,23 +151,15 @@ def find_operation(user: User, operation_id: int, action: str) -> Operation:
     operation = Operation.objects.select_related("created_by").filter(pk=operation_id).first()
     if operation is None:
         raise OperationNotFound
-    decision = access.decide(user, "operations", action, owner_id=operation.created_by_id)
-    if decision.hidden:
-        raise OperationNotFound
-    if not decision.allowed:
-        raise Forbidden(decision.why)
+    access.enforce(access.decide(user, "operations", action, owner_id=operation.created_by_id), OperationNotFound)
     return operation
 
 
 def check_may_submit(user: User) -> None:
     """Raise Forbidden unless `user` may have jobs, and so change some."""
-    decision = access.decide(user, "jobs", access.CHANGE, owner_id=user.pk)
-    if not decision.allowed:
-        raise Forbidden(decision.why)
+    access.demand(user, "jobs", access.CHANGE, owner_id=user.pk)
 
 
 def check_may_read_all(user: User) -> None:
     """Raise Forbidden unless `user` may read everybody's jobs."""
-    decision = access.decide(user, "jobs", access.READ)
-    if not decision.allowed:
-        raise Forbidden(decision.why)
+    access.demand(user, "jobs", access.READ)

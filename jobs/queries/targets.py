@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 
 from accounts import access
 from accounts.models import Customer, User
-from controlplane.core.errors import Forbidden, InvalidRequest
+from controlplane.core.errors import InvalidRequest
 from jobs.models import Gate, Hold, Job, Place, Scope
 from jobs.queries.found import visible_jobs
 
@@ -74,9 +74,7 @@ def _own(user: User) -> Q:
 
 def check_may_steer(user: User) -> None:
     """Raise Forbidden unless `user` may set holds and quotas."""
-    decision = access.decide(user, "holds", access.CHANGE)
-    if not decision.allowed:
-        raise Forbidden(decision.why)
+    access.demand(user, "holds", access.CHANGE)
 
 
 def scope_id_of(scope: str, target: Mapping[str, Any]) -> str:

@@ -118,17 +118,12 @@ def waiting_lanes() -> list[WaitingLane]:
     return found
 
 
-def waiting_reasons() -> dict[int, list[gates.Reason]]:
-    """By lane: what keeps the jobs that are queued there. An empty list: nothing but their turn."""
-    return {each.lane.id: each.reasons for each in waiting_lanes()}
-
-
 def for_reasons(jobs: QuerySet[Job], codes: Sequence[str]) -> QuerySet[Job]:
     """Those of `jobs` that wait, or ended, for one of these reasons; NEXT: nothing keeps them but their turn."""
     lanes = [
-        lane_id
-        for lane_id, why in waiting_reasons().items()
-        if {reason.code for reason in why} & set(codes) or (not why and NEXT in codes)
+        each.lane.id
+        for each in waiting_lanes()
+        if {reason.code for reason in each.reasons} & set(codes) or (not each.reasons and NEXT in codes)
     ]
     wanted = Q(reason__in=codes) | Q(sets.among("lane", lanes, Job), status=states.QUEUED)
     if RETRY in codes:

@@ -8,11 +8,11 @@ from typing import Any, Final
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts import events
 from accounts.models import User
 from controlplane.core.errors import InvalidRequest
 from jobs.errors import BuiltinError
 from jobs.models import Category, Error
+from jobs.services.told import tell
 
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _EDITABLE: Final = ("title", "description", "category", "should_be_retried")
@@ -30,7 +30,7 @@ def create_error(
     try:
         with transaction.atomic():
             error = Error.objects.create(name=name, **values)
-            _tell("error.created", error, actor, None, {"name": name, **values})
+            tell("error.created", error.pk, actor, {"name": name, **values})
     except IntegrityError:
         raise InvalidRequest("There is an error of this name.", field="name") from None
     return error
@@ -49,9 +49,5 @@ def update_error(error: Error, *, actor: User | None, **values: Any) -> Error:
             setattr(error, name, value)
         error.modified_at = timezone.now()
         error.save(update_fields=[*changed, "modified_at"])
-        _tell("error.changed", error, actor, before, changed)
+        tell("error.changed", error.pk, actor, changed, before=before)
     return error
-
-
-def _tell(kind: str, error: Error, actor: User | None, before: object, after: object) -> None:
-    events.record([(kind, "error", error.pk, actor.pk if actor else None, None, before, after)])

@@ -5,14 +5,10 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import events
 from accounts.models import User
 from jobs import sql
 from jobs.models import Gate, Place
-
-
-def tell(kind: str, subject_id: int, actor: User | None, after: object) -> None:
-    events.record([(kind, kind.split(".")[0], subject_id, actor.pk if actor else None, None, None, after)])
+from jobs.services.told import tell
 
 
 def let_no_claim_run() -> None:

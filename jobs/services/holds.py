@@ -12,9 +12,10 @@ from accounts.models import User
 from controlplane.core import sets
 from jobs import queries, states
 from jobs.models import Hold, Job, Lane, Scope
-from jobs.services.gates import let_no_claim_run, ring_all, tell
+from jobs.services.gates import let_no_claim_run, ring_all
 from jobs.services.places import twin_lane_id
-from jobs.services.steer import tell_of_jobs, waiting
+from jobs.services.steer import waiting
+from jobs.services.told import tell, tell_of_jobs
 
 
 def place_hold(*, scope: str, scope_id: str = "", code: str, hint: str = "", actor: User | None = None) -> Hold:

@@ -18,7 +18,6 @@ from django.db.models import Max, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
-from accounts import events
 from accounts.models import User
 from controlplane.core import sets
 from controlplane.core.enqueue import enqueue
@@ -31,6 +30,7 @@ from jobs.models import Job, Kind, Operation, OperationFailure
 from jobs.services.cancel import cancel_jobs, requeue_jobs
 from jobs.services.holds import hold_jobs, release_jobs
 from jobs.services.steer import set_priority
+from jobs.services.told import tell
 
 logger = logging.getLogger("jobs.operations")
 TASK: Final = "jobs.tasks.carry_on"
@@ -96,7 +96,7 @@ def start_operation(
             up_to=Job.objects.aggregate(last=Max("id"))["last"] or 0,
         )
         after = {"kind": kind, "selection": chosen, "parameters": dict(parameters)}
-        _tell("operation.started", operation, actor, after)
+        tell("operation.started", operation.pk, actor, after)
         enqueue(TASK, operation_id=operation.pk)
     return operation
 
@@ -111,7 +111,7 @@ def stop_operation(operation: Operation, *, actor: User | None) -> Operation:
         if not moved and operation.status != states.STOPPING:
             raise OperationState(f"The operation is {operation.status} already.")
         if moved:
-            _tell("operation.stopped", operation, actor, {"done": operation.done})
+            tell("operation.stopped", operation.pk, actor, {"done": operation.done})
     return operation
 
 
@@ -230,13 +230,9 @@ def _note_failures(operation: Operation, ids: Sequence[int]) -> None:
 def _end(operation: Operation, to: str, why: str = "") -> bool:
     ended = bool(_move(operation, to, ended_at=timezone.now()))
     if ended:
-        _tell("operation.ended", operation, None, {"status": to, **({"why": why} if why else {})})
+        tell("operation.ended", operation.pk, None, {"status": to, **({"why": why} if why else {})})
     return ended
 
 
 def _move(operation: Operation, to: str, **values: Any) -> dict[int, Any]:
     return compare_and_set(Operation, states.OPERATION, to, {operation.pk: values}, tuple(values))
-
-
-def _tell(kind: str, operation: Operation, actor: User | None, after: object) -> None:
-    events.record([(kind, "operation", operation.pk, actor.pk if actor else None, None, None, after)])

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import events
 from accounts.models import User
 from controlplane.core import sets
 from jobs import states
 from jobs.models import Job
-
-# What an event says of a job: its customer's id, how it was before, how it is after.
-Change = tuple[int, object, object]
+from jobs.services.told import tell_of_jobs
 
 
 def set_priority(ids: Sequence[int], *, priority: int, actor: User | None) -> list[int]:
@@ -37,10 +34,3 @@ def waiting(ids: Sequence[int]) -> QuerySet[Job]:
     """Those of the jobs that wait, locked in the order of their ids. Caller holds a transaction."""
     jobs = Job.objects.filter(sets.among("id", list(ids), Job), status__in=states.WAITING)
     return jobs.select_for_update(of=("self",)).order_by("id")
-
-
-def tell_of_jobs(kind: str, changes: Mapping[int, Change], actor: User | None) -> None:
-    """Put one event for each job into the log."""
-    by = actor.pk if actor else None
-    told = changes.items()
-    events.record([(kind, "job", i, by, customer, before, after) for i, (customer, before, after) in told])

@@ -8,8 +8,9 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import PolymorphicProxySerializer
 
 ERROR: Final = "NativeError"
-# An id or a uuid, as a path has it.
-REFERENCE: Final = r"\d{1,18}|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
+# As a path has it: a uuid; an id or a uuid.
+UUID: Final = "[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
+REFERENCE: Final = rf"\d{{1,18}}|{UUID}"
 _FAULT: Final = {
     "type": "object",
     "required": ["field", "message"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -10,6 +10,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.authentication import TokenAuthentication
@@ -46,26 +47,32 @@ class NativeViewSet(GenericViewSet):  # type: ignore[type-arg] # not generic at 
             _ = request.body  # kept before the parser reads it, for `once`
         super().initial(request, *args, **kwargs)
 
-    def once(self, work: Callable[[], list[str]]) -> tuple[list[str], bool]:
-        """Run `work` at most once per Idempotency-Key, and return what it made: ids.
-
-        The second value says whether `work` ran in this request. Without the header it simply runs.
-        """
+    def once(self, work: Callable[[], list[str]]) -> list[str]:
+        """Run `work` at most once per Idempotency-Key, and return the ids it made. Without the header it just runs."""
         request: Request = self.request
         key = request.headers.get("Idempotency-Key")
         if key is None:
-            return work(), True
-        ran: list[bool] = []
-
-        def noted() -> list[str]:
-            ran.append(True)
             return work()
-
         head = f"{request.method} {request.path_info}\n".encode()
-        return once(user_of(request), key, head + request.body, noted), bool(ran)
+        return once(user_of(request), key, head + request.body, work)
 
-    def page(self, rows: QuerySet[Any]) -> Response:
-        """One page of `rows`, filtered and ordered as the request asks."""
-        found = self.paginate_queryset(self.filter_queryset(rows))
-        answer: Response = self.get_paginated_response(self.get_serializer(found, many=True).data)
+    def taken(self, kind: Any = None, **more: Any) -> dict[str, Any]:
+        """The body, as a serializer reads it: `kind`, else the action's own. Raises DRF's ValidationError."""
+        serializer = (kind or self.get_serializer_class())(data=self.request.data, **more)
+        serializer.is_valid(raise_exception=True)
+        values: dict[str, Any] = serializer.validated_data
+        return values
+
+    def page(self, rows: QuerySet[Any], show: Callable[[Any], Any] | None = None) -> Response:
+        """One page of `rows`, filtered and ordered as the request asks; `show` writes the page's rows."""
+        found = self.paginate_queryset(self.filter_queryset(rows)) or []
+        shown = self.get_serializer(found, many=True).data if show is None else show(found)
+        answer: Response = self.get_paginated_response(shown)
         return answer
+
+    def made(
+        self, shown: Any, route: str, reference: Any, *, status: int = 201, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """The answer to a POST that made something: how it is, and where it is from now on."""
+        url = reverse(route, args=[reference], request=self.request)
+        return Response(shown, status=status, headers={"Location": url, **(headers or {})})

@@ -12,7 +12,6 @@ from rest_framework.decorators import action
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from accounts import access, queries, services
@@ -21,18 +20,11 @@ from accounts.api.v6 import filters, serializers
 from accounts.api.v6.base import NativeViewSet, user_of
 from accounts.models import ApiToken, Customer, User
 from controlplane.core.errors import ControlPlaneError, InvalidRequest
+from controlplane.core.openapi import REFERENCE, UUID
 from controlplane.core.pagination import LAST_MOMENT, Key, Orders
 from controlplane.core.rest import JSONBody
 
 NOT_KEPT: Final = {"Cache-Control": "no-store"}
-
-
-def taken(view: NativeViewSet) -> dict[str, Any]:
-    """The body, as the action's serializer reads it. Raises DRF's ValidationError."""
-    serializer = view.get_serializer(data=view.request.data)
-    serializer.is_valid(raise_exception=True)
-    values: dict[str, Any] = serializer.validated_data
-    return values
 
 
 @contextmanager
@@ -87,7 +79,7 @@ class Users(NativeViewSet):
     queryset = User.objects.none()
     serializer_class = serializers.UserSerializer
     filterset_class = filters.UserFilter
-    lookup_value_regex = r"\d{1,18}|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
+    lookup_value_regex = REFERENCE
     orders: ClassVar[Orders] = {
         "id": Key("pk"),
         "username": Key("username"),
@@ -118,14 +110,15 @@ class Users(NativeViewSet):
     def create(self, request: Request) -> Response:
         actor = user_of(request)
         access.demand(actor, "users", access.CHANGE)
-        wanted = taken(self)
+        wanted = self.taken()
         password = wanted.pop("password", None)
         if password is not None:
             # Hashing is slow, and `once` holds a transaction.
             password = services.make_ready(password, username=wanted["username"], email=wanted.get("email"))
         with user_called_username():
-            ids, _ = self.once(lambda: [str(services.create_user(actor=actor, password=password, **wanted).pk)])
-        return self._shown(queries.find_user_for(actor, ids[0], access.READ), 201)
+            ids = self.once(lambda: [str(services.create_user(actor=actor, password=password, **wanted).pk)])
+        made = queries.find_user_for(actor, ids[0], access.READ)
+        return self.made(serializers.UserSerializer(made).data, "user-detail", made.pk)
 
     @extend_schema(
         summary="Change a user",
@@ -153,7 +146,7 @@ class Users(NativeViewSet):
         return self._change(user_of(request))
 
     def _change(self, user: User) -> Response:
-        request, changes = self.request, taken(self)
+        request, changes = self.request, self.taken()
         actor = user_of(request)
         authorise(actor, changes)
         prove_own(request, user, changes)
@@ -162,9 +155,8 @@ class Users(NativeViewSet):
             update_session_auth_hash(request._request, changed)  # the others of their sessions end
         return self._shown(changed)
 
-    def _shown(self, user: User, status: int = 200) -> Response:
-        headers = {"Location": reverse("user-detail", [user.pk], request=self.request)} if status == 201 else {}
-        return Response(serializers.UserSerializer(user).data, status, headers=headers)
+    def _shown(self, user: User) -> Response:
+        return Response(serializers.UserSerializer(user).data)
 
 
 # --- Customers -----------------------------------------------------------------------------------
@@ -203,11 +195,10 @@ class Customers(NativeViewSet):
     def create(self, request: Request) -> Response:
         actor = user_of(request)
         access.demand(actor, "customers", access.CHANGE)
-        wanted = taken(self)
-        ids, _ = self.once(lambda: [str(services.create_customer(actor=actor, **wanted).pk)])
+        wanted = self.taken()
+        ids = self.once(lambda: [str(services.create_customer(actor=actor, **wanted).pk)])
         made = queries.find_customer_for(actor, int(ids[0]))
-        headers = {"Location": reverse("customer-detail", [made.pk], request=request)}
-        return Response(serializers.CustomerSerializer(made).data, 201, headers=headers)
+        return self.made(serializers.CustomerSerializer(made).data, "customer-detail", made.pk)
 
 
 # --- Tokens --------------------------------------------------------------------------------------
@@ -232,7 +223,7 @@ class Tokens(NativeViewSet):
     serializer_class = serializers.TokenSerializer
     filterset_class = filters.TokenFilter
     lookup_field = "uuid"
-    lookup_value_regex = "[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
+    lookup_value_regex = UUID
     orders: ClassVar[Orders] = {
         "id": Key("pk"),
         "user": Key("user__username"),
@@ -263,7 +254,7 @@ class Tokens(NativeViewSet):
         ],
     )
     def create(self, request: Request) -> Response:
-        actor, wanted = user_of(request), taken(self)
+        actor, wanted = user_of(request), self.taken()
         owner = owner_of_new(actor, wanted.get("user"))
         made: list[services.NewToken] = []
 
@@ -272,11 +263,10 @@ class Tokens(NativeViewSet):
             made.append(services.create_token(user=owner, actor=actor, **new))
             return [str(made[0].row.uuid)]
 
-        ids, _ = self.once(work)
+        ids = self.once(work)
         row = queries.find_token_for(actor, ids[0], access.READ)
         shown = serializers.IssuedTokenSerializer(row, context={"secret": made[0].secret if made else None})
-        location = reverse("token-detail", [row.uuid], request=request)
-        return Response(shown.data, 201, headers={"Location": location, **NOT_KEPT})
+        return self.made(shown.data, "token-detail", row.uuid, headers=NOT_KEPT)
 
     @extend_schema(summary="Archive a token", description="It is refused from now on, and stays to be seen.")
     def destroy(self, request: Request, uuid: str) -> Response:

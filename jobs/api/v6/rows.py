@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from accounts.models import User
 from jobs import gates, queries, states
-from jobs.models import Error, Execution, Gate, Hold, Job, Operation, Place, Scope
+from jobs.models import Error, Execution, Gate, Hold, Job, Operation, OperationFailure, Place, Scope
 
 
 def moment(at: datetime | None) -> str | None:
@@ -159,6 +159,11 @@ def operation(row: Operation) -> dict[str, Any]:
         "started": moment(row.started_at),
         "ended": moment(row.ended_at),
     }
+
+
+def failure(row: OperationFailure) -> dict[str, Any]:
+    """A job that bulk work could not change."""
+    return {"id": row.pk, "job": row.job_id, "code": row.code, "message": row.message}
 
 
 def target(row: Hold | Gate, names: queries.Names) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 
 from accounts.api.v6.base import NativeViewSet, user_of
 from controlplane.core.errors import InvalidRequest
@@ -38,13 +38,11 @@ class HoldViewSet(NativeViewSet):
         return found
 
     def _shown(self, hold: Hold) -> dict[str, Any]:
-        return rows.hold(hold, queries.names_of([hold]))
+        return _holds([hold])[0]
 
     @extend_schema(summary="Holds")
     def list(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        names = queries.names_of(page)
-        return self.get_paginated_response([rows.hold(each, names) for each in page])
+        return self.page(self.get_queryset(), _holds)
 
     @extend_schema(summary="One hold")
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -54,9 +52,7 @@ class HoldViewSet(NativeViewSet):
     def create(self, request: Request) -> Response:
         user = user_of(request)
         queries.check_may_steer(user)
-        body = serializers.HoldSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        wish: dict[str, Any] = body.validated_data
+        wish = self.taken()
         scope_id = queries.scope_id_of(wish["scope"], wish)
         hint = wish.get("hint", "")
 
@@ -71,9 +67,8 @@ class HoldViewSet(NativeViewSet):
             hold = services.place_hold(scope=wish["scope"], scope_id=scope_id, code=code, hint=hint, actor=user)
             return [str(hold.pk)]
 
-        hold = self._hold(self.once(place)[0][0])
-        url = reverse("hold-detail", args=[hold.pk], request=request)
-        return Response(self._shown(hold), status=201, headers={"Location": url})
+        hold = self._hold(self.once(place)[0])
+        return self.made(self._shown(hold), "hold-detail", hold.pk)
 
     @extend_schema(summary="Lift a hold")
     def destroy(self, request: Request, pk: str) -> Response:
@@ -102,13 +97,11 @@ class QuotaViewSet(NativeViewSet):
         return found
 
     def _shown(self, gate: Gate) -> dict[str, Any]:
-        return rows.quota(gate, queries.names_of([gate]))
+        return _quotas([gate])[0]
 
     @extend_schema(summary="Quotas")
     def list(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        names = queries.names_of(page)
-        return self.get_paginated_response([rows.quota(each, names) for each in page])
+        return self.page(self.get_queryset(), _quotas)
 
     @extend_schema(summary="One quota")
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -118,9 +111,7 @@ class QuotaViewSet(NativeViewSet):
     def create(self, request: Request) -> Response:
         user = user_of(request)
         queries.check_may_steer(user)
-        body = serializers.QuotaSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        wish: dict[str, Any] = body.validated_data
+        wish = self.taken()
         scope_id = queries.scope_id_of(wish["scope"], wish)
 
         def cap() -> list[str]:
@@ -131,9 +122,8 @@ class QuotaViewSet(NativeViewSet):
             )
             return [str(gate.pk)]
 
-        gate = self._gate(self.once(cap)[0][0])
-        url = reverse("quota-detail", args=[gate.pk], request=request)
-        return Response(self._shown(gate), status=201, headers={"Location": url})
+        gate = self._gate(self.once(cap)[0])
+        return self.made(self._shown(gate), "quota-detail", gate.pk)
 
     @extend_schema(
         summary="Change a quota", request=serializers.QuotaChangeSerializer, responses=serializers.QuotaSerializer
@@ -141,9 +131,7 @@ class QuotaViewSet(NativeViewSet):
     def partial_update(self, request: Request, pk: str) -> Response:
         user, gate = user_of(request), self._gate(pk)
         queries.check_may_steer(user)
-        body = serializers.QuotaChangeSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        wish = {**rows.quota(gate, queries.names_of([gate])), **body.validated_data}
+        wish = {**self._shown(gate), **self.taken(serializers.QuotaChangeSerializer)}
         services.set_cap(scope=gate.scope, scope_id=gate.scope_id, **_limits(wish), hint=wish["hint"], actor=user)
         return Response(self._shown(self._gate(pk)))
 
@@ -153,6 +141,16 @@ class QuotaViewSet(NativeViewSet):
         queries.check_may_steer(user)
         services.lift_cap(gate, actor=user)
         return Response(status=204)
+
+
+def _holds(page: Sequence[Hold]) -> list[dict[str, Any]]:
+    names = queries.names_of(page)
+    return [rows.hold(each, names) for each in page]
+
+
+def _quotas(page: Sequence[Gate]) -> list[dict[str, Any]]:
+    names = queries.names_of(page)
+    return [rows.quota(each, names) for each in page]
 
 
 def _limits(wish: dict[str, Any]) -> dict[str, int | None]:

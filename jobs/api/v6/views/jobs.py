@@ -10,7 +10,6 @@ from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, ext
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 
 from accounts import access
 from accounts.api.v6.base import NativeViewSet, user_of
@@ -83,18 +82,14 @@ class JobViewSet(NativeViewSet):
     def _job(self, pk: str, may: str) -> Job:
         return queries.find_job(user_of(self.request), pk, may)
 
-    def _detail(self, job_id: int, status: int = 200) -> Response:
-        user = user_of(self.request)
-        job = queries.find_job(user, str(job_id), access.READ)
-        headers = {"Location": self._url(job)} if status == 201 else {}
-        return Response(rows.job_detail(job, user), status=status, headers=headers)
+    def _detail(self, job_id: int) -> dict[str, Any]:
+        return rows.job_detail(self._job(str(job_id), access.READ), user_of(self.request))
 
-    def _url(self, job: Job) -> str:
-        return reverse("job-detail", args=[job.pk], request=self.request)
+    def _made(self, job_id: int) -> Response:
+        return self.made(self._detail(job_id), "job-detail", job_id)
 
     def list(self, request: Request) -> Response:
-        found = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(rows.jobs(found or []))
+        return self.page(self.get_queryset(), rows.jobs)
 
     @extend_schema(
         summary="Submit a job, or a list of up to 10 000: all of them or none",
@@ -117,9 +112,9 @@ class JobViewSet(NativeViewSet):
             made = services.submit_jobs(owner=user, requests=wanted)
             return [f"{job.id}:{job.uuid}" for job in made]
 
-        made = [each.split(":") for each in self.once(submit)[0]]
+        made = [each.split(":") for each in self.once(submit)]
         if not many:
-            return self._detail(int(made[0][0]), 201)
+            return self._made(int(made[0][0]))
         return Response([{"id": int(job_id), "uuid": uuid} for job_id, uuid in made], status=201)
 
     @extend_schema(summary="One job", responses=serializers.JobDetailSerializer)
@@ -144,7 +139,7 @@ class JobViewSet(NativeViewSet):
         if job.pk not in changed:
             job.refresh_from_db(fields=["status"])
             raise JobState(f"The job is {rows.shown_status(job)}; that does not allow this.")
-        return self._detail(job.pk)
+        return Response(self._detail(job.pk))
 
     # --- One job's own verbs ---------------------------------------------------------------------
 
@@ -155,8 +150,7 @@ class JobViewSet(NativeViewSet):
     def cancel(self, request: Request, pk: str) -> Response:
         job = self._job(pk, access.CHANGE)
         self.once(lambda: [str(i) for i in services.cancel_jobs([job.pk], actor=user_of(request))])
-        job.refresh_from_db(fields=["status"])
-        return self._detail(job.pk)
+        return Response(self._detail(job.pk))
 
     @extend_schema(
         summary="Take a failed or cancelled job back into the queue, on the same row",
@@ -172,7 +166,7 @@ class JobViewSet(NativeViewSet):
         def requeue() -> list[str]:
             return [str(i) for i in services.requeue_jobs([job.pk], priority=priority, actor=user_of(request))]
 
-        return self._changed(job, [int(i) for i in self.once(requeue)[0]])
+        return self._changed(job, [int(i) for i in self.once(requeue)])
 
     @extend_schema(
         summary="Submit an ended job again, as a new job",
@@ -183,8 +177,8 @@ class JobViewSet(NativeViewSet):
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         job = self._job(pk, access.CHANGE)
-        made = self.once(lambda: [str(services.retry_job(job, actor=user_of(request)).id)])[0]
-        return self._detail(int(made[0]), 201)
+        made = self.once(lambda: [str(services.retry_job(job, actor=user_of(request)).id)])
+        return self._made(int(made[0]))
 
     @extend_schema(
         summary="Keep a waiting job from starting",
@@ -198,7 +192,7 @@ class JobViewSet(NativeViewSet):
         body = serializers.HintSerializer(data=_object(request.data, ("hint",)))
         body.is_valid(raise_exception=True)
         hint = body.validated_data.get("hint") or ""
-        held = self.once(lambda: [str(i) for i in services.hold_jobs([job.pk], hint=hint, actor=user_of(request))])[0]
+        held = self.once(lambda: [str(i) for i in services.hold_jobs([job.pk], hint=hint, actor=user_of(request))])
         return self._changed(job, [int(i) for i in held])
 
     @extend_schema(
@@ -210,7 +204,7 @@ class JobViewSet(NativeViewSet):
     @action(detail=True, methods=["post"])
     def release(self, request: Request, pk: str) -> Response:
         job = self._job(pk, access.CHANGE)
-        freed = self.once(lambda: [str(i) for i in services.release_jobs([job.pk], actor=user_of(request))])[0]
+        freed = self.once(lambda: [str(i) for i in services.release_jobs([job.pk], actor=user_of(request))])
         return self._changed(job, [int(i) for i in freed])
 
     @extend_schema(
@@ -237,8 +231,7 @@ class ExecutionViewSet(NativeViewSet):
     @extend_schema(summary="The executions of a job", operation_id="list_executions")
     def list(self, request: Request, job: str) -> Response:
         found = queries.find_job(user_of(request), job, access.READ)
-        page = self.paginate_queryset(self.filter_queryset(queries.executions(found))) or []
-        return self.get_paginated_response([rows.execution(each) for each in page])
+        return self.page(queries.executions(found), lambda page: [rows.execution(each) for each in page])
 
     @extend_schema(summary="One execution, by its number", operation_id="get_execution")
     def retrieve(self, request: Request, job: str, number: str) -> Response:

@@ -10,7 +10,6 @@ from drf_spectacular.utils import OpenApiExample, extend_schema, inline_serializ
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 from rest_framework.serializers import Serializer
 
 from accounts import access
@@ -92,9 +91,8 @@ class BulkViewSet(NativeViewSet):
             made = services.start_operation(kind=kind, selection=selection, parameters=parameters, actor=user)
             return [str(made.pk)]
 
-        operation = queries.find_operation(user, int(self.once(start)[0][0]), access.READ)
-        url = reverse("operation-detail", args=[operation.pk], request=request)
-        return Response(rows.operation(operation), status=202, headers={"Location": url})
+        operation = queries.find_operation(user, int(self.once(start)[0]), access.READ)
+        return self.made(rows.operation(operation), "operation-detail", operation.pk, status=202)
 
     @bulk(Kind.CANCEL, "Stop every job that matches")
     def cancel(self, request: Request) -> Response:
@@ -162,8 +160,7 @@ class OperationViewSet(NativeViewSet):
 
     @extend_schema(summary="Bulk work, the newest first")
     def list(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        return self.get_paginated_response([rows.operation(each) for each in page])
+        return self.page(self.get_queryset(), lambda page: [rows.operation(each) for each in page])
 
     @extend_schema(summary="One piece of bulk work")
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -189,6 +186,4 @@ class FailureViewSet(NativeViewSet):
     @extend_schema(summary="What bulk work could not do, and why", operation_id="list_operation_failures")
     def list(self, request: Request, operation: str) -> Response:
         found = queries.find_operation(user_of(request), int(operation), access.READ)
-        page = self.paginate_queryset(self.filter_queryset(found.failures.all())) or []
-        shown = [{"id": row.pk, "job": row.job_id, "code": row.code, "message": row.message} for row in page]
-        return self.get_paginated_response(shown)
+        return self.page(found.failures.all(), lambda page: [rows.failure(each) for each in page])

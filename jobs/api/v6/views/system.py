@@ -11,7 +11,6 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 
 from accounts.api.v6.base import NativeViewSet, user_of
 from controlplane.core.errors import InvalidRequest, NotFound
@@ -47,9 +46,7 @@ class SystemViewSet(NativeViewSet):
     def pause(self, request: Request) -> Response:
         user = user_of(request)
         queries.check_may_steer(user)
-        body = serializers.SchedulerSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        if body.validated_data["is_paused"]:
+        if self.taken()["is_paused"]:
             services.place_hold(scope=Scope.ALL, code=PAUSED, hint="The scheduler is paused.", actor=user)
         else:
             for hold in Hold.objects.filter(scope=Scope.ALL, code=PAUSED):
@@ -109,9 +106,7 @@ class LoadViewSet(NativeViewSet):
     @extend_schema(summary="How many jobs waited and ran; at most 31 days of it")
     def list(self, request: Request) -> Response:
         queries.check_may_read_all(user_of(request))
-        found = LoadFilter(request.query_params, queryset=self.get_queryset(), request=request)
-        samples = self.filter_queryset(self.get_queryset())
-        wish = found.form.cleaned_data if found.is_valid() else {}
+        wish = LoadFilter(request.query_params, queryset=self.get_queryset()).checked().form.cleaned_data
         ended = wish.get("ended") or timezone.now()
         midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
         started = wish.get("started") or midnight - USUAL_LOAD
@@ -119,8 +114,8 @@ class LoadViewSet(NativeViewSet):
             raise InvalidRequest("This is not before the end.", field="started")
         if ended - started > LONGEST_LOAD:
             raise InvalidRequest(f"This is at most {LONGEST_LOAD.days} days before the end.", field="started")
-        page = self.paginate_queryset(samples.filter(at__gte=started, at__lte=ended)) or []
-        return self.get_paginated_response([_load(sample) for sample in page])
+        samples = self.get_queryset().filter(at__gte=started, at__lte=ended)
+        return self.page(samples, lambda page: [_load(sample) for sample in page])
 
 
 def _load(sample: LoadSample) -> dict[str, Any]:
@@ -150,8 +145,7 @@ class ErrorViewSet(NativeViewSet):
 
     @extend_schema(summary="Errors")
     def list(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        return self.get_paginated_response([rows.error(each) for each in page])
+        return self.page(self.get_queryset(), lambda page: [rows.error(each) for each in page])
 
     def _error(self, pk: str) -> Error:
         found = Error.objects.filter(pk=pk).first()
@@ -167,22 +161,15 @@ class ErrorViewSet(NativeViewSet):
     def create(self, request: Request) -> Response:
         user = user_of(request)
         queries.check_may_steer(user)
-        body = serializers.ErrorSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-
-        def create() -> list[str]:
-            return [str(services.create_error(**body.validated_data, actor=user).pk)]
-
-        error = self._error(self.once(create)[0][0])
-        url = reverse("error-detail", args=[error.pk], request=request)
-        return Response(rows.error(error), status=201, headers={"Location": url})
+        wish = self.taken()
+        error = self._error(self.once(lambda: [str(services.create_error(**wish, actor=user).pk)])[0])
+        return self.made(rows.error(error), "error-detail", error.pk)
 
     @extend_schema(summary="Change an error that the scheduler does not name itself")
     def partial_update(self, request: Request, pk: str) -> Response:
         user, error = user_of(request), self._error(pk)
         queries.check_may_steer(user)
-        body = serializers.ErrorSerializer(data=request.data, partial=True)
-        body.is_valid(raise_exception=True)
-        if body.validated_data.pop("name", error.name) != error.name:
+        wish = self.taken(partial=True)
+        if wish.pop("name", error.name) != error.name:
             raise InvalidRequest("A name stays as it is.", field="name")
-        return Response(rows.error(services.update_error(error, actor=user, **body.validated_data)))
+        return Response(rows.error(services.update_error(error, actor=user, **wish)))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 import django_filters
 import django_filters.rest_framework
@@ -20,10 +19,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError as Refused
 
 from controlplane.core.times import parse_moment
+from controlplane.core.unstorable import UNSTORABLE
 
 MAX_VALUES: Final = 10_000
 MAX_LENGTH: Final = 1024
-_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 # What lists take beside their filters.
 NOT_FILTERS: Final = frozenset({"page", "page_size", "order", "after", "before", "format"})
 
@@ -67,7 +66,7 @@ class RepeatedField(forms.Field):
         return [self._one(each) for each in values]
 
     def _one(self, text: str) -> Any:
-        if _UNSTORABLE.search(text) or len(text) > MAX_LENGTH:
+        if UNSTORABLE.search(text) or len(text) > MAX_LENGTH:
             raise ValidationError(f"This is text without NUL of at most {MAX_LENGTH} characters.")
         try:
             return self._read(text)
@@ -210,6 +209,12 @@ class FilterSet(django_filters.rest_framework.FilterSet):
             valid = False
         return bool(valid)
 
+    def checked(self) -> Self:
+        """Itself, when all of it can be read. Raises DRF's ValidationError."""
+        if not self.is_valid():
+            raise Refused(self.faults())
+        return self
+
     def unknown(self) -> list[str]:
         return sorted(set(self.data or ()) - set(self.filters) - NOT_FILTERS)
 
@@ -244,7 +249,5 @@ class Filters(DjangoFilterBackend):
         filterset = self.get_filterset(request, queryset, view)
         if not isinstance(filterset, FilterSet):
             return queryset
-        if not filterset.is_valid():
-            raise Refused(filterset.faults())
-        found: QuerySet[Any] = filterset.qs
+        found: QuerySet[Any] = filterset.checked().qs
         return found

@@ -12,9 +12,7 @@ from accounts.models import User
 from controlplane.core.admin import ServiceForm
 from controlplane.core.errors import ControlPlaneError
 from jobs import services, states
-from jobs.models import Job, Kind
-
-MAX_PRIORITY: Final = 1_000_000
+from jobs.models import MAX_PRIORITY, Job, Kind
 
 
 class PlainForm(ServiceForm):

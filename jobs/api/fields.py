@@ -6,7 +6,6 @@ Typed readers in place of serializers: a submit is the hot path, and a list may 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from django.conf import settings
 from accounts.models import Role, User
 from clusters.queries import missing_settings
 from controlplane.core.errors import Forbidden, InvalidRequest
+from controlplane.core.unstorable import UNSTORABLE
 from jobs.errors import ProviderNotConfigured
 
 MAX_TEXT: Final = 255
@@ -27,7 +27,6 @@ MAX_DEPTH: Final = 32
 MAX_TIMEOUT: Final = 30 * 24 * 3600
 MAX_VCPUS: Final = 10_000
 MAX_MEMORY_GB: Final = 16_384
-_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 def text_of(body: Mapping[str, Any], name: str, limit: int, *, needed: bool = False) -> str:
@@ -45,13 +44,13 @@ def storable(value: Any, name: str, limit: int) -> str:
         raise InvalidRequest("This may not be empty.", field=name)
     if len(value) > limit:
         raise InvalidRequest(f"This may be {limit} characters long at most.", field=name)
-    if _UNSTORABLE.search(value):
+    if UNSTORABLE.search(value):
         raise InvalidRequest("This holds a NUL or half a surrogate pair.", field=name)
     return value
 
 
 def _bytes(text: str, name: str) -> int:
-    if _UNSTORABLE.search(text):
+    if UNSTORABLE.search(text):
         raise InvalidRequest("This holds a NUL or half a surrogate pair.", field=name)
     return len(text.encode())
 

@@ -31,6 +31,9 @@ class Priority(models.IntegerChoices):
     LOW = 100
 
 
+MAX_PRIORITY: Final = 1_000_000  # as callers may ask for it
+
+
 class Category(models.TextChoices):
     """Whose fault an error is."""
 

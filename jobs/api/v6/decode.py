@@ -29,12 +29,11 @@ from jobs.api.fields import (
     text_of,
     whole,
 )
-from jobs.models import Priority, Shape
+from jobs.models import MAX_PRIORITY, Priority, Shape
 from jobs.services import JobRequest
 from jobs.services.places import place_id
 
 MOST: Final = 10_000
-MAX_PRIORITY: Final = 1_000_000
 MAX_TRIES: Final = 1000
 FIELDS: Final = (
     *("shape", "customer", "classification", "cloud", "region", "image", "command", "env", "secret_env", "tags"),

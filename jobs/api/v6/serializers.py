@@ -16,8 +16,8 @@ from controlplane.core.bodies import Body
 from jobs import states
 from jobs.api.fields import MAX_IMAGE, MAX_MEMORY_GB, MAX_TEXT, MAX_TIMEOUT, MAX_VCPUS
 from jobs.api.v6 import examples
-from jobs.api.v6.decode import MAX_PRIORITY, MAX_TRIES
-from jobs.models import Category, Kind, RunsFor, Scope, Shape
+from jobs.api.v6.decode import MAX_TRIES
+from jobs.models import MAX_PRIORITY, Category, Kind, RunsFor, Scope, Shape
 from jobs.models.engine import CAPPED_SCOPES
 
 

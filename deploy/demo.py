@@ -21,6 +21,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -114,24 +116,14 @@ def main() -> int:
     password = secrets.token_urlsafe(9)
     manage(environment, "migrate", "--verbosity", "0")
     admin = manage(environment, "bootstrap", "--username", "admin", f"--password={password}", "--quiet").strip()
-    port = free_port()
-    with (DATA / "serve.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--port", str(port)],
-            cwd=CHECKOUT, env=environment, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
     try:
-        base = f"http://127.0.0.1:{port}"
-        wait_until_ready(server, base)
-        operator = Client(base, admin).call("POST", "/add-user?role=operator", {"user": "demo"})["token"]
-        tour(Client(base, operator), environment)
-        native_tour.walk(Client(base, operator), check)
+        with served(environment, DATA) as base:
+            operator = Client(base, admin).call("POST", "/add-user?role=operator", {"user": "demo"})["token"]
+            tour(Client(base, operator), environment)
+            native_tour.walk(Client(base, operator), check)
     except Failed as error:
         print(f"\nNOT AS IT SHOULD BE: {error}\nThe server's own words are in {DATA / 'serve.log'}.")
         return 1
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(120)
     print(f"\nAll as it should be, in {time.monotonic() - start:.0f} s. To look around in what the demo left:")
     print("  DATA_DIR=.data/demo make serve")
     print(f"  http://127.0.0.1:8000/admin/jobs/job/   (user admin, password {password})")
@@ -158,6 +150,24 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+@contextmanager
+def served(environment: dict[str, str], folder: Path) -> Iterator[str]:
+    """Web and workers of a deployment in `folder`, until the block ends; gives its address."""
+    port = free_port()
+    with (folder / "serve.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "manage.py", "serve", "--port", str(port)],
+            cwd=CHECKOUT, env=environment, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        base = f"http://127.0.0.1:{port}"
+        wait_until_ready(server, base)
+        yield base
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(120)
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], base: str) -> None:

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
-from demo import CHECKOUT, Client, Failed, free_port, fresh_deployment, manage, wait_for, wait_until_ready
+from demo import CHECKOUT, Client, Failed, fresh_deployment, manage, served, wait_for
 from playwright.sync_api import Error, Page, sync_playwright
 
 PICTURES: Final = CHECKOUT / ".data" / "screenshots"
@@ -35,7 +31,7 @@ def main() -> int:
     manage(environment, "migrate", "--verbosity", "0")
     token = manage(environment, "bootstrap", "--username", "anna", f"--password={password}", "--quiet").strip()
     try:
-        with served(environment) as base:
+        with served(environment, DEPLOYMENT) as base:
             operator = Client(
                 base, Client(base, token).call("POST", "/add-user?role=operator", {"user": "mary"})["token"]
             )
@@ -45,23 +41,6 @@ def main() -> int:
         print(f"NOT AS IT SHOULD BE: {error}\nThe server's own words are in {DEPLOYMENT / 'serve.log'}.")
         return 1
     return 0
-
-
-@contextmanager
-def served(environment: dict[str, str]) -> Iterator[str]:
-    port = free_port()
-    with (DEPLOYMENT / "serve.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--port", str(port)],
-            cwd=CHECKOUT, env=environment, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        base = f"http://127.0.0.1:{port}"
-        wait_until_ready(server, base)
-        yield base
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(120)
 
 
 def stage(client: Client) -> dict[str, Any]:

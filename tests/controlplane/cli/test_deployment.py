@@ -206,6 +206,8 @@ def test_a_log_is_followed_while_the_web_server_starts_anew(deployment: Factory,
     with _start(cpctl, "logs", "-f", job) as following, _start(cpctl, "logs", "-f", job) as interrupted:
         assert following.stdout is not None
         assert following.stdout.readline() == "line 1\n"
+        assert interrupted.stdout is not None
+        assert interrupted.stdout.readline() == "line 1\n"  # it follows: before, it would not have begun to listen
         interrupted.send_signal(signal.SIGINT)
         assert interrupted.wait(20) == 130
         assert interrupted.stderr is not None

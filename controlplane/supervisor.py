@@ -114,7 +114,12 @@ class Cluster:
         return "did not come up" if age > START_SECONDS else ""
 
     def ask_to_stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        """Let it end its tasks, if it is whole: what is left of one that lost a process may wait for it for ever."""
+        if self._process is None:
+            return
+        if self._fault() or not self._complete:
+            self.kill()
+        else:
             self._process.send_signal(signal.SIGTERM)
 
     def wait(self, seconds: float) -> None:

@@ -70,6 +70,16 @@ def test_it_stops_within_a_bound_and_leaves_nothing(anatomy: Anatomy) -> None:
     wait_for(lambda: not anatomy.living(), STOP_SECONDS, "that nothing is left")
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_it_stops_within_a_bound_when_a_worker_was_just_killed(anatomy: Anatomy, which: int) -> None:
+    """One of the idle ones holds the lock of the queue, and what is left of its cluster would wait for it for ever."""
+    assert anatomy.work is not None
+    anatomy.workers(WORK)[which].kill()
+    anatomy.work.send_signal(signal.SIGTERM)
+    assert anatomy.work.wait(STOP_SECONDS) == 0
+    wait_for(lambda: not anatomy.living(), STOP_SECONDS, "that nothing is left")
+
+
 @pytest.mark.parametrize("cluster", [PULSE, WORK])
 def test_a_killed_worker_takes_its_cluster_along_and_another_comes(anatomy: Anatomy, cluster: str) -> None:
     """Those of `work` are idle, and one of the idle ones holds the lock of the queue."""

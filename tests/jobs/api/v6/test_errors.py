@@ -27,7 +27,7 @@ def test_an_error_is_named_and_changed(people: People) -> None:
     assert (changed["title"], changed["description"]) == ("None", "Ask for one.")
     assert changed["last_modified"] > made["last_modified"]
     assert good(people.owner.get(f"{PATH}{made['id']}/")) == changed
-    told = Event.objects.filter(subject_kind="error").values_list("kind", "actor__username")
+    told = Event.objects.filter(subject_kind="error").order_by("id").values_list("kind", "actor__username")
     assert list(told) == [("error.created", "op"), ("error.changed", "root")]
 
 

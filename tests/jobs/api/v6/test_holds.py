@@ -68,7 +68,7 @@ def test_a_hold_says_who_set_it_when_and_why_until_it_is_lifted(people: People, 
     assert codes(people.owner, job) == ["NEXT"]
     assert listed(people.owner, "/v6/jobs/", reason="UNPAID") == []
     assert_runs(stage, job)
-    told = Event.objects.filter(subject_kind="hold").values_list("kind", "actor__username")
+    told = Event.objects.filter(subject_kind="hold").order_by("id").values_list("kind", "actor__username")
     assert list(told) == [("hold.placed", "op"), ("hold.lifted", "op")]
 
 

@@ -54,7 +54,7 @@ def ready_for(verb: str, owner: Person) -> Job:
 
 
 def by(kind: str) -> list[str | None]:
-    return list(Event.objects.filter(kind=kind).values_list("actor__username", flat=True))
+    return list(Event.objects.filter(kind=kind).order_by("id").values_list("actor__username", flat=True))
 
 
 # --- Submit --------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_bulk_work_is_accepted_and_then_done(people: People, kind: str) -> None:
     shown = good(people.operator.get(f"/v6/operations/{made['id']}/"))
     assert (shown["status"], shown["total"], shown["done"], shown["failed"]) == ("COMPLETED", 1, 1, 0)
     assert shown["started"] <= shown["ended"]
-    told = Event.objects.filter(subject_kind="job").values_list("subject_id", "actor__username")
+    told = Event.objects.filter(subject_kind="job").order_by("id").values_list("subject_id", "actor__username")
     assert list(told) == [(job.pk, "op")]
 
 
@@ -309,7 +309,7 @@ def test_what_has_not_begun_stops_at_once_and_changes_nothing(people: People) ->
     services.carry_on(made["id"])
     job.refresh_from_db()
     assert job.status == states.QUEUED
-    stops = Event.objects.filter(kind="operation.stopped").values_list("actor__username", flat=True)
+    stops = Event.objects.filter(kind="operation.stopped").order_by("id").values_list("actor__username", flat=True)
     assert list(stops) == ["op"]
 
 

@@ -42,7 +42,7 @@ def test_a_quota_on_queued_jobs_refuses_more_until_it_is_raised(people: People, 
     assert_error(people.owner.post("/v6/jobs/", NEW), 400, "QUOTA")
     assert people.admin.delete(f"{PATH}{made['id']}/").status_code == 204
     good(people.owner.post("/v6/jobs/", NEW), 201)
-    told = Event.objects.filter(subject_kind="cap").values_list("kind", "actor__username")
+    told = Event.objects.filter(subject_kind="cap").order_by("id").values_list("kind", "actor__username")
     assert list(told) == [("cap.set", "op"), ("cap.set", "root"), ("cap.lifted", "root")]
 
 

@@ -57,7 +57,7 @@ def test_the_scheduler_is_paused_and_goes_on(people: People) -> None:
     assert good(people.admin.patch("/v6/scheduler/", {"is_paused": False}))["is_paused"] is False
     assert good(people.admin.patch("/v6/scheduler/", {"is_paused": False}))["is_paused"] is False
     assert stage.claim() == 1
-    told = Event.objects.filter(subject_kind="hold").values_list("kind", "actor__username")
+    told = Event.objects.filter(subject_kind="hold").order_by("id").values_list("kind", "actor__username")
     assert list(told) == [("hold.placed", "op"), ("hold.lifted", "root")]
 
 

@@ -52,6 +52,23 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         COLLEAGUE: frozenset({READ}),
         STRANGER: frozenset(),
     },
+    # Job types, recipe types and workspaces are nobody's own: everybody may read what is published.
+    "job_types": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ, CHANGE}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ}),
+        COLLEAGUE: frozenset({READ}),
+        STRANGER: frozenset({READ}),
+    },
+    "files": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ, CHANGE}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ, CHANGE}),
+        COLLEAGUE: frozenset({READ}),
+        STRANGER: frozenset(),
+    },
     "operations": {
         Role.ADMIN: frozenset({READ, CHANGE}),
         Role.OPERATOR: frozenset({READ, CHANGE}),

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.models import Event
+from accounts.models import Event, User
 from controlplane.core import sets
 
 FIELDS = ("at", "kind", "subject_kind", "subject_id", "actor", "customer", "before", "after")
@@ -23,3 +23,8 @@ def record(entries: Sequence[Entry]) -> None:
     """
     now = timezone.now()
     sets.insert(Event, FIELDS, [(now, *entry) for entry in entries])
+
+
+def tell(kind: str, subject_id: int, actor: User | None, after: object, *, before: object = None) -> None:
+    """Put one event of nobody's row into the log; the first word of `kind` ("hold.placed") names its subject's kind."""
+    record([(kind, kind.split(".")[0], subject_id, actor.pk if actor else None, None, before, after)])

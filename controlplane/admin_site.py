@@ -34,7 +34,7 @@ NAVIGATION: Final = (
         (
             ("Holds", "jobs_hold", "front_hand"),
             ("Quotas", "jobs_gate", "speed"),
-            ("Errors", "jobs_error", "error"),
+            ("Errors", "jobtypes_error", "error"),
             ("Places", "jobs_place", "dns"),
             ("Lanes", "jobs_lane", "format_list_numbered"),
             ("Load", "jobs_loadsample", "monitoring"),

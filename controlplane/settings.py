@@ -255,7 +255,7 @@ SPECTACULAR_SETTINGS = {
         "MapsorStatusEnum": "jobs.api.mapsor.serializers.STATUSES",
         "ShapeEnum": "jobs.models.Shape",
         "RunsForEnum": "jobs.models.RunsFor",
-        "ErrorCategoryEnum": "jobs.models.Category",
+        "ErrorCategoryEnum": "jobtypes.models.Category",
         "HoldScopeEnum": "jobs.models.Scope",
         "QuotaScopeEnum": "jobs.models.engine.CAPPED_SCOPES",
     },

@@ -9,12 +9,13 @@ from rest_framework.routers import DefaultRouter
 
 import accounts.api.v6.urls
 import jobs.api.v6.urls
+import jobtypes.api.v6.urls
 from accounts.api.v6.views import ApiTokenAuth
 from controlplane import health, metrics
 
 native = DefaultRouter()
 native.include_format_suffixes = False
-for router in (jobs.api.v6.urls.router, accounts.api.v6.urls.router):
+for router in (jobs.api.v6.urls.router, jobtypes.api.v6.urls.router, accounts.api.v6.urls.router):
     native.registry.extend(router.registry)
 
 urlpatterns = [
@@ -23,6 +24,7 @@ urlpatterns = [
     path("", include("accounts.api.mapsor.urls")),
     path("v6/", include(native.urls)),
     path("v6/", include(jobs.api.v6.urls.urlpatterns)),
+    path("v6/", include(jobtypes.api.v6.urls.urlpatterns)),
     path("api-token-auth/", ApiTokenAuth.as_view(), name="api-token-auth"),
     path("", health.index, name="index"),
     path("livez", health.livez, name="livez"),

@@ -63,12 +63,6 @@ class EmptySelection(InvalidRequest):
     code = "EMPTY_SELECTION"
 
 
-class BuiltinError(Conflict):
-    """An error that the scheduler itself names cannot be changed."""
-
-    code = "BUILTIN"
-
-
 class OperationNotFound(NotFound):
     """There is no such operation."""
 

@@ -16,7 +16,8 @@ from controlplane.core.filters import (
     WholesFilter,
 )
 from jobs import queries, sql, states
-from jobs.models import Category, Job, Shape
+from jobs.models import Job, Shape
+from jobtypes.models import Category
 
 
 class JobFilter(FilterSet):

@@ -50,12 +50,14 @@ class Used:
 
 def scopes(lane: Lane | LaneFacts) -> tuple[ScopeKey, ...]:
     """Every scope that covers the jobs of `lane`."""
+    job_type = lane.job_type_id if isinstance(lane, Lane) else lane.job_type.id if lane.job_type else None
     return (
         (Scope.ALL, ""),
         (Scope.PLACE, str(lane.place_id)),
         (Scope.CUSTOMER, str(lane.customer_id)),
         (Scope.OWNER, str(lane.owner_id)),
         (Scope.QUEUE, f"{lane.place_id}:{lane.queue}"),
+        *(((Scope.JOB_TYPE, str(job_type)),) if job_type is not None else ()),
     )
 
 
@@ -94,9 +96,15 @@ class Counters:
 def reasons(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
     """Everything that keeps `candidate` from starting now."""
     yield from _held(candidate, lane, counters)
+    yield from _of_type(lane, counters)
     yield from _capped(candidate, lane, counters)
     yield from _place(lane, counters)
     yield from _room(candidate, counters)
+
+
+def of_type(lane: LaneFacts, counters: Counters) -> Reason | None:
+    """What the job type has against all of its jobs now."""
+    return next(_of_type(lane, counters), None)
 
 
 def admit(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Reason | None:
@@ -110,6 +118,23 @@ def _held(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator
         for hold in counters.holds.get(scope, ()):
             hint = hold.hint or "Somebody has to lift the hold."
             yield Reason(hold.code, hint, since=hold.since, value=" ".join(filter(None, scope)), set_by=hold.set_by)
+
+
+def _of_type(lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
+    job_type = lane.job_type
+    if job_type is None:
+        return
+    if job_type.paused_at is not None:
+        yield Reason(
+            "PAUSED", f"The job type {job_type.name} is paused; somebody has to resume it.", job_type.paused_at
+        )
+    if job_type.special:
+        hint = f"No place offers {job_type.special}: the manifest has to ask for something else."
+        yield Reason("UNMET_RESOURCES", hint, value=job_type.special)
+    used = counters.used.get((Scope.JOB_TYPE, str(job_type.id)), Used()).jobs
+    if job_type.max_scheduled is not None and used + 1 > job_type.max_scheduled:
+        hint = "Waits until running jobs of this job type end, or its max_scheduled is raised."
+        yield Reason("MAX_SCHEDULED", hint, value=used, limit=job_type.max_scheduled)
 
 
 def _capped(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator[Reason]:

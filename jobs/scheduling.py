@@ -25,9 +25,10 @@ from controlplane.core import instruments, sets
 from controlplane.core.encryption import SecretUnreadable, decrypt
 from controlplane.core.ids import uuid7
 from jobs import gates, queries, sql, states
-from jobs.models import Error, Execution, Gate, Job, Lane, Place
+from jobs.models import Execution, Gate, Job, Lane, Place
 from jobs.services.cancel import CANCELED_BY_USER
 from jobs.services.move import move, move_executions
+from jobtypes.models import Error
 
 logger = logging.getLogger("jobs.scheduling")
 CLAIM_AT_MOST: Final = 256
@@ -62,12 +63,15 @@ def claim(place_id: int, *, just_ended: int = 0, limit: int = CLAIM_AT_MOST) -> 
         counters.ahead = just_ended / max(1, counters.here().jobs)
         walk = Walk(lanes, counters)
         walk.admit_from(open_lanes, limit)
+        walk.leave_paused()
         walk.note_blocked()
         return _start_or_fail(place_id, walk.admitted)
 
 
 def _closed(lane: sql.LaneFacts, counters: gates.Counters) -> bool:
     """Is a cap over the lane used up, whatever the job? A look without a lock, to leave out what cannot go."""
+    if gates.of_type(lane, counters) is not None:
+        return True
     for scope in gates.scopes(lane):
         gate = counters.gates.get(scope)
         if gate and gate.max_jobs is not None and counters.used.get(scope, gates.Used()).jobs >= gate.max_jobs:
@@ -79,7 +83,9 @@ def _lock_gates(open_lanes: Sequence[sql.LaneFacts], counters: gates.Counters) -
     """Lock the caps over these lanes, in one order everywhere. True if there are any: then count again."""
     touched = {scope for lane in open_lanes for scope in gates.scopes(lane)}
     ids = [gate.id for scope, gate in counters.gates.items() if scope in touched]
-    return bool(ids) and bool(list(Gate.objects.select_for_update().filter(pk__in=ids).order_by("pk")))
+    locked = bool(ids) and bool(list(Gate.objects.select_for_update().filter(pk__in=ids).order_by("pk")))
+    types = {lane.job_type.id for lane in open_lanes if lane.job_type and lane.job_type.max_scheduled is not None}
+    return bool(sql.lock_job_types(list(types))) or locked
 
 
 def _each(limit: int, lanes: int) -> int:
@@ -125,6 +131,16 @@ class Walk:
         self.refused[lane.id] = reason
         counters.reserve(candidate, lane, reason)
 
+    def leave_paused(self) -> None:
+        """Leave out what is of a job type that was paused since we looked: once that is answered, none may start."""
+        lanes = self._lanes
+        types = {candidate.lane_id: lanes[candidate.lane_id].job_type for candidate in self.admitted}
+        ids = list({job_type.id for job_type in types.values() if job_type})
+        paused = {i for i, is_paused in sql.lock_job_types(ids, shared=True).items() if is_paused}
+        if paused:
+            left = {lane_id for lane_id, job_type in types.items() if job_type and job_type.id in paused}
+            self.admitted = [candidate for candidate in self.admitted if candidate.lane_id not in left]
+
     def note_blocked(self) -> None:
         """Keep since when the head of each lane has not fitted; a lane of which one started starts afresh."""
         moving = {candidate.lane_id for candidate in self.admitted}
@@ -152,7 +168,7 @@ def _start_or_fail(place_id: int, admitted: Sequence[sql.Candidate]) -> int:
         logger.exception("a claim of %d jobs was refused", len(admitted), extra=only)
     if len(admitted) > 1:
         return sum(_start_or_fail(place_id, [candidate]) for candidate in admitted)
-    error = Error.objects.get(name="database")
+    error = Error.objects.get(name="database", is_builtin=True)
     values = {"ended_at": timezone.now(), "reason": "DATABASE", "error": error.pk}
     move({admitted[0].job_id: values}, states.FAILED, fields=tuple(values))
     return 0
@@ -250,7 +266,7 @@ def _reject(refused: dict[int, tuple[int, str]]) -> None:
     """The provider will never run these: end them. Caller holds the transaction."""
     if not refused:
         return
-    now, error = timezone.now(), Error.objects.get(name="refused")
+    now, error = timezone.now(), Error.objects.get(name="refused", is_builtin=True)
     jobs = {job_id: {"ended_at": now, "reason": "REFUSED", "error": error.pk} for job_id, _ in refused.values()}
     executions = {
         i: {"ended_at": now, "detail": _text(words, 1000), "error": error.pk} for i, (_, words) in refused.items()

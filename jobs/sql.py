@@ -22,7 +22,7 @@ from accounts.models import User
 from controlplane.core import sets
 from controlplane.core.doorbell import sound
 from controlplane.core.enqueue import bell
-from jobs import states
+from jobs import counts, states
 from jobs.models import Job, Lane, Scope
 
 PULSE_TASK: Final = "jobs.tasks.run_pass"
@@ -56,7 +56,9 @@ _VARYING: Final = (
     ("classification", "text"), ("image", "text"), ("command", "jsonb"), ("env", "text"), ("secret_env", "jsonb"),
     ("tags", "jsonb"), ("vcpus_milli", "integer"), ("memory_mib", "integer"), ("priority", "integer"),
     ("queue", "text"), ("timeout_seconds", "integer"), ("max_tries", "smallint"), ("tries_granted", "smallint"),
-    ("retry_of_id", "bigint"),
+    ("retry_of_id", "bigint"), ("shape", "text"), ("job_type_id", "bigint"), ("revision_id", "bigint"),
+    ("input", "jsonb"), ("configuration", "jsonb"), ("input_bytes", "bigint"), ("recipe_id", "bigint"),
+    ("supersedes_id", "bigint"),
 )  # fmt: skip
 JOB_FIELDS: Final = tuple(name.removesuffix("_id") for name, _ in _VARYING)
 _NAMES: Final = ", ".join(name for name, _ in _VARYING)
@@ -64,9 +66,8 @@ _TYPED: Final = ", ".join(f"{name} {kind}" for name, kind in _VARYING)
 # The rows come as one JSON text, which is quicker to write and to read than an array for each column.
 _SUBMIT_POSTGRESQL: Final = f"""
 WITH made AS (
-    INSERT INTO jobs_job ({_NAMES}, shape, owner_id, tries, status, reason,
-        submitted_at, queued_at, moved_at, modified_at)
-    SELECT {_NAMES}, 'container', %s, 0, '{states.QUEUED}', '', %s, %s, %s, %s
+    INSERT INTO jobs_job ({_NAMES}, owner_id, tries, status, reason, submitted_at, queued_at, moved_at, modified_at)
+    SELECT {_NAMES}, %s, 0, %s, '', %s, %s, %s, %s
     FROM jsonb_to_recordset(%s::jsonb) AS v({_TYPED})
     WHERE (%s::text IS NULL OR EXISTS (
         SELECT 1 FROM accounts_apitoken t JOIN accounts_user u ON u.id = t.user_id
@@ -75,15 +76,21 @@ WITH made AS (
     )) AND NOT EXISTS (
         SELECT 1 FROM jobs_gate WHERE max_queued_jobs IS NOT NULL AND scope || ':' || scope_id = ANY(%s)
     )
-    RETURNING id, uuid, owner_id, customer_id, lane_id, submitted_at
+    RETURNING id, uuid, owner_id, customer_id, lane_id, submitted_at, status, job_type_id
+), counted AS (
+    INSERT INTO jobs_countdelta (minute, job_type_id, status, error_id, number)
+    SELECT %s, job_type_id, status, 0, count(*) FROM made WHERE job_type_id IS NOT NULL GROUP BY job_type_id, status
 ), told AS (
     INSERT INTO accounts_event (at, kind, subject_kind, subject_id, actor_id, customer_id, after)
-    SELECT submitted_at, 'job.submitted', 'job', id, owner_id, customer_id, '{{"status": "{states.QUEUED}"}}' FROM made
+    SELECT submitted_at, 'job.submitted', 'job', id, owner_id, customer_id, jsonb_build_object('status', status)
+    FROM made
 ), woken AS (
-    UPDATE jobs_lane SET waiting = true WHERE NOT waiting AND id IN (SELECT lane_id FROM made)
+    UPDATE jobs_lane SET waiting = true
+    WHERE NOT waiting AND id IN (SELECT lane_id FROM made WHERE status = '{states.QUEUED}')
 ), rung AS (
     INSERT INTO django_q_ormq (key, payload, lock)
-    SELECT queue, %s, %s FROM unnest(%s::text[]) AS queue WHERE EXISTS (SELECT 1 FROM made)
+    SELECT queue, %s, %s FROM unnest(%s::text[]) AS queue
+    WHERE EXISTS (SELECT 1 FROM made WHERE status = '{states.QUEUED}')
 )
 SELECT id, uuid FROM made
 """  # noqa: S608 - the names are ours
@@ -96,8 +103,9 @@ def submit(
     *,
     token_digest: str | None = None,
     unless_bounded: Sequence[str] = (),
+    status: str = states.QUEUED,
 ) -> dict[uuid.UUID, int]:
-    """Insert jobs (each row in the order of JOB_FIELDS), their events and their bells.
+    """Insert jobs (each row in the order of JOB_FIELDS) as QUEUED or PENDING, their events and their bells.
 
     On PostgreSQL it is one statement, and so a transaction of its own; it does nothing when `token_digest`
     is not that of a live token of the owner, in the role that `owner` has here, or when a gate bounds what
@@ -105,24 +113,29 @@ def submit(
     transaction and has looked at both. Returns the id of each uuid that was made.
     """
     now = timezone.now()
+    queued_at, minute = now if status == states.QUEUED else None, counts.minute_of(now)
     if sets.is_postgresql():
         objects = [{name: value for (name, _), value in zip(_VARYING, row, strict=True)} for row in rows]
         text = json.dumps(objects, separators=(",", ":"), ensure_ascii=False, default=str)
         proof = (token_digest, token_digest, owner.pk, owner.role, now, list(unless_bounded))
         names = sorted(queues)
-        made = sets.run(_SUBMIT_POSTGRESQL, [owner.pk, now, now, now, now, text, *proof, bell(PULSE_TASK), now, names])
+        moments = (owner.pk, status, now, queued_at, now, now)
+        made = sets.run(_SUBMIT_POSTGRESQL, [*moments, text, *proof, minute, bell(PULSE_TASK), now, names])
         _sound(queues)
         return {row[1]: row[0] for row in made}
-    fixed = ("container", owner.pk, 0, states.QUEUED, "", now, now, now, now)
-    fields = (*JOB_FIELDS, "shape", "owner", "tries", "status", "reason")
+    fixed = (owner.pk, 0, status, "", now, queued_at, now, now)
+    fields = (*JOB_FIELDS, "owner", "tries", "status", "reason")
     fields = (*fields, "submitted_at", "queued_at", "moved_at", "modified_at")
     sets.insert(Job, fields, [(*row, *fixed) for row in rows])
     found = Job.objects.filter(sets.among("uuid", [row[0] for row in rows], Job)).values_list("uuid", "id", "customer")
     ids = {made_uuid: job_id for made_uuid, job_id, _ in found}
-    after = {"status": states.QUEUED}
+    after = {"status": status}
     events.record([("job.submitted", "job", i, owner.pk, customer, None, after) for _, i, customer in found])
-    Lane.objects.filter(sets.among("id", list({row[3] for row in rows}), Lane), waiting=False).update(waiting=True)
-    ring(queues)
+    type_at = JOB_FIELDS.index("job_type")
+    counts.record([(minute, row[type_at], status, None, 1) for row in rows])
+    if status == states.QUEUED:
+        Lane.objects.filter(sets.among("id", list({row[3] for row in rows}), Lane), waiting=False).update(waiting=True)
+        ring(queues)
     return ids
 
 
@@ -180,6 +193,17 @@ def _present(at: datetime.datetime) -> datetime.datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class TypeFacts:
+    """A job type as gates see it. `special`: names of resources that it needs and no place offers."""
+
+    id: int
+    name: str
+    max_scheduled: int | None
+    paused_at: datetime.datetime | None
+    special: str
+
+
+@dataclass(frozen=True, slots=True)
 class LaneFacts:
     """A lane as gates see it, and what of it is active now."""
 
@@ -189,6 +213,7 @@ class LaneFacts:
     owner_id: int
     owner_role: str
     queue: str
+    job_type: TypeFacts | None
     blocked_since: datetime.datetime | None
     on_hold: bool
     claimable: bool
@@ -206,9 +231,10 @@ WITH active AS (
     UNION SELECT lane_id FROM active UNION SELECT id FROM jobs_lane WHERE id = %s
 )
 SELECT l.id, l.place_id, l.customer_id, l.owner_id, u.role, l.queue, l.blocked_since, l.on_hold,
-    l.place_id = %s AND l.waiting AND NOT l.held, coalesce(a.jobs, 0), coalesce(a.vcpus, 0), coalesce(a.memory, 0)
+    l.place_id = %s AND l.waiting AND NOT l.held, coalesce(a.jobs, 0), coalesce(a.vcpus, 0), coalesce(a.memory, 0),
+    t.id, t.name, t.max_scheduled, t.paused_at, t.special_resources
 FROM chosen JOIN jobs_lane l ON l.id = chosen.id JOIN accounts_user u ON u.id = l.owner_id
-LEFT JOIN active a ON a.lane_id = l.id
+LEFT JOIN active a ON a.lane_id = l.id LEFT JOIN jobtypes_jobtype t ON t.id = l.job_type_id
 """  # noqa: S608
 
 
@@ -219,9 +245,30 @@ def lanes(place_id: int, *, also: int = 0, held: bool = False) -> dict[int, Lane
     `held`: the waiting lanes that a hold covers, too.
     """
     rows = sets.run(_LANES, [place_id, held, also, place_id])
-    return {
-        row[0]: LaneFacts(*(*row[:6], _aware(row[6]), bool(row[7]), bool(row[8]), *map(int, row[9:]))) for row in rows
-    }
+    return {row[0]: _lane(row) for row in rows}
+
+
+def _lane(row: Sequence[Any]) -> LaneFacts:
+    type_id, name, most, paused_at, special = row[12:]
+    job_type = None if type_id is None else TypeFacts(type_id, name, most, _aware(paused_at), special)
+    return LaneFacts(*(*row[:6], job_type, _aware(row[6]), bool(row[7]), bool(row[8]), *map(int, row[9:12])))
+
+
+def lock_job_types(ids: Sequence[int], *, shared: bool = False) -> dict[int, bool]:
+    """Keep these job types as they are until the caller's transaction ends: id -> is it paused?
+
+    `shared`: others may keep them so, too. Without it they wait, so that what is counted against a type's cap
+    stays true. Locked in the order of their ids.
+    """
+    if not ids:
+        return {}
+    statement = "SELECT id, paused_at IS NOT NULL FROM jobtypes_jobtype WHERE id"
+    if sets.is_postgresql():
+        lock = "SHARE" if shared else "NO KEY UPDATE"
+        rows = sets.run(f"{statement} = ANY(%s) ORDER BY id FOR {lock}", [list(ids)])
+    else:
+        rows = sets.run(f"{statement} IN (SELECT value FROM json_each(%s))", [json.dumps(list(ids))])  # noqa: S608
+    return {row[0]: bool(row[1]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

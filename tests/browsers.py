@@ -13,7 +13,9 @@ from django.utils import timezone
 from accounts import services as accounts
 from accounts.models import Role, User
 from jobs import services, states
-from jobs.models import Category, LoadSample, Operation, Scope
+from jobs.models import LoadSample, Operation, Scope
+from jobtypes.models import Category
+from jobtypes.services import create_error
 from tests.factories import Stage, keep_output, make_job_in, make_jobs
 
 PASSWORD: Final = "correct horse battery"
@@ -62,7 +64,7 @@ def furnish() -> None:
     make_operation()
     services.place_hold(scope=Scope.ALL, code="DEPLOY", hint="new version", actor=actor)
     services.set_cap(scope=Scope.CUSTOMER, scope_id=str(job.customer_id), max_jobs=3, actor=actor)
-    services.create_error(name="no-frames", title="No frames", category=Category.DATA, actor=actor)
+    create_error(name="no-frames", title="No frames", category=Category.DATA, actor=actor)
     accounts.issue_token(user=actor, actor=actor, name="laptop")
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
 

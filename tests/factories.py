@@ -21,6 +21,7 @@ from clusters.providers.local import folders
 from jobs import scheduling, services, states
 from jobs.models import Execution, Job, Place, RunsFor
 from jobs.services.places import place_id
+from jobtypes.models import JobType, JobTypeRevision
 from tests.providers import ScriptedProvider
 
 _numbers = itertools.count(1)
@@ -116,6 +117,43 @@ def make_place(**facts: Any) -> Place:
     place = place_id("local", settings.LOCAL_REGION)
     services.report_place(place, **{**ROOMY, "runs_for": RunsFor.EVERYONE, **facts})
     return Place.objects.get(pk=place)
+
+
+def manifest_of(name: str = "count-words", version: str = "1.0.0", **wishes: Any) -> dict[str, Any]:
+    """A valid Seed manifest: one text in, one text and one number out. `wishes` are members of its interface."""
+    interface = {
+        "command": "count ${TEXT} ${OUTPUT_DIR}",
+        "inputs": {"files": [{"name": "TEXT", "mediaTypes": ["text/plain"]}]},
+        "outputs": {
+            "files": [{"name": "COUNTS", "pattern": "counts.txt", "mediaType": "text/plain"}],
+            "json": [{"name": "total", "type": "integer"}],
+        },
+    }
+    return {
+        "seedVersion": "1.0.0",
+        "job": {
+            "name": name,
+            "jobVersion": version,
+            "packageVersion": "1.0.0",
+            "title": "Count words",
+            "description": "Counts the words of a text",
+            "tags": ["text"],
+            "maintainer": {"name": "Jane Doe", "email": "jane@example.com"},
+            "timeout": 60,
+            "resources": {"scalar": [{"name": "cpus", "value": 0.5}, {"name": "mem", "value": 256}]},
+            "interface": {**interface, **wishes},
+            "errors": [{"code": 3, "name": "no-text", "title": "No text", "description": "", "category": "data"}],
+        },
+    }
+
+
+def make_job_type(name: str = "count-words", version: str = "1.0.0", **facts: Any) -> JobType:
+    """A job type with its first revision. `facts` are columns of it."""
+    manifest = facts.pop("manifest", manifest_of(name, version))
+    about = {"title": manifest["job"]["title"], "manifest": manifest, "is_published": True, "docker_image": "count:1"}
+    job_type = JobType.objects.create(name=name, version=version, version_key=version, **{**about, **facts})
+    JobTypeRevision.objects.create(job_type=job_type, revision_num=1, manifest=manifest, docker_image="count:1")
+    return job_type
 
 
 # --- Jobs in other states, by the real scheduler ---------------------------------------------------

@@ -16,8 +16,35 @@ from typing import ClassVar, Final
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder or file of the place, shown to an execution at `target`. Both are absolute paths.
+
+    A runtime that runs commands as they are, without isolation, can only show a thing where it lies.
+    """
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume that a container engine makes for an execution by one of its drivers ("" is the engine's own)."""
+
+    target: str
+    driver: str = ""
+    driver_options: Mapping[str, str] = field(default_factory=dict)
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
-    """One execution to run. `execution_id` (a UUID's text) names it at the provider, and no two works share it."""
+    """One execution to run. `execution_id` (a UUID's text) names it at the provider, and no two works share it.
+
+    `command` is the program and its arguments; with `image_entrypoint` it is only the arguments of the
+    program that the image names, where the runtime runs images. `shm_mib` is the size of /dev/shm, None for
+    the runtime's own.
+    """
 
     execution_id: str
     command: Sequence[str]
@@ -27,6 +54,11 @@ class Work:
     memory_mib: int = 512
     timeout_seconds: int | None = None
     priority: int = 100
+    image_entrypoint: bool = False
+    mounts: Sequence[Mount] = ()
+    volumes: Sequence[Volume] = ()
+    shm_mib: int | None = None
+    gpus: int = 0
 
 
 class Phase(enum.StrEnum):

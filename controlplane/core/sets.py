@@ -78,6 +78,12 @@ def from_database(model: type[models.Model], row: Sequence[Any]) -> list[Any]:
     return converted
 
 
+def aware(at: datetime.datetime | str) -> datetime.datetime:
+    """A moment out of a statement of ours: SQLite keeps UTC without saying so."""
+    moment = datetime.datetime.fromisoformat(at) if isinstance(at, str) else at
+    return moment.replace(tzinfo=datetime.UTC) if moment.tzinfo is None else moment
+
+
 def _sqlite(value: Any) -> Any:
     if isinstance(value, datetime.datetime):
         return value.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(" ")

@@ -16,7 +16,8 @@ from controlplane.core.admin_filters import ChoiceFilter, ParameterFilter, TextF
 from controlplane.core.filters import read_reference
 from jobs import states
 from jobs.filters import JobFilter
-from jobs.models import Category, Job
+from jobs.models import Job
+from jobtypes.models import Category
 
 
 class _OfJobs(ParameterFilter):

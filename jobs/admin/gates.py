@@ -32,6 +32,7 @@ class TargetForm(ServiceForm):
     queue = forms.CharField(max_length=64, required=False, help_text="Of a queue.")
     customer = forms.CharField(max_length=255, required=False, help_text="The customer's whole name.")
     owner = forms.CharField(max_length=150, required=False, help_text="The owner's user name.")
+    job_type = forms.IntegerField(min_value=1, max_value=2**53, required=False, help_text="A job type's id.")
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -89,7 +90,11 @@ class _CoversAdmin(ServiceAdmin, KeysetAdmin):
     @admin.display(description="covers")
     def covers(self, row: Hold | Gate) -> SafeString | str:
         """Shown by id; the id leads to what it names, so that a list asks for no names."""
-        pages = {Scope.CUSTOMER: "accounts_customer", Scope.PLACE: "jobs_place"}
+        pages = {
+            Scope.CUSTOMER: "accounts_customer",
+            Scope.PLACE: "jobs_place",
+            Scope.JOB_TYPE: "jobtypes_jobtype",
+        }
         if row.scope == Scope.JOB:
             return link(reverse("admin:jobs_job_change", args=[row.scope_id]), f"job {row.scope_id}")
         if row.scope in pages:

@@ -153,7 +153,7 @@ def _facts(job: Job, reader: User) -> list[tuple[str, Any]]:
         ("Ended", when(job.ended_at)),
     ]
     if job.error is not None:
-        facts.append(("Error", link(reverse("admin:jobs_error_change", args=[job.error_id]), job.error.title)))
+        facts.append(("Error", link(reverse("admin:jobtypes_error_change", args=[job.error_id]), job.error.title)))
     if job.retry_of is not None:
         facts.append(("Retry of", job_link(job.retry_of)))
     retries = list(job.retries.only("pk").order_by("-pk")[:RETRIES_SHOWN])

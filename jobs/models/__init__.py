@@ -1,25 +1,33 @@
 """The tables of jobs. See README.md of this app for the nouns and their invariants."""
 
+from jobs.models.count import CountDelta, JobCount
 from jobs.models.engine import Beat, Gate, Hold, Lane, Place, RunsFor, Scope
-from jobs.models.job import MAX_PRIORITY, Category, Error, Execution, Job, Priority, Shape
+from jobs.models.file import File, FileType
+from jobs.models.job import MAX_PRIORITY, Execution, Job, Priority, Shape
 from jobs.models.operation import Kind, LoadSample, Operation, OperationFailure
+from jobs.models.recipe import Outcome, Recipe, RecipeNode
 
 __all__ = [
     "MAX_PRIORITY",
     "Beat",
-    "Category",
-    "Error",
+    "CountDelta",
     "Execution",
+    "File",
+    "FileType",
     "Gate",
     "Hold",
     "Job",
+    "JobCount",
     "Kind",
     "Lane",
     "LoadSample",
     "Operation",
     "OperationFailure",
+    "Outcome",
     "Place",
     "Priority",
+    "Recipe",
+    "RecipeNode",
     "RunsFor",
     "Scope",
     "Shape",

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Customer, User
+from jobtypes.models import JobType
 
 
 class RunsFor(models.TextChoices):
@@ -54,6 +55,7 @@ class Lane(models.Model):
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+")
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     queue = models.CharField(max_length=64)
+    job_type = models.ForeignKey(JobType, null=True, on_delete=models.PROTECT, related_name="+")
     vcpus_milli = models.PositiveIntegerField()
     memory_mib = models.PositiveIntegerField(help_text="The jobs' memory, rounded up to a power of two.")
     on_hold = models.BooleanField(default=False)
@@ -65,8 +67,14 @@ class Lane(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["place", "customer", "owner", "queue", "vcpus_milli", "memory_mib", "on_hold"],
+                condition=models.Q(job_type__isnull=True),
                 name="lane_once",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["job_type", "place", "customer", "owner", "queue", "vcpus_milli", "memory_mib", "on_hold"],
+                condition=models.Q(job_type__isnull=False),
+                name="lane_of_job_type_once",
+            ),
         ]
         indexes = [
             models.Index(fields=["place", "id"], name="lane_claimable", condition=models.Q(waiting=True, held=False)),
@@ -87,6 +95,7 @@ class Scope(models.TextChoices):
     CUSTOMER = "customer"
     OWNER = "owner"
     QUEUE = "queue"
+    JOB_TYPE = "job_type"
     JOB = "job"
 
 

@@ -12,6 +12,7 @@ from accounts.models import Customer, User
 from controlplane.core.ids import uuid7
 from jobs import states
 from jobs.models.engine import Lane, Place
+from jobtypes.models import Error, JobType, JobTypeRevision
 
 # The lane of a job names the same owner, customer and place, and the database holds the lane to them: checking
 # them again for every job would be three look-ups per row.
@@ -22,6 +23,7 @@ class Shape(models.TextChoices):
     """What kind of work a job is."""
 
     CONTAINER = "container"
+    SEED = "seed"
 
 
 class Priority(models.IntegerChoices):
@@ -34,35 +36,15 @@ class Priority(models.IntegerChoices):
 MAX_PRIORITY: Final = 1_000_000  # as callers may ask for it
 
 
-class Category(models.TextChoices):
-    """Whose fault an error is."""
-
-    SYSTEM = "SYSTEM"
-    ALGORITHM = "ALGORITHM"
-    DATA = "DATA"
-
-
-class Error(models.Model):
-    """A named way to fail. `should_be_retried` gives another try while the job's max_tries last."""
-
-    name = models.CharField(max_length=64, unique=True)
-    title = models.CharField(max_length=128)
-    description = models.TextField(blank=True)
-    category = models.CharField(max_length=16, choices=Category.choices)
-    should_be_retried = models.BooleanField(default=False)
-    is_builtin = models.BooleanField(default=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    modified_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    def __str__(self) -> str:
-        return self.name
-
-
 class Job(models.Model):
     """One row of work, whichever surface it came through. Its status is moved by jobs.services only.
 
     Memory in MiB, CPU in thousandths of a vCPU, smaller priority runs first. `env` is encrypted.
     `tries` counts executions so far, `max_tries` bounds them; a requeue grants `tries_granted` more.
+
+    A Seed job has a job type, the revision it was submitted with, and `input` and `output` as its interface
+    says: {"files": {NAME: [file id]}, "json": {NAME: value}}. `input_bytes` is the size of its input files,
+    `configuration` what was given for this job alone.
     """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
@@ -86,6 +68,17 @@ class Job(models.Model):
     tries_granted = models.PositiveSmallIntegerField(default=1, help_text="How many tries a submit or requeue gives.")
     tries = models.PositiveSmallIntegerField(default=0)
     retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries", db_index=False)
+    job_type = models.ForeignKey(JobType, null=True, on_delete=models.PROTECT, related_name="+", **BY_LANE)
+    revision = models.ForeignKey(JobTypeRevision, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    input: models.JSONField[Any, Any] = models.JSONField(null=True)
+    output: models.JSONField[Any, Any] = models.JSONField(null=True)
+    configuration: models.JSONField[Any, Any] = models.JSONField(null=True)
+    input_bytes = models.PositiveBigIntegerField(null=True)
+    recipe = models.ForeignKey("jobs.Recipe", null=True, on_delete=models.SET_NULL, related_name="jobs", db_index=False)
+    superseded_at = models.DateTimeField(null=True)
+    supersedes = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, related_name="superseded_by", db_index=False
+    )
 
     status = models.CharField(max_length=12, choices=[(s, s) for s in states.JOB_STATES], default=states.QUEUED)
     reason = models.CharField(max_length=64, blank=True, help_text="Why it has the status it has; a stable code.")
@@ -122,6 +115,11 @@ class Job(models.Model):
                 condition=~Q(status__in=(states.QUEUED, states.RUNNING)) | Q(queued_at__isnull=False),
                 name="job_queued_at_when_queued",
             ),
+            models.CheckConstraint(
+                condition=Q(shape="seed", job_type__isnull=False, revision__isnull=False)
+                | (~Q(shape="seed") & Q(job_type__isnull=True, revision__isnull=True)),
+                name="job_type_of_seed_jobs",
+            ),
         ]
         indexes = [
             models.Index(
@@ -139,6 +137,19 @@ class Job(models.Model):
             models.Index(
                 fields=["classification", "id"], name="job_of_class", opclasses=["varchar_pattern_ops", "int8_ops"]
             ),
+            # Those of a job type: the list, and the first and last of each state.
+            models.Index(
+                fields=["job_type", "modified_at", "id"],
+                name="job_of_type_by_change",
+                condition=Q(job_type__isnull=False),
+            ),
+            models.Index(
+                fields=["job_type", "status", "error", "moved_at"],
+                name="job_of_type_in_state",
+                condition=Q(job_type__isnull=False),
+            ),
+            models.Index(fields=["recipe"], name="job_of_recipe", condition=Q(recipe__isnull=False)),
+            models.Index(fields=["supersedes"], name="job_superseded", condition=Q(supersedes__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -146,7 +157,12 @@ class Job(models.Model):
 
 
 class Execution(models.Model):
-    """One try of a job at a provider. Its uuid is its name there, and the token without which no answer is applied."""
+    """One try of a job at a provider. Its uuid is its name there, and the token without which no answer is applied.
+
+    What a Seed job takes in is carried to the place before it is handed over (`prepared_at`), and what it
+    gives is carried away after its command has ended (`stopped_at`): `leased_until` is how long somebody
+    who does either may be trusted to be at it.
+    """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="executions")
@@ -160,6 +176,9 @@ class Execution(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    prepared_at = models.DateTimeField(null=True)
+    stopped_at = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True)
     logs_kept = models.BooleanField(default=True, help_text="False once retention has deleted its output.")
 
     class Meta:

@@ -14,6 +14,7 @@ from accounts.models import Customer, User
 from controlplane.core.errors import InvalidRequest
 from jobs.models import Gate, Hold, Job, Place, Scope
 from jobs.queries.found import visible_jobs
+from jobtypes.models import JobType
 
 _TARGETS: Final[dict[str, tuple[str, ...]]] = {
     Scope.ALL: (),
@@ -21,6 +22,7 @@ _TARGETS: Final[dict[str, tuple[str, ...]]] = {
     Scope.CUSTOMER: ("customer",),
     Scope.OWNER: ("owner",),
     Scope.QUEUE: ("cloud", "region", "queue"),
+    Scope.JOB_TYPE: ("job_type",),
     Scope.JOB: ("job",),
 }
 
@@ -91,6 +93,8 @@ def scope_id_of(scope: str, target: Mapping[str, Any]) -> str:
         return str(_existing(Customer, "customer", name=target["customer"]))
     if scope == Scope.OWNER:
         return str(_existing(User, "owner", username=target["owner"]))
+    if scope == Scope.JOB_TYPE:
+        return str(_existing(JobType, "job_type", pk=target["job_type"]))
     if scope == Scope.JOB:
         return str(_existing(Job, "job", pk=target["job"]))
     place = _existing(Place, "region", cloud=target["cloud"], region=target["region"])

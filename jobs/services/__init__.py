@@ -1,7 +1,6 @@
 """Every write of jobs."""
 
 from jobs.services.cancel import cancel_jobs, requeue_jobs, retry_job
-from jobs.services.errors import create_error, update_error
 from jobs.services.gates import lift_cap, set_cap
 from jobs.services.holds import hold_jobs, lift_hold, place_hold, refresh_lanes, release_jobs
 from jobs.services.load import sample_load
@@ -17,7 +16,6 @@ __all__ = [
     "cancel_jobs",
     "carry_on",
     "carry_on_forgotten",
-    "create_error",
     "hold_jobs",
     "lift_cap",
     "lift_hold",
@@ -36,5 +34,4 @@ __all__ = [
     "start_operation",
     "stop_operation",
     "submit_jobs",
-    "update_error",
 ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.events import tell
 from accounts.models import User
 from jobs import sql
 from jobs.models import Gate, Place
-from jobs.services.told import tell
 
 
 def let_no_claim_run() -> None:

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from accounts.events import tell
 from accounts.models import User
 from controlplane.core import sets
 from jobs import queries, states
@@ -15,7 +16,7 @@ from jobs.models import Hold, Job, Lane, Scope
 from jobs.services.gates import let_no_claim_run, ring_all
 from jobs.services.places import twin_lane_id
 from jobs.services.steer import waiting
-from jobs.services.told import tell, tell_of_jobs
+from jobs.services.told import tell_of_jobs
 
 
 def place_hold(*, scope: str, scope_id: str = "", code: str, hint: str = "", actor: User | None = None) -> Hold:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.utils import timezone
 
 from accounts import events
 from controlplane.core import sets
+from controlplane.core.enqueue import enqueue
 from controlplane.core.transitions import compare_and_set
-from jobs import states
+from jobs import counts, states
 from jobs.models import Execution, Job, Lane
+
+_ALSO: Final = ("customer", "lane", "job_type", "moved_at", "error", "recipe")
+# The task that looks what of a recipe can go on, now that something of it has moved.
+ADVANCE_RECIPE: Final = "jobs.tasks.advance_recipe"
 
 
 def move(
@@ -24,17 +29,26 @@ def move(
     """
     now = timezone.now()
     stamped = {i: {**given, "moved_at": now, "modified_at": now} for i, given in values.items()}
-    moved = compare_and_set(
-        Job, states.JOB, to, stamped, (*fields, "moved_at", "modified_at"), also=("customer", "lane")
-    )
+    moved = compare_and_set(Job, states.JOB, to, stamped, (*fields, "moved_at", "modified_at"), also=_ALSO)
     entries: list[events.Entry] = []
-    for job_id, (before, customer_id, _) in moved.items():
+    changes: list[counts.Change] = []
+    recipes: set[int] = set()
+    for job_id, (before, customer_id, _, job_type_id, moved_at, error_id, recipe_id) in moved.items():
+        if job_type_id is not None:
+            now_error = values[job_id].get("error") if "error" in fields else error_id
+            changes.append((counts.minute_of(sets.aware(moved_at)), job_type_id, before, error_id, -1))
+            changes.append((counts.minute_of(now), job_type_id, to, now_error, 1))
+        if recipe_id is not None and (to in states.FINAL or before in states.FINAL):
+            recipes.add(recipe_id)
         reason = values[job_id].get("reason")
         after = {"status": to, "reason": reason} if reason else {"status": to}
         entries.append(("job.moved", "job", job_id, actor_id, customer_id, {"status": before}, after))
     events.record(entries)
+    counts.record(changes)
+    for recipe_id in recipes:
+        enqueue(ADVANCE_RECIPE, recipe_id=recipe_id)
     if moved and to == states.QUEUED:
-        lanes = list({lane_id for _, _, lane_id in moved.values()})
+        lanes = list({lane_id for _, _, lane_id, *_ in moved.values()})
         Lane.objects.filter(sets.among("id", lanes, Lane), waiting=False).update(waiting=True)
     return list(moved)
 

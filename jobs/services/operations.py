@@ -18,6 +18,7 @@ from django.db.models import Max, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
+from accounts.events import tell
 from accounts.models import User
 from controlplane.core import sets
 from controlplane.core.enqueue import enqueue
@@ -30,7 +31,6 @@ from jobs.models import Job, Kind, Operation, OperationFailure
 from jobs.services.cancel import cancel_jobs, requeue_jobs
 from jobs.services.holds import hold_jobs, release_jobs
 from jobs.services.steer import set_priority
-from jobs.services.told import tell
 
 logger = logging.getLogger("jobs.operations")
 TASK: Final = "jobs.tasks.carry_on"

@@ -11,8 +11,8 @@ from jobs import queries
 from jobs.models import Lane, Place
 
 _places: Remembered[tuple[str, str], int] = Remembered()
-# place, customer, owner, queue, vcpus_milli, memory_mib, on_hold
-LaneKey = tuple[int, int, int, str, int, int, bool]
+# place, customer, owner, queue, vcpus_milli, memory_mib, job type, on_hold
+LaneKey = tuple[int, int, int, str, int, int, int | None, bool]
 _lanes: Remembered[LaneKey, int] = Remembered()
 
 
@@ -45,10 +45,19 @@ def report_place(place: int, *, vcpus_milli: int, memory_mib: int, disk_free_mib
 
 
 def lane_id(
-    place: int, customer: int, owner: int, queue: str, vcpus_milli: int, memory_mib: int, *, on_hold: bool = False
+    place: int,
+    customer: int,
+    owner: int,
+    queue: str,
+    vcpus_milli: int,
+    memory_mib: int,
+    job_type: int | None = None,
+    *,
+    on_hold: bool = False,
 ) -> int:
     """The lane of such jobs. Memory counts in powers of two, so that lanes stay few."""
-    key = (place, customer, owner, queue, vcpus_milli, 1 << (memory_mib - 1).bit_length(), on_hold)
+    memory = 1 << (memory_mib - 1).bit_length()
+    key = (place, customer, owner, queue, vcpus_milli, memory, job_type, on_hold)
     known = _lanes.get(key)
     if known is not None:
         return known
@@ -58,7 +67,8 @@ def lane_id(
         owner_id=owner,
         queue=queue,
         vcpus_milli=vcpus_milli,
-        memory_mib=key[5],
+        memory_mib=memory,
+        job_type_id=job_type,
         on_hold=on_hold,
         defaults={"held": on_hold},
     )
@@ -76,5 +86,6 @@ def twin_lane_id(lane: Lane) -> int:
         lane.queue,
         lane.vcpus_milli,
         lane.memory_mib,
+        lane.job_type_id,
         on_hold=not lane.on_hold,
     )

@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -20,10 +20,29 @@ from controlplane.core.errors import Unauthorized
 from controlplane.core.ids import uuid7
 from jobs import gates, queries, sql, states
 from jobs.errors import QuotaExceeded
-from jobs.models import Gate, Job, Lane, Priority
+from jobs.models import Gate, Job, Lane, Priority, Shape
 from jobs.services.places import lane_id, place_id
 
 DEFAULT_QUEUE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedPart:
+    """What makes a job a Seed job: its job type, the revision it runs, and what it takes in."""
+
+    job_type_id: int
+    revision_id: int
+    input: Mapping[str, Any]
+    input_bytes: int
+    configuration: Mapping[str, Any] | None = None
+    recipe_id: int | None = None
+    supersedes: int | None = None
+
+    def row(self) -> tuple[Any, ...]:
+        """In the order of sql.JOB_FIELDS."""
+        own = None if self.configuration is None else dict(self.configuration)
+        taken = (self.job_type_id, self.revision_id, dict(self.input), own, self.input_bytes)
+        return (Shape.SEED.value, *taken, self.recipe_id, self.supersedes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +65,7 @@ class JobRequest:
     timeout_seconds: int | None = None
     max_tries: int | None = None
     retry_of: int | None = None
+    seed: SeedPart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +76,10 @@ class Submitted:
     uuid: uuid.UUID
 
 
-def submit_jobs(*, owner: User, requests: Sequence[JobRequest], token_digest: str | None = None) -> list[Submitted]:
-    """Queue `requests` for `owner`, in their order, and wake the scheduler.
+def submit_jobs(
+    *, owner: User, requests: Sequence[JobRequest], token_digest: str | None = None, status: str = states.QUEUED
+) -> list[Submitted]:
+    """Queue `requests` for `owner`, in their order, and wake the scheduler; or let them be PENDING.
 
     The requests are valid already: surfaces check what people type. `token_digest`: only if that is a
     live token of `owner` as they are here, checked in the same step; else Unauthorized. Raises
@@ -66,35 +88,37 @@ def submit_jobs(*, owner: User, requests: Sequence[JobRequest], token_digest: st
     if not requests:
         return []
     try:
-        return _submit(owner, requests, token_digest)
+        return _submit(owner, requests, token_digest, status)
     except IntegrityError:
         if connection.in_atomic_block:
             raise
         # A lane that this process remembers is gone: the database was emptied under us.
         remembered.forget_all()
-        return _submit(owner, requests, token_digest)
+        return _submit(owner, requests, token_digest, status)
 
 
-def _submit(owner: User, requests: Sequence[JobRequest], token_digest: str | None) -> list[Submitted]:
+def _submit(owner: User, requests: Sequence[JobRequest], token_digest: str | None, status: str) -> list[Submitted]:
     found: dict[LineKey, Line] = {}
     rows = [_row(owner.pk, request, found) for request in requests]
     queues = {sql.pulse_queue(request.cloud, request.region) for request in requests}
     ids: dict[uuid.UUID, int] = {}
     if sets.is_postgresql():
         scopes = {f"{scope}:{scope_id}" for key, line in found.items() for scope, scope_id in _scopes(owner, key, line)}
-        ids = sql.submit(owner, rows, queues, token_digest=token_digest, unless_bounded=list(scopes))
+        ids = sql.submit(owner, rows, queues, token_digest=token_digest, unless_bounded=list(scopes), status=status)
     if not ids:
         with transaction.atomic():
             if token_digest is not None and not is_token_of(token_digest, owner):
                 raise Unauthorized
-            _check_quotas(owner, requests, found)
-            ids = sql.submit(owner, rows, queues)
+            if status == states.QUEUED:
+                _check_quotas(owner, requests, found)
+            ids = sql.submit(owner, rows, queues, status=status)
     return [Submitted(ids[row[0]], row[0]) for row in rows]
 
 
 def _scopes(owner: User, key: LineKey, line: Line) -> tuple[gates.ScopeKey, ...]:
     customer, place, _ = line
-    return gates.scopes(Lane(place_id=place, customer_id=customer, owner_id=owner.pk, queue=key[3]))
+    lane = Lane(place_id=place, customer_id=customer, owner_id=owner.pk, queue=key[3], job_type_id=key[6])
+    return gates.scopes(lane)
 
 
 def _check_quotas(owner: User, requests: Sequence[JobRequest], found: Mapping[LineKey, Line]) -> None:
@@ -119,21 +143,24 @@ def _check_quotas(owner: User, requests: Sequence[JobRequest], found: Mapping[Li
             )
 
 
-# customer, cloud, region, queue, vcpus_milli, memory_mib -> the ids of customer, place and lane
-LineKey = tuple[str, str, str, str, int, int]
+_NO_SEED: Final = (Shape.CONTAINER.value, *[None] * 7)
+
+# customer, cloud, region, queue, vcpus_milli, memory_mib, job type -> the ids of customer, place and lane
+LineKey = tuple[str, str, str, str, int, int, int | None]
 Line = tuple[int, int, int]
 
 
 def _line(owner_id: int, key: LineKey) -> Line:
-    customer_name, cloud, region, queue, vcpus_milli, memory_mib = key
+    customer_name, cloud, region, queue, vcpus_milli, memory_mib, job_type = key
     place, customer = place_id(cloud, region), ensure_customer(customer_name)
-    return customer, place, lane_id(place, customer, owner_id, queue, vcpus_milli, memory_mib)
+    return customer, place, lane_id(place, customer, owner_id, queue, vcpus_milli, memory_mib, job_type)
 
 
 def _key(request: JobRequest) -> LineKey:
     vcpus = request.vcpus_milli or settings.DEFAULT_VCPUS_MILLI
     memory = request.memory_mib or settings.DEFAULT_MEMORY_MIB
-    return request.customer, request.cloud, request.region, request.queue or DEFAULT_QUEUE, vcpus, memory
+    queue, job_type = request.queue or DEFAULT_QUEUE, request.seed.job_type_id if request.seed else None
+    return request.customer, request.cloud, request.region, queue, vcpus, memory, job_type
 
 
 def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tuple[Any, ...]:
@@ -151,11 +178,12 @@ def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tupl
         encrypt(dict(request.env)),
         list(request.secret_env),
         dict(request.tags),
-        *key[4:],
+        *key[4:6],
         request.priority,
         request.queue,
         request.timeout_seconds,
         tries,
         tries,
         request.retry_of,
+        *(request.seed.row() if request.seed else _NO_SEED),
     )

@@ -11,11 +11,6 @@ from accounts.models import User
 Change = tuple[int, object, object]
 
 
-def tell(kind: str, subject_id: int, actor: User | None, after: object, *, before: object = None) -> None:
-    """Put one event into the log; the first word of `kind` ("hold.placed") names the kind of its subject."""
-    events.record([(kind, kind.split(".")[0], subject_id, actor.pk if actor else None, None, before, after)])
-
-
 def tell_of_jobs(kind: str, changes: Mapping[int, Change], actor: User | None) -> None:
     """Put one event for each job into the log."""
     by = actor.pk if actor else None

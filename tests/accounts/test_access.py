@@ -15,6 +15,8 @@ EXPECTED = {
     "tokens": (RC, NOTHING, NOTHING, RC, NOTHING, NOTHING),
     "customers": (RC, RC, R, R, R, NOTHING),
     "jobs": (RC, RC, R, RC, R, NOTHING),
+    "job_types": (RC, RC, R, R, R, R),
+    "files": (RC, RC, R, RC, R, NOTHING),
     "operations": (RC, RC, R, RC, NOTHING, NOTHING),
     "holds": (RC, RC, R, R, NOTHING, NOTHING),
 }

@@ -18,7 +18,7 @@ from typing import Any, Final
 import yaml
 from drf_spectacular import drainage
 from drf_spectacular.generators import SchemaGenerator
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 

@@ -11,7 +11,9 @@ from django.urls import reverse
 from accounts.models import Event
 from jobs import queries, services, states
 from jobs.admin import steering
-from jobs.models import Category, Error, Gate, Hold, Job, Operation, Scope
+from jobs.models import Gate, Hold, Job, Operation, Scope
+from jobtypes.models import Category, Error
+from jobtypes.services import create_error
 from tests.browsers import OTHERS, browser, make_operation, somebody
 from tests.factories import Stage, make_job, make_job_in, make_jobs, make_place
 from tests.query_budget import within_budget
@@ -323,26 +325,26 @@ def test_a_quota_is_added_changed_and_lifted() -> None:
 def test_an_error_is_named_and_changed_but_not_the_scheduler_s() -> None:
     client = browser("operator")
     data = {"name": "no-frames", "title": "No frames", "category": "DATA"}
-    client.post(reverse("admin:jobs_error_add"), data)
+    client.post(reverse("admin:jobtypes_error_add"), data)
     error = Error.objects.get(name="no-frames")
     assert (error.category, error.should_be_retried, error.is_builtin) == (Category.DATA, False, False)
-    assert "name" in client.post(reverse("admin:jobs_error_add"), data).context["form"].errors
-    edit = reverse("admin:jobs_error_edit", args=[error.pk])
+    assert "name" in client.post(reverse("admin:jobtypes_error_add"), data).context["form"].errors
+    edit = reverse("admin:jobtypes_error_edit", args=[error.pk])
     client.post(edit, {"title": "No frames at all", "category": "DATA", "should_be_retried": "on"})
     error.refresh_from_db()
     assert (error.name, error.title, error.should_be_retried) == ("no-frames", "No frames at all", True)
     builtin = Error.objects.filter(is_builtin=True).first()
     assert builtin is not None
-    path = reverse("admin:jobs_error_edit", args=[builtin.pk])
+    path = reverse("admin:jobtypes_error_edit", args=[builtin.pk])
     assert client.post(path, {"title": "x", "category": "DATA"}).status_code == 403
-    assert path not in client.get(reverse("admin:jobs_error_change", args=[builtin.pk])).content.decode()
+    assert path not in client.get(reverse("admin:jobtypes_error_change", args=[builtin.pk])).content.decode()
 
 
 def test_monitors_and_others_steer_nothing() -> None:
     user = somebody()
     hold = services.place_hold(scope=Scope.ALL, code="HELD", actor=user)
     gate = services.set_cap(scope=Scope.ALL, max_jobs=3, actor=user)
-    error = services.create_error(name="no-frames", title="No frames", category=Category.DATA, actor=user)
+    error = create_error(name="no-frames", title="No frames", category=Category.DATA, actor=user)
     for role, status in (("monitor", 403), *((other, 302) for other in OTHERS)):
         client = browser(role)
         for name, args in (
@@ -351,8 +353,8 @@ def test_monitors_and_others_steer_nothing() -> None:
             ("jobs_gate_add", []),
             ("jobs_gate_edit", [gate.pk]),
             ("jobs_gate_remove", [gate.pk]),
-            ("jobs_error_add", []),
-            ("jobs_error_edit", [error.pk]),
+            ("jobtypes_error_add", []),
+            ("jobtypes_error_edit", [error.pk]),
             ("jobs_hold_delete", [hold.pk]),
         ):
             path = reverse(f"admin:{name}", args=args)

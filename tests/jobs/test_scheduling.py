@@ -10,8 +10,9 @@ from accounts.models import Event
 from clusters.providers.base import End, Observation, Phase
 from clusters.providers.errors import Refused, Throttled
 from jobs import queries, scheduling, services, states
-from jobs.models import Error, Execution, Job, Lane, Scope
+from jobs.models import Execution, Job, Lane, Scope
 from jobs.scheduling import Watch
+from jobtypes.models import Error
 from tests.factories import Stage, make_job, make_job_in, make_jobs, make_operator
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,9 @@ from typing import Any, Final
 from accounts import services as accounts
 from accounts.models import ApiToken, Customer, User
 from jobs import services, states
-from jobs.models import Category, Error, Execution, Gate, Hold, Job, Kind, LoadSample, Operation, Scope
+from jobs.models import Execution, Gate, Hold, Job, Kind, LoadSample, Operation, Scope
+from jobtypes.models import Category, Error
+from jobtypes.services import create_error
 from tests.factories import Person, Stage, keep_output, make_admin, make_customer_user, make_job_in, make_operator
 
 # Those that nothing starts last: what stands in line is claimed in the order of its coming.
@@ -97,7 +99,7 @@ def _make_more(owner: Person) -> None:
             hint="",
             actor=actor,
         )
-    services.create_error(name=f"of-{actor.pk}", title="One", category=Category.values[0], actor=actor)
+    create_error(name=f"of-{actor.pk}", title="One", category=Category.values[0], actor=actor)
     for number in range(3):
         accounts.create_token(user=actor, actor=actor, name=f"more {number}", expires_at=None)
     LoadSample.objects.get_or_create(

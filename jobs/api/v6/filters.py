@@ -14,7 +14,8 @@ from controlplane.core.filters import (
     WholesFilter,
 )
 from jobs import states
-from jobs.models import Category, Error, Execution, Gate, Hold, Kind, LoadSample, Operation, OperationFailure, Scope
+from jobs.models import Execution, Gate, Hold, Kind, LoadSample, Operation, OperationFailure, Scope
+from jobtypes.models import Category, Error
 
 
 class ExecutionFilter(FilterSet):
@@ -85,7 +86,7 @@ class ErrorFilter(FilterSet):
     name = TextsFilter(field_name="name")
     category = ChoicesFilter(choices=Category.values, field_name="category")
     is_builtin = BooleanFilter(field_name="is_builtin")
-    job_type_name = AbsentFilter(label="name of the job type it belongs to")
+    job_type_name = TextsFilter(field_name="job_type_name", label="name of the job type it belongs to")
     started = MomentFilter(field_name="modified_at", lookup_expr="gte", label="changed at or after")
     ended = MomentFilter(field_name="modified_at", lookup_expr="lte", label="changed at or before")
 

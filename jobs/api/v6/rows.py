@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from accounts.models import User
 from jobs import gates, queries, states
-from jobs.models import Error, Execution, Gate, Hold, Job, Operation, OperationFailure, Place, Scope
+from jobs.models import Execution, Gate, Hold, Job, Operation, OperationFailure, Place, Scope
+from jobtypes.models import Error
 
 
 def moment(at: datetime | None) -> str | None:
@@ -33,7 +34,7 @@ def error(row: Error | None) -> dict[str, Any] | None:
         "name": row.name,
         "title": row.title,
         "description": row.description,
-        "job_type_name": None,
+        "job_type_name": row.job_type_name or None,
         "category": row.category,
         "is_builtin": row.is_builtin,
         "should_be_retried": row.should_be_retried,
@@ -168,7 +169,7 @@ def failure(row: OperationFailure) -> dict[str, Any]:
 
 def target(row: Hold | Gate, names: queries.Names) -> dict[str, Any]:
     """What a hold or a quota covers, by the names people use."""
-    said: dict[str, Any] = dict.fromkeys(("cloud", "region", "customer", "owner", "queue", "job"))
+    said: dict[str, Any] = dict.fromkeys(("cloud", "region", "customer", "owner", "queue", "job_type", "job"))
     if row.scope in (Scope.PLACE, Scope.QUEUE):
         place_id, _, queue = row.scope_id.partition(":")
         said["cloud"], said["region"] = names.places[int(place_id)]
@@ -177,6 +178,8 @@ def target(row: Hold | Gate, names: queries.Names) -> dict[str, Any]:
         said["customer"] = names.customers[int(row.scope_id)]
     elif row.scope == Scope.OWNER:
         said["owner"] = names.owners[int(row.scope_id)]
+    elif row.scope == Scope.JOB_TYPE:
+        said["job_type"] = int(row.scope_id)
     elif row.scope == Scope.JOB:
         said["job"] = int(row.scope_id)
     return {"id": row.pk, "scope": row.scope, **said}

@@ -17,8 +17,9 @@ from jobs import states
 from jobs.api.fields import MAX_IMAGE, MAX_MEMORY_GB, MAX_TEXT, MAX_TIMEOUT, MAX_VCPUS
 from jobs.api.v6 import examples
 from jobs.api.v6.decode import MAX_TRIES
-from jobs.models import MAX_PRIORITY, Category, Kind, RunsFor, Scope, Shape
+from jobs.models import MAX_PRIORITY, Kind, RunsFor, Scope, Shape
 from jobs.models.engine import CAPPED_SCOPES
+from jobtypes.models import Category
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
@@ -295,6 +296,9 @@ class TargetSerializer(Body):
     customer = serializers.CharField(required=False, allow_null=True, max_length=255)
     owner = serializers.CharField(required=False, allow_null=True, max_length=150, help_text="A user's name.")
     queue = serializers.CharField(required=False, allow_null=True, max_length=64)
+    job_type = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=2**53, help_text="The id of a version of a job type."
+    )
 
 
 class SetSerializer(Body):

@@ -18,7 +18,9 @@ from controlplane.core.pagination import Key, Orders
 from jobs import queries, services
 from jobs.api.v6 import rows, serializers
 from jobs.api.v6.filters import ErrorFilter, LoadFilter
-from jobs.models import Error, Hold, LoadSample, Scope
+from jobs.models import Hold, LoadSample, Scope
+from jobtypes.models import Error
+from jobtypes.services import create_error, update_error
 
 PAUSED: Final = "PAUSED"
 LONGEST_LOAD: Final = timedelta(days=31)
@@ -162,7 +164,7 @@ class ErrorViewSet(NativeViewSet):
         user = user_of(request)
         queries.check_may_steer(user)
         wish = self.taken()
-        error = self._error(self.once(lambda: [str(services.create_error(**wish, actor=user).pk)])[0])
+        error = self._error(self.once(lambda: [str(create_error(**wish, actor=user).pk)])[0])
         return self.made(rows.error(error), "error-detail", error.pk)
 
     @extend_schema(summary="Change an error that the scheduler does not name itself")
@@ -172,4 +174,4 @@ class ErrorViewSet(NativeViewSet):
         wish = self.taken(partial=True)
         if wish.pop("name", error.name) != error.name:
             raise InvalidRequest("A name stays as it is.", field="name")
-        return Response(rows.error(services.update_error(error, actor=user, **wish)))
+        return Response(rows.error(update_error(error, actor=user, **wish)))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from accounts.models import Event
-from jobs.models import Error
+from jobtypes.models import Error
 from tests.jobs.api.v6.answers import assert_error, each_of, good, listed, walk
 from tests.jobs.api.v6.conftest import People
 from tests.query_budget import counted, within_budget

@@ -8,7 +8,8 @@ import pytest
 
 from clusters.providers.base import End
 from jobs import services, states
-from jobs.models import Error, Execution, Job
+from jobs.models import Execution, Job
+from jobtypes.models import Error
 from tests.factories import Stage, make_job, make_job_in
 from tests.jobs.api.v6.answers import assert_error, good, walk
 from tests.jobs.api.v6.conftest import People

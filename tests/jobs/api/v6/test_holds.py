@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Event
 from jobs import services, states
 from jobs.models import Gate, Hold, Job, Lane, Place, RunsFor, Scope
-from tests.factories import Person, Stage, make_job, make_job_in, make_jobs
+from tests.factories import Person, Stage, make_job, make_job_in, make_job_type, make_jobs
 from tests.jobs.api.v6.answers import assert_error, each_body, good, listed, walk
 from tests.jobs.api.v6.conftest import People
 from tests.query_budget import counted, within_budget
@@ -283,6 +283,7 @@ def test_everybody_sees_the_holds_on_what_is_theirs(people: People, who: str, se
     job = make_job(people.owner)
     for scope, wish in TARGETS.items():
         good(people.operator.post(PATH, {"scope": scope, **wish}), 201)
+    good(people.operator.post(PATH, {"scope": "job_type", "job_type": make_job_type().pk}), 201)
     good(people.operator.post(PATH, {"scope": "job", "job": job.pk}), 201)
     rows = good(people[who].get(PATH))["results"]
     assert {row["scope"] for row in rows} == sees
@@ -301,6 +302,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     *[("cloud", {"scope": "place", "region": "local"}), ("cloud", {"scope": "place", "cloud": "moon"})],
     *[("queue", {"scope": "queue", "cloud": "local", "region": "local"})],
     *each_body("job", "job", {"scope": "job"}, None, 0, -1, "x", 9**20, 999_999),
+    *each_body("job_type", "job_type", {"scope": "job_type"}, None, 0, -1, "x", 9**20, 999_999),
     ("customer", {"scope": "all", "customer": "acme"}),
     ("job", {"scope": "all", "job": 1}),
     *each_body("code", "code", {"scope": "all"}, "low", "A B", "", None, "X" * 33, 1),

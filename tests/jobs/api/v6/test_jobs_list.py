@@ -13,7 +13,8 @@ from accounts.models import Event
 from jobs import services, states
 from jobs.api.v6.views.jobs import JOB_ORDERS, JobViewSet
 from jobs.filters import JobFilter
-from jobs.models import Error, Job, Place
+from jobs.models import Job, Place
+from jobtypes.models import Error
 from tests.factories import Stage, make_job, make_job_in, make_jobs, make_operator
 from tests.jobs.api.v6.answers import assert_error, good, listed, walk
 from tests.jobs.api.v6.conftest import People

@@ -8,11 +8,11 @@ from typing import Any, Final
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.events import tell
 from accounts.models import User
 from controlplane.core.errors import InvalidRequest
-from jobs.errors import BuiltinError
-from jobs.models import Category, Error
-from jobs.services.told import tell
+from jobtypes.errors import BuiltinError
+from jobtypes.models import Category, Error
 
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _EDITABLE: Final = ("title", "description", "category", "should_be_retried")
@@ -37,8 +37,8 @@ def create_error(
 
 
 def update_error(error: Error, *, actor: User | None, **values: Any) -> Error:
-    """Change what is said of an error. Raises BuiltinError for those that the scheduler itself names."""
-    if error.is_builtin:
+    """Change what is said of an error. Raises BuiltinError for those of the scheduler and of manifests."""
+    if error.is_builtin or error.job_type_name:
         raise BuiltinError
     if values.get("category", Category.SYSTEM) not in Category.values:
         raise InvalidRequest(f"This is one of {', '.join(Category.values)}.", field="category")

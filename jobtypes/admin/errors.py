@@ -10,8 +10,8 @@ from django.http import HttpRequest
 
 from controlplane.core.admin import ReadOnlyAdmin, ServiceForm
 from controlplane.core.service_admin import ServiceAdmin
-from jobs import services
-from jobs.models import Category, Error
+from jobtypes import services
+from jobtypes.models import Category, Error
 
 
 class ErrorForm(ServiceForm):
@@ -28,16 +28,16 @@ class NewErrorForm(ErrorForm):
 
 @admin.register(Error)
 class ErrorAdmin(ServiceAdmin, ReadOnlyAdmin):
-    list_display = ("name", "title", "category", "should_be_retried", "is_builtin")
+    list_display = ("name", "job_type_name", "title", "category", "should_be_retried", "is_builtin")
     list_filter = ("category", "is_builtin")
-    search_fields = ("name",)
-    fields = ("name", "title", "description", "category", "should_be_retried", "is_builtin")
+    search_fields = ("name", "job_type_name")
+    fields = ("name", "job_type_name", "title", "description", "category", "should_be_retried", "is_builtin")
     history_of = "error"
     add_form = NewErrorForm
     change_form = ErrorForm
 
     def may_change(self, request: HttpRequest, row: Any) -> bool:
-        return not row.is_builtin and super().may_change(request, row)
+        return not row.is_builtin and not row.job_type_name and super().may_change(request, row)
 
     def initial(self, row: Error) -> dict[str, Any]:
         return {name: getattr(row, name) for name in ("title", "description", "category", "should_be_retried")}

@@ -7,9 +7,10 @@ import pytest
 from accounts.models import Event
 from clusters.providers.base import End
 from controlplane.core.errors import InvalidRequest
-from jobs import services, states
-from jobs.errors import BuiltinError
-from jobs.models import Category, Error
+from jobs import states
+from jobtypes import services
+from jobtypes.errors import BuiltinError
+from jobtypes.models import Category, Error
 from tests.factories import Stage, make_job, make_operator
 
 pytestmark = pytest.mark.django_db

@@ -1,0 +1,1 @@
+"""Reads of job types, recipe types and workspaces."""

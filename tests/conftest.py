@@ -29,6 +29,7 @@ from controlplane.core.remembered import forget_all  # noqa: E402
 from tests import deployment as deployments  # noqa: E402
 from tests.groups import Groups, group_of  # noqa: E402
 from tests.needs import PROBES, missing  # noqa: E402
+from tests.servers import azurite, s3_server  # noqa: E402, F401
 
 _GROUPS = Groups.load()
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "deployment"}

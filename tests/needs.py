@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Callable
 from functools import cache
 
+from tests.environment import CHECKOUT
+
 
 def _runs(*command: str) -> str:
     if shutil.which(command[0]) is None:
@@ -38,11 +40,27 @@ def _postgresql() -> str:
     return "" if url.startswith("postgres") else "no PostgreSQL named in DATABASE_URL or TEST_POSTGRES_URL"
 
 
+def azurite_program() -> str:
+    """Azurite's blob server: that on the path, else where .ci/run puts it."""
+    return shutil.which("azurite-blob") or str(CHECKOUT / ".data/azurite/node_modules/.bin/azurite-blob")
+
+
+def _engine(name: str) -> str:
+    if shutil.which(name) is None:
+        return f"{name}: not installed"
+    from tests.clusters import engines  # the SDK takes a while to load: only for those who ask
+
+    return engines.why_not(name)
+
+
 PROBES: dict[str, Callable[[], str]] = {
+    "azurite": lambda: _runs(azurite_program(), "--version"),
     "bubblewrap": lambda: _runs("bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--dev", "/dev", "true"),
     "chromium": lambda: _first(lambda: _runs("chromium", "--version"), lambda: _runs("google-chrome", "--version")),
     "compiler": lambda: _first(lambda: _runs("gcc", "--version"), lambda: _runs("cc", "--version")),
     "docker": lambda: _runs("docker", "version", "--format", "{{.Server.Version}}"),
+    "dockerd": lambda: _engine("dockerd"),
+    "podman": lambda: _engine("podman"),
     "postgresql": _postgresql,
     "prometheus": lambda: _runs("prometheus", "--version"),
 }

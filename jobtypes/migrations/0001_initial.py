@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=128)),
                 ("version", models.CharField(max_length=128)),
-                ("version_key", models.CharField(editable=False, max_length=400)),
+                ("version_key", models.CharField(editable=False, max_length=512)),
                 ("title", models.CharField(max_length=500)),
                 ("description", models.TextField(blank=True)),
                 ("icon_code", models.CharField(blank=True, max_length=20, null=True)),

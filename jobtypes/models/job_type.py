@@ -19,7 +19,7 @@ class JobType(models.Model):
 
     name = models.CharField(max_length=128)
     version = models.CharField(max_length=128)
-    version_key = models.CharField(max_length=400, editable=False)
+    version_key = models.CharField(max_length=512, editable=False)
     title = models.CharField(max_length=500)
     description = models.TextField(blank=True)
     icon_code = models.CharField(max_length=20, null=True, blank=True)

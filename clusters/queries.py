@@ -8,6 +8,7 @@ from django.conf import settings
 
 from clusters.providers.local.isolation import probe
 from clusters.providers.local.provider import LocalProvider
+from clusters.providers.local.runtime import Runtime
 
 CLOUDS = ("aws", "azure", "local")
 # What a cloud needs before it can be used; a cloud that needs nothing is always there.
@@ -25,13 +26,17 @@ def missing_settings(cloud: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def local_is_isolated() -> bool:
-    """Does this machine isolate local jobs? A trial run of bubblewrap tells."""
+    """Does this machine isolate local jobs? Containers do; of bubblewrap a trial run tells."""
+    if settings.LOCAL_RUNTIME == "docker":
+        return True
     return bool(settings.LOCAL_ISOLATION) and probe().works
 
 
 @lru_cache(maxsize=1)
-def local_provider() -> LocalProvider:
-    """The provider of this machine."""
+def local_provider() -> Runtime:
+    """The provider of this machine, of the runtime that LOCAL_RUNTIME names."""
+    if settings.LOCAL_RUNTIME == "docker":
+        return _docker_provider()
     return LocalProvider(
         settings.LOCAL_ROOT,
         vcpus_milli=settings.LOCAL_VCPUS * 1000,
@@ -40,4 +45,22 @@ def local_provider() -> LocalProvider:
         isolate=local_is_isolated(),
         readable_paths=settings.LOCAL_READABLE_PATHS,
         hidden_paths=(str(settings.DATA_DIR), str(settings.BASE_DIR)),
+    )
+
+
+def _docker_provider() -> Runtime:
+    # The SDK takes its time and memory: only those who use it load it.
+    from clusters.providers.local.docker.provider import DockerProvider
+
+    return DockerProvider(
+        settings.LOCAL_ROOT,
+        base_url=settings.LOCAL_DOCKER_HOST,
+        vcpus_milli=settings.LOCAL_VCPUS * 1000,
+        memory_mib=settings.LOCAL_MEMORY_MIB,
+        log_cap_bytes=settings.LOG_CAP_MIB * 2**20,
+        pull=settings.LOCAL_DOCKER_PULL,
+        network=settings.LOCAL_DOCKER_NETWORK,
+        read_only=settings.LOCAL_DOCKER_READ_ONLY,
+        pids_limit=settings.LOCAL_DOCKER_PIDS,
+        user=settings.LOCAL_DOCKER_USER,
     )

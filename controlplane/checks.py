@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import sqlite3
 from collections.abc import Sequence
@@ -13,12 +14,14 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from clusters.providers.errors import ProviderError
 from clusters.providers.local import isolation
 
 Apps = Sequence[AppConfig] | None
 
 # UPDATE … RETURNING came with this version.
 SQLITE_AT_LEAST = (3, 35, 0)
+ENGINE_SECONDS = 10
 
 
 @register(Tags.security)
@@ -127,6 +130,8 @@ def check_queue_times(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
 
 @register("settings")
 def check_isolation(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    if settings.LOCAL_RUNTIME == "docker":
+        return []
     works, why = isolation.probe() if settings.LOCAL_ISOLATION else (False, "LOCAL_ISOLATION is off")
     if works:
         return []
@@ -146,6 +151,28 @@ def check_isolation(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
             id="controlplane.W001",
         )
     ]
+
+
+@register("settings")
+def check_container_engine(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    if settings.LOCAL_RUNTIME != "docker":
+        return []
+    # The SDK takes its time to load: only those who use it wait for it.
+    from clusters.providers.local.docker.engine import Engine
+
+    with contextlib.closing(Engine(settings.LOCAL_DOCKER_HOST, call_seconds=ENGINE_SECONDS)) as engine:
+        try:
+            engine.name()
+        except ProviderError as error:
+            return [
+                Warning(
+                    f"Jobs on this machine wait: {error}.",
+                    hint="Start Docker, or `podman system service`, and name its socket in LOCAL_DOCKER_HOST, such as "
+                    "unix:///var/run/docker.sock; or set LOCAL_RUNTIME=process.",
+                    id="controlplane.W004",
+                )
+            ]
+    return []
 
 
 @register(Tags.security)

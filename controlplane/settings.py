@@ -52,16 +52,43 @@ LOCAL_ISOLATION = env.flag("LOCAL_ISOLATION", True)
 LOCAL_READABLE_PATHS = env.names(
     "LOCAL_READABLE_PATHS", () if sys.base_prefix.startswith("/usr") else (sys.base_prefix,)
 )
+# How local jobs are run: as processes, shut in by bubblewrap, or in containers of Docker or Podman.
+LOCAL_RUNTIME = env.text("LOCAL_RUNTIME", "process")
+if LOCAL_RUNTIME not in ("process", "docker"):
+    env.faults.append(Fault("LOCAL_RUNTIME", "process or docker"))
+LOCAL_DOCKER_HOST = env.text("LOCAL_DOCKER_HOST")
+LOCAL_DOCKER_PULL = env.text("LOCAL_DOCKER_PULL", "missing")
+if LOCAL_DOCKER_PULL not in ("missing", "never", "always"):
+    env.faults.append(Fault("LOCAL_DOCKER_PULL", "missing, never or always"))
+    LOCAL_DOCKER_PULL = "missing"
+LOCAL_DOCKER_NETWORK = env.text("LOCAL_DOCKER_NETWORK", "bridge")
+LOCAL_DOCKER_READ_ONLY = env.flag("LOCAL_DOCKER_READ_ONLY")
+LOCAL_DOCKER_PIDS = env.whole("LOCAL_DOCKER_PIDS", 1024)
+LOCAL_DOCKER_USER = env.text("LOCAL_DOCKER_USER")
 LOCAL_DISK_FLOOR_MIB = env.whole("LOCAL_DISK_FLOOR_MIB", 512)
+# Folders of this machine that mounts of Seed jobs may lie in: none, unless said so.
+LOCAL_MOUNT_ROOTS = env.names("LOCAL_MOUNT_ROOTS")
+STAGING_TIMEOUT_SECONDS = env.whole("STAGING_TIMEOUT_SECONDS", 6 * 3600, minimum=1)
 LOCAL_ROOT = DATA_DIR / "local" / LOCAL_REGION
 RUN_DIR = DATA_DIR / "run" / LOCAL_REGION
 # Where processes leave what they count. prometheus-client wants it in the environment before it is imported.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RUN_DIR / "metrics")
 
+# --- Files ---------------------------------------------------------------------------------------
+
+# Where workspaces that are folders may lie; and addresses beside AWS's and Azure's that storage may be at.
+WORKSPACE_ROOTS = env.names("WORKSPACE_ROOTS", (str(DATA_DIR / "workspaces"),))
+if not all(os.path.isabs(root) for root in WORKSPACE_ROOTS):
+    env.faults.append(Fault("WORKSPACE_ROOTS", "absolute paths of folders, comma-separated"))
+STORAGE_ENDPOINTS = env.names("STORAGE_ENDPOINTS")
+MAX_UPLOAD_MIB = env.whole("MAX_UPLOAD_MIB", 5120, minimum=1)
+
 # --- Jobs ----------------------------------------------------------------------------------------
 
 DEFAULT_VCPUS_MILLI = env.whole("DEFAULT_VCPUS_MILLI", 500, minimum=1)
 DEFAULT_MEMORY_MIB = env.whole("DEFAULT_MEMORY_MIB", 512, minimum=1)
+# Whom Seed jobs and recipes are for that staff submit without a word on the customer, as clients of Scale do.
+DEFAULT_CUSTOMER = env.text("DEFAULT_CUSTOMER", "default")
 DEFAULT_MAX_TRIES = env.whole("DEFAULT_MAX_TRIES", 3, minimum=1)
 RETRY_BACKOFF_SECONDS = env.whole("RETRY_BACKOFF_SECONDS", 2)
 LOG_CAP_MIB = env.whole("LOG_CAP_MIB", 64, minimum=1)
@@ -281,6 +308,9 @@ TASKS = {
     "jobs.tasks.answer_canary": "work",
     "jobs.tasks.sweep": "work",
     "jobs.tasks.carry_on": "work",
+    "jobs.tasks.advance_recipe": "work",
+    "jobs.tasks.advance_stuck_recipes": "work",
+    "jobs.tasks.fold_counts": "work",
     "jobs.tasks.sample_load": "work",
     "jobs.tasks.apply_retention": "work",
 }

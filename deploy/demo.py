@@ -3,7 +3,8 @@
 It starts a fresh deployment in .data/demo, and works with it over HTTP as any client would: jobs read the
 Python standard library of this machine (some thousands of source files), hash it, count its words and lines
 and look for its longest functions. Beside them one job fails, one runs past its timeout, one is cancelled
-while it runs and one is retried. It prints what happened, and exits with 1 if anything is not as it should be.
+while it runs and one is retried. Then a Seed job type is registered and run on files. It prints what happened,
+and exits with 1 if anything is not as it should be.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import native_tour
+import seed_tour
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 DATA: Final = CHECKOUT / ".data" / "demo"
@@ -121,6 +123,7 @@ def main() -> int:
             operator = Client(base, admin).call("POST", "/add-user?role=operator", {"user": "demo"})["token"]
             tour(Client(base, operator), environment)
             native_tour.walk(Client(base, operator), check)
+            seed_tour.walk(Client(base, operator), DATA / "workspaces", check)
     except Failed as error:
         print(f"\nNOT AS IT SHOULD BE: {error}\nThe server's own words are in {DATA / 'serve.log'}.")
         return 1
@@ -135,7 +138,8 @@ def fresh_deployment(data: Path = DATA) -> dict[str, str]:
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True, mode=0o700)
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "SECRET_KEY")}
-    return {**kept, "DEBUG": "1", "DATA_DIR": str(data), "LOCAL_READABLE_PATHS": f"{STDLIB},{sys.base_prefix}"}
+    readable = f"{STDLIB},{sys.base_prefix},{seed_tour.HERE}"
+    return {**kept, "DEBUG": "1", "DATA_DIR": str(data), "LOCAL_READABLE_PATHS": readable}
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:

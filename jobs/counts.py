@@ -10,6 +10,11 @@ from typing import Final
 from controlplane.core import sets
 from jobs.models import CountDelta
 
+# For how long the sums of single minutes are kept, in minutes: those of hours, and of all time, stay. Who reads
+# them leaves out the oldest: clocks differ.
+MINUTES_KEPT: Final = 48 * 60
+MINUTES_READ: Final = 47 * 60
+
 FIELDS: Final = ("minute", "job_type_id", "status", "error_id", "number")
 
 # minute of the change of status, job type, status, error, by how many. Without a job type it is not counted.

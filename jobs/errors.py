@@ -77,3 +77,35 @@ class TooManyFollowers(Unavailable):
     """So many follow jobs here already that requests would find no thread; try again soon."""
 
     code = "TOO_MANY_FOLLOWERS"
+
+
+class FileNotFound(NotFound):
+    """There is no such file."""
+
+
+class FileDeleted(NotFound):
+    """The file was deleted."""
+
+    code = "FILE_DELETED"
+
+
+class FileExists(Conflict):
+    """There is a file at this path already."""
+
+    code = "FILE_EXISTS"
+
+
+class UploadCut(InvalidRequest):
+    """The upload ended before its last byte; nothing of it was kept."""
+
+    code = "UPLOAD_CUT"
+
+
+class RecipeNotFound(NotFound):
+    """There is no such recipe."""
+
+
+class RecipeState(Conflict):
+    """The recipe's present state does not allow this."""
+
+    code = "RECIPE_STATE"

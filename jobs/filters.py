@@ -43,12 +43,14 @@ class JobFilter(FilterSet):
     ended = MomentFilter(field_name="modified_at", lookup_expr="lte", label="changed at or before")
     created_after = MomentFilter(field_name="submitted_at", lookup_expr="gte", label="submitted at or after")
     created_before = MomentFilter(field_name="submitted_at", lookup_expr="lte", label="submitted at or before")
-    is_superseded = BooleanFilter(method="superseded", label="superseded by another job of its recipe")
+    is_superseded = BooleanFilter(
+        field_name="superseded_at", lookup_expr="isnull", exclude=True, label="superseded by another job"
+    )
+    job_type_id = WholesFilter(field_name="job_type_id", label="id of its job type")
+    job_type_name = TextsFilter(field_name="job_type__name", label="name of its job type")
+    recipe_id = ReferencesFilter(field_name="recipe", label="id or uuid of its recipe")
     # Of Scale's, for what no job here has.
-    job_type_id = AbsentFilter(label="id of its job type")
-    job_type_name = AbsentFilter(label="name of its job type")
     batch_id = AbsentFilter(label="id of its batch")
-    recipe_id = AbsentFilter(label="id of its recipe")
     parent = AbsentFilter(label="id of the job it is part of")
     source_sensor_class = AbsentFilter(label="of its source files")
     source_sensor = AbsentFilter(label="of its source files")
@@ -76,6 +78,3 @@ class JobFilter(FilterSet):
 
     def for_reason(self, jobs: QuerySet[Job], name: str, value: list[str]) -> QuerySet[Job]:
         return queries.for_reasons(jobs, value) if value else jobs
-
-    def superseded(self, jobs: QuerySet[Job], name: str, value: bool | None) -> QuerySet[Job]:
-        return jobs.none() if value else jobs

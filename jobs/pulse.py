@@ -18,10 +18,11 @@ from django.db import transaction
 
 from clusters.providers.base import Observation, Phase
 from clusters.providers.errors import ProviderError
-from clusters.providers.local.provider import LocalProvider
+from clusters.providers.local.runtime import Runtime
 from controlplane.core import instruments, sets
 from controlplane.core.doorbell import Doorbell, socket_of
 from jobs import scheduling, sql
+from jobs.carrying import carriers_of
 from jobs.models import RunsFor
 from jobs.services import report_place
 
@@ -68,7 +69,7 @@ class Pace:
 class Pulse:
     """Schedules one local place."""
 
-    def __init__(self, place_id: int, provider: LocalProvider, beat: Callable[[], None], queue: str) -> None:
+    def __init__(self, place_id: int, provider: Runtime, beat: Callable[[], None], queue: str) -> None:
         self._place_id = place_id
         self._provider = provider
         self._beat = beat
@@ -76,6 +77,7 @@ class Pulse:
         self._bell = Doorbell(queue, socket_of(queue))
         self._watch = scheduling.Watch({})
         self._pace = Pace()
+        self._carriers = carriers_of(place_id, queue)
         self._tick_at = 0.0
 
     def run(self, stopping: Callable[[], bool], term_seconds: float = TERM_SECONDS) -> None:
@@ -109,7 +111,9 @@ class Pulse:
             claimed = 0
             if rung or tick or seen:
                 claimed = scheduling.claim(self._place_id, just_ended=self._pace.just_ended()) or 0
-            if claimed or again or tick:
+            if claimed or seen or tick:
+                self._carriers.look()
+            if claimed or again or tick or rung:
                 scheduling.hand_over(self._place_id, self._provider, again)
             return claimed == scheduling.CLAIM_AT_MOST
         except ProviderError as error:

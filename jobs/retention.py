@@ -13,8 +13,9 @@ from django_q.models import Task
 from accounts.models import Event, IdempotencyKey
 from clusters.providers.base import Provider
 from controlplane.core import instruments
-from jobs import states
-from jobs.models import Execution, LoadSample, Operation
+from jobs import counts, states
+from jobs.models import Execution, JobCount, LoadSample, Operation
+from jobs.models.count import MINUTE
 
 BATCH: Final = 2000
 BATCHES: Final = 25
@@ -25,7 +26,7 @@ def _cutoff(what: str) -> datetime:
 
 
 def delete_old_rows() -> dict[str, int]:
-    """Delete rows past their days, at most BATCH x BATCHES of each kind; the next run goes on."""
+    """Delete rows past their days, a bounded number of each kind; the next run goes on."""
     return {
         # The log has no index by time; its ids are in the order of time but for the length of a transaction.
         "events": _delete(Event.objects.order_by("id"), "at", _cutoff("events")),
@@ -34,6 +35,13 @@ def delete_old_rows() -> dict[str, int]:
         ),
         "load_samples": _delete(LoadSample.objects.order_by("at"), "at", _cutoff("load_samples")),
         "operations": _delete(_ended_operations(), "created_at", _cutoff("operations")),
+        # A job leaves one of these at most. Not a matter of taste: who reads them knows how long they are kept.
+        "minute_counts": _delete(
+            JobCount.objects.filter(span=MINUTE).order_by("minute"),
+            "minute",
+            counts.minute_of(timezone.now()) - counts.MINUTES_KEPT,
+            batches=10 * BATCHES,
+        ),
         "failed_tasks": _delete(Task.objects.order_by("stopped"), "stopped", _cutoff("failed_tasks")),
     }
 
@@ -42,10 +50,10 @@ def _ended_operations() -> QuerySet[Operation]:
     return Operation.objects.filter(status__in=states.OPERATION_FINAL).order_by("id")
 
 
-def _delete(rows: QuerySet[Any], moment: str, cutoff: datetime) -> int:
-    """Delete from the old end of `rows` what is older than `cutoff`."""
+def _delete(rows: QuerySet[Any], moment: str, cutoff: Any, *, batches: int | None = None) -> int:
+    """Delete from the old end of `rows` what is older than `cutoff`, in as many `batches`, else BATCHES."""
     total = 0
-    for _ in range(BATCHES):
+    for _ in range(batches or BATCHES):
         ids = [pk for pk, at in rows.values_list("pk", moment)[:BATCH] if at < cutoff]
         total += rows.model.objects.filter(pk__in=ids).delete()[0] if ids else 0
         if len(ids) < BATCH:

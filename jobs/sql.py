@@ -371,12 +371,12 @@ def _from_text(at: Any) -> datetime.datetime | None:
 
 # --- Apply ---------------------------------------------------------------------------------------
 
-_ACTIVE_EXECUTIONS: Final = f"""
-SELECT e.id, e.job_id, e.uuid, j.status, j.tries, j.max_tries, j.started_at, j.queued_at, e.started_at
+_ACTIVE_EXECUTIONS: Final = """
+SELECT e.id, e.job_id, e.uuid, j.status, j.tries, j.max_tries, j.revision_id, j.superseded_at IS NOT NULL,
+    j.started_at, j.queued_at, e.started_at, e.stopped_at
 FROM jobs_execution e JOIN jobs_job j ON j.id = e.job_id
-WHERE e.uuid {{among}} AND e.status IN ({", ".join(f"'{status}'" for status in states.EXECUTION_ACTIVE)})
-ORDER BY j.id
-"""  # noqa: S608
+WHERE e.uuid {among} AND e.status {among} ORDER BY j.id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,19 +389,24 @@ class ActiveExecution:
     job_status: str
     tries: int
     max_tries: int
+    revision_id: int | None
+    superseded: bool
     job_started_at: datetime.datetime | None
     job_queued_at: datetime.datetime | None
     started_at: datetime.datetime | None
+    stopped_at: datetime.datetime | None
 
 
-def lock_active_executions(uuids: Sequence[uuid.UUID]) -> list[ActiveExecution]:
-    """Those of `uuids` that have not ended, with their jobs locked in the order of the jobs' ids."""
+def lock_active_executions(uuids: Sequence[uuid.UUID], statuses: Sequence[str]) -> list[ActiveExecution]:
+    """Those of `uuids` in one of `statuses`, with their jobs locked in the order of the jobs' ids."""
     if sets.is_postgresql():
         statement = _ACTIVE_EXECUTIONS.format(among="= ANY(%s)") + "FOR UPDATE OF j"
-        return [ActiveExecution(*row) for row in sets.run(statement, [list(uuids)])]
+        return [ActiveExecution(*row) for row in sets.run(statement, [list(uuids), list(statuses)])]
     statement = _ACTIVE_EXECUTIONS.format(among="IN (SELECT value FROM json_each(%s))")
-    rows = sets.run(statement, [json.dumps([each.hex for each in uuids])])
-    return [ActiveExecution(*(*row[:2], uuid.UUID(row[2]), *row[3:6], *map(_aware, row[6:]))) for row in rows]
+    rows = sets.run(statement, [json.dumps([each.hex for each in uuids]), json.dumps(list(statuses))])
+    return [
+        ActiveExecution(*(*row[:2], uuid.UUID(row[2]), *row[3:7], bool(row[7]), *map(_aware, row[8:]))) for row in rows
+    ]
 
 
 # --- Tags ----------------------------------------------------------------------------------------

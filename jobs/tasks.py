@@ -10,6 +10,7 @@ from django.conf import settings
 from clusters.queries import local_provider
 from jobs import retention, services
 from jobs.pulse import Pulse
+from jobs.services import recipes
 from jobs.services.places import place_id
 
 STOPPING = "stopping"
@@ -41,8 +42,9 @@ def answer_canary() -> None:
 
 
 def sweep() -> None:
-    """Make the lanes' hints true again, and take up operations that nobody works on."""
+    """Make the hints of lanes and job types true again, and take up operations that nobody works on."""
     services.refresh_lanes()
+    services.refresh_unmet()
     services.carry_on_forgotten()
 
 
@@ -54,6 +56,21 @@ def carry_on(operation_id: int) -> None:
 def sample_load() -> None:
     """Note how many jobs wait and run."""
     services.sample_load()
+
+
+def fold_counts() -> None:
+    """Add up what moved of job types' jobs."""
+    services.fold_counts()
+
+
+def advance_recipe(recipe_id: int) -> None:
+    """Do what can be done of a recipe, now that something of it has moved."""
+    recipes.advance_recipe(recipe_id)
+
+
+def advance_stuck_recipes() -> None:
+    """Take up recipes whose wake-up was lost."""
+    recipes.advance_stuck()
 
 
 def apply_retention() -> None:

@@ -31,3 +31,11 @@ class SystemJobType(InvalidRequest):
     """A job type of the system can only be paused."""
 
     code = "SYSTEM_JOB_TYPE"
+
+
+class InvalidDocument(InvalidRequest):
+    """A document is not valid. `name` is the finding's, and `field` says which document."""
+
+    def __init__(self, name: str = "INVALID_DOCUMENT", message: str = "", *, field: str | None = None) -> None:
+        self.name = name
+        super().__init__(message, field=field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,8 @@ from clusters.providers.local import folders
 from jobs import scheduling, services, states
 from jobs.models import Execution, Job, Place, RunsFor
 from jobs.services.places import place_id
-from jobtypes.models import JobType, JobTypeRevision
+from jobtypes import services as jobtypes
+from jobtypes.models import JobType, Workspace
 from tests.providers import ScriptedProvider
 
 _numbers = itertools.count(1)
@@ -147,13 +149,26 @@ def manifest_of(name: str = "count-words", version: str = "1.0.0", **wishes: Any
     }
 
 
+def make_workspace(name: str = "results", **facts: Any) -> Workspace:
+    """The workspace of this name: a folder of this deployment's own, unless `facts` say otherwise."""
+    found = Workspace.objects.filter(name=name).first()
+    if found is not None:
+        return found
+    folder = {"broker": {"type": "host", "host_path": str(Path(settings.DATA_DIR) / "workspaces" / name)}}
+    return jobtypes.create_workspace(**{"name": name, "title": name, "configuration": folder, "actor": None, **facts})
+
+
 def make_job_type(name: str = "count-words", version: str = "1.0.0", **facts: Any) -> JobType:
-    """A job type with its first revision. `facts` are columns of it."""
-    manifest = facts.pop("manifest", manifest_of(name, version))
-    about = {"title": manifest["job"]["title"], "manifest": manifest, "is_published": True, "docker_image": "count:1"}
-    job_type = JobType.objects.create(name=name, version=version, version_key=version, **{**about, **facts})
-    JobTypeRevision.objects.create(job_type=job_type, revision_num=1, manifest=manifest, docker_image="count:1")
-    return job_type
+    """A published job type, registered as the API does it. `facts` are arguments of create_job_type.
+
+    Without a configuration its files go to the workspace of make_workspace.
+    """
+    manifest = copy.deepcopy(facts.pop("manifest", manifest_of()))
+    manifest["job"] |= {"name": name, "jobVersion": version}
+    if "configuration" not in facts:
+        facts["configuration"] = {"output_workspaces": {"default": make_workspace().name}}
+    wishes = {"docker_image": "count:1", "is_published": True, **facts}
+    return jobtypes.create_job_type(actor=None, manifest=manifest, **wishes).job_type
 
 
 # --- Jobs in other states, by the real scheduler ---------------------------------------------------

@@ -13,7 +13,7 @@ import datetime
 import decimal
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -231,6 +231,47 @@ class Pages(BasePagination):
         order = {"type": "array", "items": {"type": "string", "enum": orders}}
         text = f"What to order by, - to descend; `{', '.join(view.default_order)}` if not given."
         return [*given, {"name": "order", "in": "query", "required": False, "description": text, "schema": order}]
+
+
+# A computed list: the rows of a page, given its first row's place and its size, and how many rows there are in all
+# (or 0, when there are none on that page).
+Computed = Callable[[int, int], tuple[list[Any], int]]
+MOST_COMPUTED: Final = 2**31
+
+
+class ComputedPages(Pages):
+    """`page` and `page_size` of a list that has no rows in the database: it is `Computed`, a page at a time."""
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        read: Computed = queryset
+        self._request, self._exact = request, True
+        for name in ("order", "after", "before"):
+            if name in request.query_params:
+                raise ValidationError({name: ["This list has one order, and pages by number only."]})
+        self._size, text = _page_size(request.query_params.get("page_size")), request.query_params.get("page")
+        self._count = read(0, 1)[1] if text == "last" else MOST_COMPUTED
+        self._page = self._number(text)
+        self._rows, self._count = read((self._page - 1) * self._size, self._size)
+        if not self._rows and self._page > 1:
+            raise NotFound("Invalid page.")
+        return self._rows
+
+    def get_paginated_response(self, data: Any) -> Response:
+        url, more = self._request.build_absolute_uri(), self._page * self._size < self._count
+        answer = {
+            "count": self._count,
+            "next": replace_query_param(url, "page", self._page + 1) if more else None,
+            "previous": replace_query_param(url, "page", self._page - 1) if self._page > 1 else None,
+            "results": data,
+        }
+        return Response(answer)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return [
+            {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": kind}}
+            for name, kind, text in self._parameters
+            if name in ("page", "page_size")
+        ]
 
 
 def _page_size(text: str | None) -> int:

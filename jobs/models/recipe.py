@@ -41,6 +41,11 @@ class Recipe(models.Model):
         indexes = [
             models.Index(fields=["modified_at", "id"], name="recipe_by_change"),
             models.Index(fields=["customer", "modified_at", "id"], name="recipe_of_customer_by_change"),
+            models.Index(
+                fields=["id"],
+                name="recipe_open",
+                condition=Q(completed_at__isnull=True, canceled_at__isnull=True, superseded_at__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -55,12 +60,15 @@ class Outcome(models.TextChoices):
 
 
 class RecipeNode(models.Model):
-    """A node of a recipe that has been made: a job, a recipe inside it, or a condition that was decided."""
+    """A node of a recipe that has been made: a job, a recipe inside it, or a condition that was decided.
+
+    A recipe that supersedes another takes over what need not run again: that has a node in both.
+    """
 
     recipe = models.ForeignKey(Recipe, on_delete=models.CASCADE, related_name="nodes")
     name = models.CharField(max_length=128)
-    job = models.OneToOneField(Job, null=True, on_delete=models.CASCADE, related_name="recipe_node")
-    sub_recipe = models.OneToOneField(Recipe, null=True, on_delete=models.CASCADE, related_name="node")
+    job = models.ForeignKey(Job, null=True, on_delete=models.CASCADE, related_name="recipe_nodes")
+    sub_recipe = models.ForeignKey(Recipe, null=True, on_delete=models.CASCADE, related_name="recipe_nodes")
     outcome = models.CharField(max_length=8, choices=Outcome.choices, blank=True)
 
     class Meta:

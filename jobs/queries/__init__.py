@@ -1,5 +1,7 @@
 """Reads of jobs, for views, the admin and the scheduler."""
 
+from jobs.queries.around import Around, allocation_of, around, around_one, files_of, shown_configuration, superseding
+from jobs.queries.files import LISTED_OF_FILES, file_columns, find_file, readable_files, visible_files
 from jobs.queries.found import (
     LISTED,
     MASK,
@@ -43,13 +45,18 @@ from jobs.queries.waiting import (
 __all__ = [
     "HELD",
     "LISTED",
+    "LISTED_OF_FILES",
     "MASK",
     "NEXT",
     "RETRY",
     "UNREADABLE",
+    "Around",
     "Names",
     "QueueRow",
     "WaitingLane",
+    "allocation_of",
+    "around",
+    "around_one",
     "changeable_jobs",
     "check_may_read_all",
     "check_may_steer",
@@ -59,8 +66,11 @@ __all__ = [
     "environment",
     "executions",
     "explain",
+    "file_columns",
+    "files_of",
     "find_any_execution",
     "find_execution",
+    "find_file",
     "find_job",
     "find_operation",
     "find_place",
@@ -73,9 +83,13 @@ __all__ = [
     "names_of",
     "places_in_use",
     "queue_rows",
+    "readable_files",
     "scope_id_of",
+    "shown_configuration",
     "submitted_between",
+    "superseding",
     "timeline",
+    "visible_files",
     "visible_holds",
     "visible_jobs",
     "visible_operations",

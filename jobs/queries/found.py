@@ -23,12 +23,16 @@ LISTED: Final = (
     *("memory_mib", "priority", "timeout_seconds", "max_tries", "tries", "error_id", "retry_of_id"),
     *("submitted_at", "queued_at", "started_at", "ended_at", "moved_at", "modified_at"),
     *("customer__name", "owner__username", "place__cloud", "place__region", "lane__queue", "lane__on_hold"),
+    *("job_type_id", "revision_id", "input", "input_bytes", "recipe_id", "supersedes_id", "superseded_at"),
 )
+
+
+_WITH_IT: Final = ("customer", "owner", "place", "lane", "error", "job_type", "revision")
 
 
 def job_by_reference(reference: str) -> Job:
     """The job with this id or uuid. Raises JobNotFound."""
-    job = Job.objects.select_related("customer", "owner", "place", "lane", "error").filter(**_key(reference)).first()
+    job = Job.objects.select_related(*_WITH_IT).filter(**_key(reference)).first()
     if job is None:
         raise JobNotFound
     return job

@@ -13,6 +13,7 @@ from django.utils import timezone
 from controlplane.core import sets
 from jobs import gates, sql, states
 from jobs.models import Job, Lane, Place, Scope
+from jobs.queries.recipes import kept_back
 
 HELD: Final = "HELD"
 NEXT: Final = "NEXT"
@@ -60,6 +61,8 @@ def explain(job: Job) -> list[gates.Reason]:
         hint = "Waits before its next try."
         retry = gates.Reason(RETRY, hint, since=job.due_at, value=job.tries, limit=job.max_tries)
         return [retry, *_kept(job)]
+    if job.status in (states.PENDING, states.BLOCKED):
+        return kept_back(job)
     if job.status != states.QUEUED:
         return []
     found = _kept(job)

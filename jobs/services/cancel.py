@@ -16,7 +16,7 @@ from jobs import sql, states
 from jobs.errors import JobState
 from jobs.models import Job
 from jobs.services.move import move
-from jobs.services.submit import JobRequest, Submitted, submit_jobs
+from jobs.services.submit import JobRequest, SeedPart, Submitted, submit_jobs
 
 CANCELED_BY_USER = "CANCELED_BY_USER"
 MAX_TRIES = 32_767  # what its column holds
@@ -53,7 +53,11 @@ def requeue_jobs(ids: Sequence[int], *, actor: User | None, priority: int | None
     """
     again = {"ended_at": None, "started_at": None, "error": None, "reason": "REQUEUED"}
     with transaction.atomic():
-        jobs = Job.objects.filter(sets.among("id", list(ids), Job), status__in=(states.FAILED, states.CANCELED))
+        jobs = Job.objects.filter(
+            sets.among("id", list(ids), Job),
+            status__in=(states.FAILED, states.CANCELED),
+            superseded_at__isnull=True,
+        )
         rows = jobs.select_for_update().order_by("id")
         values: dict[str, dict[int, dict[str, Any]]] = {states.QUEUED: {}, states.PENDING: {}}
         now = timezone.now()
@@ -69,6 +73,19 @@ def requeue_jobs(ids: Sequence[int], *, actor: User | None, priority: int | None
         moved = [i for to, chosen in values.items() for i in move(chosen, to, fields=fields, actor_id=actor_id)]
         _ring_for(moved)
     return moved
+
+
+def _seed_of(job: Job) -> SeedPart | None:
+    """What makes the job a Seed job, for another of its kind: outside of its recipe, which has its own ways."""
+    if job.job_type_id is None or job.revision_id is None:
+        return None
+    return SeedPart(
+        job_type_id=job.job_type_id,
+        revision_id=job.revision_id,
+        input=job.input or {},
+        input_bytes=job.input_bytes or 0,
+        configuration=job.configuration,
+    )
 
 
 def _ring_for(ids: Sequence[int]) -> None:
@@ -102,6 +119,7 @@ def retry_job(job: Job, *, actor: User) -> Submitted:
         timeout_seconds=job.timeout_seconds,
         max_tries=job.max_tries,
         retry_of=job.pk,
+        seed=_seed_of(job),
     )
     with transaction.atomic():
         made = submit_jobs(owner=job.owner, requests=[request])[0]

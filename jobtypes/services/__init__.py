@@ -1,5 +1,32 @@
 """Every write of job types."""
 
 from jobtypes.services.errors import create_error, update_error
+from jobtypes.services.job_types import (
+    RESERVED_NAMES,
+    Options,
+    Saved,
+    Verdict,
+    Wishes,
+    check_documents,
+    create_job_type,
+    edit_job_type,
+    validate_job_type,
+)
+from jobtypes.services.workspaces import create_workspace, edit_workspace, validate_workspace
 
-__all__ = ["create_error", "update_error"]
+__all__ = [
+    "RESERVED_NAMES",
+    "Options",
+    "Saved",
+    "Verdict",
+    "Wishes",
+    "check_documents",
+    "create_error",
+    "create_job_type",
+    "create_workspace",
+    "edit_job_type",
+    "edit_workspace",
+    "update_error",
+    "validate_job_type",
+    "validate_workspace",
+]

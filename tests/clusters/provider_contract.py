@@ -39,14 +39,18 @@ class ProviderContract:
     HONOURS_TERM = True  # a command may end in its own way when it is canceled
     ADDED_ENV: frozenset[str] = frozenset()  # names the provider cannot help adding
     PATH = "/usr/bin:/bin"
+    IMAGE = ""  # with /bin/sh, /usr/bin/env and a plain file /etc/passwd; where works need one
 
     @pytest.fixture
     def provider(self) -> Provider:
         raise NotImplementedError
 
     def script(self, text: str, **wishes: object) -> Work:
-        wishes.setdefault("env", {"PATH": self.PATH})
-        return Work(new_id(), ["/bin/sh", "-c", text], **wishes)  # type: ignore[arg-type]
+        return self.work("/bin/sh", "-c", text, **wishes)
+
+    def work(self, *command: str, **wishes: object) -> Work:
+        wishes = {"env": {"PATH": self.PATH}, "image": self.IMAGE, "vcpus_milli": 500, "memory_mib": 64, **wishes}
+        return Work(new_id(), command, **wishes)  # type: ignore[arg-type]
 
     def observe(self, provider: Provider, work: Work) -> Observation | None:
         found = provider.observe([work.execution_id])
@@ -135,12 +139,12 @@ class ProviderContract:
 
     def test_environment_is_what_was_given(self, provider: Provider) -> None:
         env = {"A": "1", "EMPTY": "", "WORDS": "two words; $HOME 'é'"}
-        work = Work(new_id(), ["/usr/bin/env"], env)
+        work = self.work("/usr/bin/env", env=env)
         self.ended(provider, work)
         assert {f"{name}={value}" for name, value in env.items()} <= set(self.text(provider, work).splitlines())
 
     def test_no_other_variable_is_seen(self, provider: Provider) -> None:
-        work = Work(new_id(), ["/usr/bin/env"], {"A": "1", "B": "2"})
+        work = self.work("/usr/bin/env", env={"A": "1", "B": "2"})
         self.ended(provider, work)
         names = {line.partition("=")[0] for line in self.text(provider, work).splitlines()}
         assert names - self.ADDED_ENV == {"A", "B"}
@@ -149,7 +153,7 @@ class ProviderContract:
         ("command", "code"), [(["no-such-command"], 127), (["/no/such/command"], 127), (["/etc/passwd"], 126)]
     )
     def test_what_cannot_be_started_says_so(self, provider: Provider, command: list[str], code: int) -> None:
-        work = Work(new_id(), command, {"PATH": self.PATH})
+        work = self.work(*command)
         seen = self.ended(provider, work)
         assert (seen.end, seen.exit_code) == (End.CANNOT_START, code)
         assert command[0] in seen.detail

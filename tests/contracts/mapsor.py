@@ -44,6 +44,8 @@ DIFFERENCES: Final[dict[str, dict[str, str]]] = {
 }
 # operation -> fields of its answers that the contract does not know
 EXTRA_FIELDS: Final[dict[str, frozenset[str]]] = {"mapsor_get_job_status": frozenset({"reason"})}
+EXTRA_IN_REFUSALS: Final[frozenset[str]] = frozenset()
+SECURITY: Final = None  # as the contract says
 # Methods of ours on the contract's paths: GETs that change something have a twin (mapsor.md, security).
 TWINS: Final = {"mapsor_cancel_job_by_post": "mapsor_cancel_job", "mapsor_retry_job_by_post": "mapsor_retry_job"}
 

@@ -40,7 +40,10 @@ CHECKOUT = HERE.parents[2]
 TRACED = frozenset(
     str(CHECKOUT / name)
     for name in (
-        "jobs/scheduling.py",
+        "jobs/scheduling/claiming.py",
+        "jobs/scheduling/calling.py",
+        "jobs/scheduling/applying.py",
+        "jobs/scheduling/watching.py",
         "jobs/services/move.py",
         "controlplane/core/transitions.py",
         "controlplane/core/sets.py",

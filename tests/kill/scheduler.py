@@ -27,6 +27,7 @@ from accounts.services import create_user  # noqa: E402
 from clusters.queries import local_provider  # noqa: E402
 from jobs import scheduling  # noqa: E402
 from jobs.models import RunsFor, Scope  # noqa: E402
+from jobs.scheduling.claiming import Walk  # noqa: E402
 from jobs.services import JobRequest, report_place, set_cap, submit_jobs  # noqa: E402
 from jobs.services.places import place_id  # noqa: E402
 from tests.kill.chaos import command  # noqa: E402
@@ -44,7 +45,7 @@ def dawdling(step: Callable[..., Any]) -> Callable[..., Any]:
 
 def schedule() -> None:
     # Between what a claim has counted and what it takes: there a cap would be passed.
-    scheduling.Walk.admit_from = dawdling(scheduling.Walk.admit_from)  # type: ignore[method-assign]
+    Walk.admit_from = dawdling(Walk.admit_from)  # type: ignore[method-assign]
     place, provider, watch = place_id("local", settings.LOCAL_REGION), local_provider(), scheduling.Watch({})
     claimed = 0
     while not select.select([sys.stdin], [], [], 0)[0]:

@@ -44,6 +44,9 @@ _OBEYED = frozenset(
 )
 
 
+MountedPath = tuple[str, str, bool]  # source, target, read-only
+
+
 class Probe(NamedTuple):
     """Whether isolation works here, and if not, why."""
 
@@ -71,28 +74,43 @@ class Sandbox:
         self.bubblewrap = bubblewrap
         self._sizes = _has_sizes(bubblewrap)
         self._before = [bubblewrap, *_SHUT_IN, "--proc", "/proc", *_covered_proc(), "--dev", "/dev"]
-        self._shown = [*_system(), *_placed(readable, hidden)]
+        placed, self._closed = _placed(readable, hidden)
+        self._shown = [*_system(), *placed]
 
     def command(
-        self, work_dir: str, command: Sequence[str], env: Mapping[str, str], memory_mib: int = 512
+        self,
+        work_dir: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        memory_mib: int = 512,
+        *,
+        mounts: Sequence[MountedPath] = (),
+        shm_mib: int | None = None,
     ) -> list[str]:
         """The argument vector that runs `command` in `work_dir`; to be started with `outer_environment(env)`.
 
-        What is written to memory (/tmp, /dev/shm) is bounded by `memory_mib`.
+        What is written to memory (/tmp, /dev/shm) is bounded by `memory_mib`, /dev/shm by `shm_mib` if it is given.
         """
-        size = ["--size", str(max(memory_mib, 1) << 20)] if self._sizes else []
+        size = self._size(memory_mib)
         return [
             *self._before,
             *size,
             *("--tmpfs", "/tmp", "--remount-ro", "/dev"),  # noqa: S108  a fresh one, inside
-            *size,
+            *(size if shm_mib is None else self._size(shm_mib)),
             *("--tmpfs", "/dev/shm"),  # noqa: S108
+            # Before what is shown: a path of this machine may lie below WORK_DIR, too.
+            *("--bind", work_dir, WORK_DIR),
             *self._shown,
-            *("--bind", work_dir, WORK_DIR, "--chdir", WORK_DIR, "--remount-ro", "/"),
+            *(word for source, target, ro in mounts for word in ("--ro-bind" if ro else "--bind", source, target)),
+            *self._closed,
+            *("--chdir", WORK_DIR, "--remount-ro", "/"),
             *(word for name in env if _is_obeyed(name) for word in ("--setenv", name, env[name])),
             "--",
             *command,
         ]
+
+    def _size(self, mib: int) -> list[str]:
+        return ["--size", str(max(mib, 1) << 20)] if self._sizes else []
 
 
 def outer_environment(env: Mapping[str, str]) -> dict[str, str]:
@@ -169,21 +187,25 @@ def _system() -> Iterable[str]:
             yield from ("--ro-bind-try", path, path)
 
 
-def _placed(readable: Sequence[str], hidden: Sequence[str]) -> Iterable[str]:
-    """Mounts for what is shown and what is covered; the outer before the inner, so that the inner one counts."""
+def _placed(readable: Sequence[str], hidden: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Mounts for what is shown and what is covered; the outer before the inner, so that the inner one counts.
+
+    The second are for the end: until then something below what is covered may be shown.
+    """
+    placed: list[str] = []
     shown = {os.path.abspath(path) for path in readable}
     covered = {os.path.realpath(path) for path in hidden} - shown
     closed: list[str] = []
     for path in sorted(shown | covered, key=lambda path: (path.count("/"), path)):
         if path in shown:
-            yield from ("--ro-bind-try", path, path)
+            placed += ("--ro-bind-try", path, path)
         elif any(_is_below(path, above) for above in (*shown, *_SYSTEM)):
             if os.path.isdir(path):
-                closed += ("--remount-ro", path)  # at the end: something below it may be shown
-                yield from ("--tmpfs", path)
+                closed += ("--remount-ro", path)
+                placed += ("--tmpfs", path)
             elif os.path.exists(path):
-                yield from ("--ro-bind", "/dev/null", path)
-    yield from closed
+                placed += ("--ro-bind", "/dev/null", path)
+    return placed, closed
 
 
 def _is_below(path: str, above: str) -> bool:

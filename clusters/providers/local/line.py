@@ -27,8 +27,10 @@ class Work:
         "is_over",
         "isolate",
         "memory_mib",
+        "mounts",
         "pid",
         "priority",
+        "shm_mib",
         "signalled",
         "started",
         "stop",
@@ -49,6 +51,9 @@ class Work:
         self.timeout_seconds = None if timeout is None else _number(timeout, 0)
         self.priority = _number(wish.get("priority", 100), -_LARGEST)
         self.isolate = wish.get("isolate") is True
+        self.mounts = _mounts(wish.get("mounts", []))
+        shm = wish.get("shm_mib")
+        self.shm_mib = None if shm is None else _number(shm, 0)
         self.arrival = 0
         self.pid = 0
         self.started = 0.0
@@ -79,6 +84,17 @@ def _environment(wish: object) -> dict[str, str]:
     if not isinstance(wish, dict) or not all(isinstance(value, str) for value in wish.values()):
         raise Malformed("not an environment")
     return wish
+
+
+def _mounts(wish: object) -> list[tuple[str, str, bool]]:
+    if not isinstance(wish, list):
+        raise Malformed("not a list of mounts")
+    found = []
+    for mount in wish:
+        if not isinstance(mount, list) or [type(each) for each in mount] != [str, str, bool]:
+            raise Malformed("not a mount")
+        found.append((mount[0], mount[1], mount[2]))
+    return found
 
 
 def _number(wish: object, least: int) -> int:

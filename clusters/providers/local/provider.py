@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from clusters.providers.base import STREAMS, Capacity, End, LogPage, Observation, Phase, Provider, Streaming, Work
+from clusters.providers.base import STREAMS, Capacity, LogPage, Observation, Phase, Work
 from clusters.providers.errors import NotFound, ProviderError, Refused
-from clusters.providers.local import folders, isolation
+from clusters.providers.local import folders, isolation, kept
 from clusters.providers.local.client import Connection, Message
 from clusters.providers.local.logs import read_page
+from clusters.providers.local.runtime import Runtime
 
 GRACE_SECONDS = 5.0
 IDLE_EXIT_SECONDS = 60.0
 
 
-class LocalProvider(Provider, Streaming):
+class LocalProvider(Runtime):
     """Runs commands through the runner of `root`, which is started when somebody needs it.
 
     `vcpus_milli` and `memory_mib` are what may be taken at once. With `isolate` a command is shut in by
@@ -30,8 +29,6 @@ class LocalProvider(Provider, Streaming):
 
     The settings of the runner are those of who started it. After a change, `leave` it.
     """
-
-    cloud: ClassVar[str] = "local"
 
     def __init__(
         self,
@@ -71,21 +68,24 @@ class LocalProvider(Provider, Streaming):
         self._check(work.execution_id for work in works)
         if self._isolate and not (probe := isolation.probe(self._readable_paths, self._hidden_paths)).works:
             raise ProviderError(f"isolation does not work here: {probe.why}")
+        for work in works:
+            self._check_mounts(work)
         wishes = [self._wish(work) for work in works]
         self._connection.send({"op": "run", "works": wishes}, [work.execution_id for work in works])
 
     def observe(self, execution_ids: Sequence[str]) -> list[Observation]:
-        observations = {id_: self._kept(id_) for id_ in execution_ids if folders.is_execution_id(id_)}
-        if any(kept is None or kept.phase is not Phase.ENDED for kept in observations.values()):
+        ids = filter(folders.is_execution_id, execution_ids)
+        observations = {id_: kept.observation(self._folder(id_), id_) for id_ in ids}
+        if any(seen is None or seen.phase is not Phase.ENDED for seen in observations.values()):
             # A runner has to be there for these to go on; it also ends what a dead one left behind.
             # That none can be started is for `run` to say: what the folders tell is true all the same.
             with contextlib.suppress(ProviderError):
                 self._connection.ensure()
         handed = self._connection.handed
         found = []
-        for id_, kept in observations.items():
-            if kept is not None:
-                found.append(kept)
+        for id_, seen in observations.items():
+            if seen is not None:
+                found.append(seen)
             elif id_ in handed:
                 found.append(Observation(id_, Phase.WAITING))
         handed.difference_update(one.execution_id for one in found if one.phase is Phase.ENDED)
@@ -111,10 +111,8 @@ class LocalProvider(Provider, Streaming):
         if not folders.is_execution_id(execution_id):
             return ""
         folder = self._folder(execution_id)
-        if ended := folders.read_exit(folder):
-            code = "" if ended["code"] is None else f" with exit code {ended['code']}"
-            detail = f": {ended['detail']}" if ended["detail"] else ""
-            return f"{ended['end']} on {ended['node']}{code}{detail}"
+        if ended := kept.explanation_of_end(folder):
+            return ended
         if (started := folders.read_started(folder)) is not None:
             return f"running on {started['node']} as process {started['pid']}" if "pid" in started else "starting"
         return "in line at the local runner, for room" if execution_id in self._connection.handed else ""
@@ -126,17 +124,7 @@ class LocalProvider(Provider, Streaming):
         return Capacity(self._vcpus_milli, self._memory_mib, free_mib, self._isolate)
 
     def forget(self, execution_ids: Sequence[str]) -> None:
-        """Only ended executions are deleted: moved aside in one step, so that none is ever half there."""
-        trash = self._root / folders.TRASH
-        for execution_id in filter(folders.is_execution_id, execution_ids):
-            folder = self._folder(execution_id)
-            if folders.has_ended(folder):
-                trash.mkdir(mode=0o700, exist_ok=True)
-                with contextlib.suppress(FileNotFoundError):
-                    os.rename(folder, trash / execution_id)
-        if trash.is_dir():
-            for left in os.listdir(trash):  # with what a killed process may have left there
-                _delete(trash / left)
+        kept.forget(self._root, execution_ids)
 
     def leave(self) -> None:
         """Tell the runner to go: at once when it has nothing to do, else when it has done it."""
@@ -151,7 +139,8 @@ class LocalProvider(Provider, Streaming):
         return self._connection.fileno()
 
     def read(self) -> list[Observation]:
-        observations = [self._happened(event) for message in self._connection.receive() for event in _events(message)]
+        events = [event for message in self._connection.receive() for event in _events(message)]
+        observations = [kept.happened(event["id"], event) for event in events]
         self._connection.handed.difference_update(one.execution_id for one in observations if one.phase is Phase.ENDED)
         return observations
 
@@ -165,40 +154,21 @@ class LocalProvider(Provider, Streaming):
             "timeout_seconds": work.timeout_seconds,
             "priority": work.priority,
             "isolate": self._isolate,
+            "mounts": [[mount.source, mount.target, mount.read_only] for mount in work.mounts],
+            "shm_mib": work.shm_mib,
         }
-
-    def _kept(self, execution_id: str) -> Observation | None:
-        """What the execution's folder says."""
-        folder = self._folder(execution_id)
-        record: Mapping[str, Any] | None = folders.read_exit(folder)
-        if record is None:
-            started = folders.read_started(folder)
-            record = folders.read_exit(folder) or started  # it may have ended between the two looks
-        if record is None:
-            return None
-        if not record:  # taken this instant: it starts now, or was canceled and never will
-            return Observation(execution_id, Phase.WAITING)
-        return self._happened({"id": execution_id, **record})
-
-    @staticmethod
-    def _happened(event: Mapping[str, Any]) -> Observation:
-        if "ended" not in event:
-            return Observation(event["id"], Phase.RUNNING, _time(event["started"]), node=event["node"])
-        return Observation(
-            event["id"],
-            Phase.ENDED,
-            _time(event["started"]),
-            _time(event["ended"]),
-            End(event["end"]),
-            event["code"],
-            event["detail"],
-            event["node"],
-        )
 
     def _folder(self, execution_id: str) -> str:
         if not folders.is_execution_id(execution_id):
             raise NotFound(f"not an execution id: {execution_id!r}")
         return folders.folder_of(str(self._root), execution_id)
+
+    def _check_mounts(self, work: Work) -> None:
+        if work.volumes:
+            raise Refused("A volume of a driver needs a container engine: LOCAL_RUNTIME=docker.")
+        moved = [mount.target for mount in work.mounts if mount.source != mount.target]
+        if moved and not self._isolate:
+            raise Refused(f"Nothing can be mounted at {moved[0]} without isolation.")
 
     @staticmethod
     def _check(execution_ids: Iterable[str]) -> None:
@@ -210,21 +180,3 @@ class LocalProvider(Provider, Streaming):
 def _events(message: Message) -> list[Mapping[str, Any]]:
     events = message.get("events", [])
     return events if isinstance(events, list) else []
-
-
-def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def _delete(folder: Path) -> None:
-    """Delete a folder; one in which a command has shut folders is opened first. Links are not followed."""
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:  # somebody else does the same
-        pass
-    except PermissionError:
-        for above, names, _ in os.walk(folder):
-            for path in (os.path.join(above, name) for name in names):
-                if not os.path.islink(path):
-                    os.chmod(path, 0o700)
-        shutil.rmtree(folder)

@@ -95,7 +95,14 @@ class Spawner:
     def _spawn_inside(self, work: Work) -> None:
         if self._sandbox is None:
             raise CannotStart(NOT_EXECUTABLE, "isolation is asked for and bubblewrap (bwrap) is not installed")
-        argv = self._sandbox.command(f"{work.folder}/{folders.WORK}", work.command, work.env, work.memory_mib)
+        argv = self._sandbox.command(
+            f"{work.folder}/{folders.WORK}",
+            work.command,
+            work.env,
+            work.memory_mib,
+            mounts=work.mounts,
+            shm_mib=work.shm_mib,
+        )
         env = isolation.outer_environment(work.env)
         # bubblewrap may have forked before `_limit` gets to it, so here the limit must be inherited. It
         # is ours too for that moment, and must leave us room.

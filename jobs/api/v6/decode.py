@@ -6,8 +6,9 @@ Declared for the OpenAPI schema in serializers.py; tests hold the two together.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
 
@@ -30,44 +31,127 @@ from jobs.api.fields import (
     whole,
 )
 from jobs.models import MAX_PRIORITY, Priority, Shape
-from jobs.services import JobRequest
+from jobs.services import JobRequest, SeedWish, seed_requests
 from jobs.services.places import place_id
+from jobtypes.models import JobType
+from jobtypes.queries import find_job_type, find_job_type_by_id
 
+Decoded = TypeVar("Decoded")
 MOST: Final = 10_000
 MAX_TRIES: Final = 1000
+# Of a job that has a job type, which says all the rest.
+SEED_FIELDS: Final = (
+    *("shape", "job_type_id", "job_type", "input", "configuration", "customer", "classification", "cloud", "region"),
+    *("tags", "priority", "queue", "max_tries"),
+)
 FIELDS: Final = (
     *("shape", "customer", "classification", "cloud", "region", "image", "command", "env", "secret_env", "tags"),
     *("vcpus", "memory_mib", "priority", "queue", "timeout_seconds", "max_tries"),
 )
 
 
+def decode(body: Any, user: User) -> list[JobRequest]:
+    """The job, or jobs, that a body asks for. Raises InvalidRequest, ProviderNotConfigured, Forbidden, NotFound."""
+    if isinstance(body, list):
+        return decode_many(body, user)
+    if is_seed(body):
+        return seed_requests(user, [decode_seed(body, user, {})])
+    return [decode_one(body, user)]
+
+
 def decode_many(body: list[Any], user: User) -> list[JobRequest]:
-    """The jobs of a list; the first that is not valid refuses them all. Raises InvalidRequest, Forbidden."""
+    """The jobs of a list; the first that is not valid refuses them all. Raises as `decode` does."""
     if not 1 <= len(body) <= MOST:
         raise InvalidRequest(f"A list holds from 1 to {MOST} jobs.")
-    requests: list[JobRequest] = []
+    seeds = [is_seed(item) for item in body]
+    if all(seeds):
+        return seed_requests(user, _each(body, partial(decode_seed, user=user, known={})), in_list=True)
+    if any(seeds):
+        raise InvalidRequest("A list holds jobs with a job type, or jobs without, not both.")
     places: set[tuple[str, str]] = set()
+
+    def decode_here(item: Any) -> JobRequest:
+        request = decode_one(item, user)
+        if (request.cloud, request.region) not in places:
+            place_id(request.cloud, request.region)  # refused here, where the index is known
+            places.add((request.cloud, request.region))
+        return request
+
+    return _each(body, decode_here)
+
+
+def _each(body: list[Any], decode_item: Callable[[Any], Decoded]) -> list[Decoded]:
+    decoded: list[Decoded] = []
     for index, item in enumerate(body):
         try:
-            request = decode_one(item, user)
-            if (request.cloud, request.region) not in places:
-                place_id(request.cloud, request.region)  # refused here, where the index is known
-                places.add((request.cloud, request.region))
-            requests.append(request)
+            decoded.append(decode_item(item))
         except ControlPlaneError as error:
             error.index = index
             raise
-    return requests
+    return decoded
+
+
+def is_seed(body: Any) -> bool:
+    """Does it ask for a job of a job type?"""
+    return isinstance(body, dict) and (
+        body.get("shape") == Shape.SEED or not body.keys().isdisjoint(("job_type_id", "job_type", "input"))
+    )
+
+
+def decode_seed(body: dict[str, Any], user: User, known: dict[Any, JobType]) -> SeedWish:
+    """The Seed job that `body` asks for; `known` keeps the job types that a list names again and again."""
+    given = _given(body, SEED_FIELDS)
+    if given.get("shape", Shape.SEED) != Shape.SEED:
+        raise InvalidRequest("A job with a job type is a Seed job.", field="shape")
+    if given.get("cloud", "local") != "local":
+        raise InvalidRequest("Seed jobs run at cloud local.", field="cloud")
+    region = text_of(given, "region", 64) or settings.LOCAL_REGION
+    check_place("local", queue=given.get("queue"), command=True)
+    customer = text_of(given, "customer", MAX_TEXT)
+    if customer:
+        check_customer(user, customer)
+    place_id("local", region)
+    return SeedWish(
+        job_type=_job_type(given, user, known),
+        input=given.get("input"),
+        configuration=given.get("configuration"),
+        customer=customer,
+        region=region,
+        classification=text_of(given, "classification", MAX_TEXT),
+        tags=tags_of(given),
+        priority=priority_of(given, None),
+        queue=text_of(given, "queue", 64),
+        max_tries=_whole(given, "max_tries", 1, MAX_TRIES),
+    )
+
+
+def _job_type(given: Mapping[str, Any], user: User, known: dict[Any, JobType]) -> JobType:
+    named = given.get("job_type")
+    if ("job_type_id" in given) == (named is not None):
+        raise InvalidRequest("Name the job type, either by its id or as job_type.", field="job_type_id")
+    if named is None:
+        key: Any = whole(given["job_type_id"], "job_type_id", 1, 2**53)
+    elif isinstance(named, dict) and named.keys() == {"name", "version"}:
+        key = (text_of(named, "name", MAX_TEXT), text_of(named, "version", MAX_TEXT))
+    else:
+        raise InvalidRequest("This is an object of name and version.", field="job_type")
+    if key not in known:
+        known[key] = find_job_type(user, *key) if isinstance(key, tuple) else find_job_type_by_id(user, key)
+    return known[key]
+
+
+def _given(body: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    unknown = next((name for name in body if name not in fields), None)
+    if unknown is not None:
+        raise InvalidRequest(f"There is no such field; there are {', '.join(fields)}.", field=str(unknown)[:64])
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def decode_one(body: Any, user: User) -> JobRequest:
     """The job that `body` asks for. Raises InvalidRequest, ProviderNotConfigured, Forbidden."""
     if not isinstance(body, dict):
         raise InvalidRequest("A job is a JSON object.")
-    given: dict[str, Any] = {name: value for name, value in body.items() if value is not None}
-    unknown = next((name for name in body if name not in FIELDS), None)
-    if unknown is not None:
-        raise InvalidRequest(f"There is no such field; there are {', '.join(FIELDS)}.", field=str(unknown)[:64])
+    given = _given(body, FIELDS)
     if given.get("shape", Shape.CONTAINER) not in Shape.values:
         raise InvalidRequest(f"This is one of {', '.join(Shape.values)}.", field="shape")
     customer = _customer(given, user)

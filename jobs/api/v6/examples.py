@@ -4,23 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from drf_spectacular.utils import OpenApiExample
-
 _MOMENT: Final = "2026-03-01T12:00:00.250000Z"
 _LATER: Final = "2026-03-01T12:00:04.500000Z"
 
-ERROR: Final[dict[str, Any]] = {
-    "id": 7,
-    "name": "exit-code",
-    "title": "The command failed",
-    "description": "The command ended with another exit code than 0.",
-    "job_type_name": None,
-    "category": "ALGORITHM",
-    "is_builtin": True,
-    "should_be_retried": False,
-    "created": _MOMENT,
-    "last_modified": _MOMENT,
-}
 NEW_JOB: Final[dict[str, Any]] = {
     "customer": "acme",
     "classification": "nightly",
@@ -28,12 +14,6 @@ NEW_JOB: Final[dict[str, Any]] = {
     "vcpus": 0.5,
     "memory_mib": 256,
     "tags": {"project": "tour"},
-}
-NEW_ERROR: Final = {
-    "name": "no-licence",
-    "title": "No licence was free",
-    "category": "SYSTEM",
-    "should_be_retried": True,
 }
 EXECUTION: Final[dict[str, Any]] = {
     "id": 31,
@@ -91,8 +71,14 @@ JOB: Final[dict[str, Any]] = {
     "is_superseded": False,
     "input_files": {},
 }
+NEW_SEED_JOB: Final[dict[str, Any]] = {
+    "job_type": {"name": "text-statistics", "version": "1.0.0"},
+    "input": {"files": {"TEXT": [7]}, "json": {"LONGEST": 5}},
+    "configuration": {"priority": 50},
+}
 JOB_DETAIL: Final[dict[str, Any]] = {
     **JOB,
+    **dict.fromkeys(("input", "output", "configuration", "superseded_by_job")),
     "env": {"LEVEL": "3", "PASSWORD": "*****"},
     "secret_env": ["PASSWORD"],
     "execution": EXECUTION,
@@ -126,11 +112,3 @@ OPERATION: Final[dict[str, Any]] = {
     "started": _MOMENT,
     "ended": None,
 }
-
-
-def answer(title: str, value: Any) -> OpenApiExample:
-    return OpenApiExample(title, value=value, response_only=True)
-
-
-def body(title: str, value: Any) -> OpenApiExample:
-    return OpenApiExample(title, value=value, request_only=True)

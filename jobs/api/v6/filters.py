@@ -6,7 +6,6 @@ from django.db.models import QuerySet
 
 from controlplane.core.filters import (
     AbsentFilter,
-    BooleanFilter,
     ChoicesFilter,
     FilterSet,
     MomentFilter,
@@ -15,7 +14,7 @@ from controlplane.core.filters import (
 )
 from jobs import states
 from jobs.models import Execution, Gate, Hold, Kind, LoadSample, Operation, OperationFailure, Scope
-from jobtypes.models import Category, Error
+from jobtypes.models import Category
 
 
 class ExecutionFilter(FilterSet):
@@ -77,21 +76,6 @@ class QuotaFilter(FilterSet):
 
     class Meta:
         model = Gate
-        fields: list[str] = []
-
-
-class ErrorFilter(FilterSet):
-    """Filters of errors."""
-
-    name = TextsFilter(field_name="name")
-    category = ChoicesFilter(choices=Category.values, field_name="category")
-    is_builtin = BooleanFilter(field_name="is_builtin")
-    job_type_name = TextsFilter(field_name="job_type_name", label="name of the job type it belongs to")
-    started = MomentFilter(field_name="modified_at", lookup_expr="gte", label="changed at or after")
-    ended = MomentFilter(field_name="modified_at", lookup_expr="lte", label="changed at or before")
-
-    class Meta:
-        model = Error
         fields: list[str] = []
 
 

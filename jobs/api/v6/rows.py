@@ -8,59 +8,35 @@ schema, and tests hold the two together.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from accounts.models import User
 from jobs import gates, queries, states
 from jobs.models import Execution, Gate, Hold, Job, Operation, OperationFailure, Place, Scope
-from jobtypes.models import Error
-
-
-def moment(at: datetime | None) -> str | None:
-    """ISO 8601 in UTC, with Z."""
-    return None if at is None else at.astimezone(UTC).isoformat()[:-6] + "Z"
+from jobs.queries import files_of
+from jobtypes.api.v6.rows import brief, error, moment, revision_detail
 
 
 def shown_status(job: Job) -> str:
     return states.shown(job.status, started=job.started_at is not None)
 
 
-def error(row: Error | None) -> dict[str, Any] | None:
-    if row is None:
-        return None
-    return {
-        "id": row.pk,
-        "name": row.name,
-        "title": row.title,
-        "description": row.description,
-        "job_type_name": row.job_type_name or None,
-        "category": row.category,
-        "is_builtin": row.is_builtin,
-        "should_be_retried": row.should_be_retried,
-        "created": moment(row.created_at),
-        "last_modified": moment(row.modified_at),
-    }
-
-
-# What Scale's clients look for and a job of this shape has not.
+# What Scale's clients look for, and no job here has.
 _SCALE: Final[dict[str, Any]] = {
-    **dict.fromkeys(("job_type", "job_type_rev", "event", "ingest_event", "recipe", "batch", "superseded_job")),
-    **dict.fromkeys(("node", "superseded", "input_file_size", "source_started", "source_ended")),
+    **dict.fromkeys(("event", "ingest_event", "batch", "node", "source_started", "source_ended")),
     **dict.fromkeys(("source_sensor_class", "source_sensor", "source_collection", "source_task")),
-    "is_superseded": False,
-    "input_files": {},
 }
+MIB: Final = 2**20
 
 
 def jobs(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Jobs as lists show them, from the columns queries.LISTED."""
-    ids = {row["error_id"] for row in found if row["error_id"] is not None}
-    errors = {each.pk: error(each) for each in Error.objects.filter(pk__in=ids)} if ids else {}
-    return [_job(row, errors.get(row["error_id"])) for row in found]
+    around = queries.around(found)
+    return [_job(row, around) for row in found]
 
 
-def _job(row: Mapping[str, Any], why: dict[str, Any] | None) -> dict[str, Any]:
+def _job(row: Mapping[str, Any], around: queries.Around) -> dict[str, Any]:
+    job_type, revision_num = around.job_types.get(row["job_type_id"]), around.revisions.get(row["revision_id"])
     return {
         "id": row["id"],
         "uuid": str(row["uuid"]),
@@ -84,7 +60,7 @@ def _job(row: Mapping[str, Any], why: dict[str, Any] | None) -> dict[str, Any]:
         "timeout_seconds": row["timeout_seconds"],
         "max_tries": row["max_tries"],
         "num_exes": row["tries"],
-        "error": why,
+        "error": error(around.errors.get(row["error_id"])),
         "retry_of": row["retry_of_id"],
         "created": moment(row["submitted_at"]),
         "queued": moment(row["queued_at"]),
@@ -92,13 +68,25 @@ def _job(row: Mapping[str, Any], why: dict[str, Any] | None) -> dict[str, Any]:
         "ended": moment(row["ended_at"]),
         "last_status_change": moment(row["moved_at"]),
         "last_modified": moment(row["modified_at"]),
+        "job_type": None if job_type is None else brief(job_type),
+        "job_type_rev": None
+        if job_type is None
+        else {"id": row["revision_id"], "job_type": {"id": job_type.pk}, "revision_num": revision_num},
+        "recipe": None if row["recipe_id"] is None else {"id": row["recipe_id"]},
+        "is_superseded": row["superseded_at"] is not None,
+        "superseded": moment(row["superseded_at"]),
+        "superseded_job": None if row["supersedes_id"] is None else {"id": row["supersedes_id"]},
+        "input_file_size": None if row["input_bytes"] is None else row["input_bytes"] / MIB,
+        "input_files": {
+            name: [around.files[i] for i in ids if i in around.files] for name, ids in files_of(row["input"]).items()
+        },
         **_SCALE,
     }
 
 
 def job_detail(row: Job, reader: User) -> dict[str, Any]:
     """A job with what only its own page shows; `reason` says why it waits, too."""
-    found = _job(queries.columns_of(row), error(row.error))
+    found = _job(queries.columns_of(row), queries.around_one(row))
     if row.status in states.WAITING:
         found["reason"] = next((why.code for why in queries.explain(row)), row.reason)
     last = queries.last_execution(row)
@@ -107,7 +95,26 @@ def job_detail(row: Job, reader: User) -> dict[str, Any]:
         "env": queries.environment(row, reader),
         "secret_env": row.secret_env,
         "execution": execution(last) if last else None,
-        "resources": {"resources": {"cpus": row.vcpus_milli / 1000, "mem": row.memory_mib, "disk": 0, "gpus": 0}},
+        "resources": {"resources": _resources(row)},
+        "input": row.input,
+        "output": row.output,
+        "configuration": queries.shown_configuration(row),
+        "superseded_by_job": queries.superseding(row),
+        **(
+            {}
+            if row.revision is None or row.job_type is None
+            else {"job_type_rev": revision_detail(row.revision, row.job_type)}
+        ),
+    }
+
+
+def _resources(row: Job) -> dict[str, Any]:
+    asked = queries.allocation_of(row)
+    return {
+        "cpus": row.vcpus_milli / 1000,
+        "mem": row.memory_mib,
+        "disk": asked.disk_mib if asked else 0,
+        "gpus": asked.gpus if asked else 0,
     }
 
 

@@ -19,12 +19,9 @@ from jobs.api.v6 import examples
 from jobs.api.v6.decode import MAX_TRIES
 from jobs.models import MAX_PRIORITY, Kind, RunsFor, Scope, Shape
 from jobs.models.engine import CAPPED_SCOPES
-from jobtypes.models import Category
-
-
-@extend_schema_field({"type": "object", "additionalProperties": True})
-class ObjectField(serializers.JSONField):
-    """Any JSON object."""
+from jobtypes.api.v6.examples import answer, body
+from jobtypes.api.v6.serializers.errors import ErrorSerializer
+from jobtypes.api.v6.serializers.shapes import MomentField, ObjectField, Row, moment
 
 
 @extend_schema_field({"type": "null"})
@@ -40,40 +37,6 @@ class OneOrMoreField(serializers.JSONField):
     """The value of a filter, or several."""
 
 
-class MomentField(serializers.DateTimeField):
-    """ISO 8601, UTC."""
-
-
-class Row(Body):
-    """A serializer whose output rows.py has written already."""
-
-    def to_representation(self, instance: Any) -> Any:
-        return instance
-
-
-def moment(help_text: str, *, null: bool = True) -> MomentField:
-    return MomentField(allow_null=null, help_text=help_text)
-
-
-# --- Errors --------------------------------------------------------------------------------------
-
-
-@extend_schema_serializer(
-    examples=[examples.answer("an error", examples.ERROR), examples.body("an error of your own", examples.NEW_ERROR)]
-)
-class ErrorSerializer(Row):
-    id = serializers.IntegerField(read_only=True)
-    name = serializers.CharField(help_text="Lower-case words joined by dashes; cannot be changed.", max_length=64)
-    title = serializers.CharField(max_length=128)
-    description = serializers.CharField(required=False, allow_blank=True, max_length=4096)
-    job_type_name = serializers.CharField(read_only=True, allow_null=True)
-    category = serializers.ChoiceField(choices=Category.choices, help_text="Whose fault it is.")
-    is_builtin = serializers.BooleanField(read_only=True, help_text="Named by the scheduler itself; not to be changed.")
-    should_be_retried = serializers.BooleanField(required=False, help_text="Gives the job another try, if any is left.")
-    created = MomentField(read_only=True)
-    last_modified = MomentField(read_only=True)
-
-
 # --- Jobs ----------------------------------------------------------------------------------------
 
 
@@ -85,7 +48,7 @@ class JobReferenceSerializer(Row):
     id = serializers.IntegerField()
 
 
-@extend_schema_serializer(examples=[examples.answer("one that has ended", examples.EXECUTION)])
+@extend_schema_serializer(examples=[answer("one that has ended", examples.EXECUTION)])
 class ExecutionSerializer(Row):
     id = serializers.IntegerField()
     uuid = serializers.UUIDField()
@@ -103,7 +66,7 @@ class ExecutionSerializer(Row):
     ended = moment("When it ended.")
 
 
-@extend_schema_serializer(examples=[examples.answer("a job that has ended", examples.JOB)])
+@extend_schema_serializer(examples=[answer("a job that has ended", examples.JOB)])
 class JobSerializer(Row):
     id = serializers.IntegerField()
     uuid = serializers.UUIDField()
@@ -135,16 +98,16 @@ class JobSerializer(Row):
     ended = moment("When it ended.")
     last_status_change = moment("When its status changed last.", null=False)
     last_modified = moment("When anything of it changed last.", null=False)
-    job_type = AbsentField()
-    job_type_rev = AbsentField()
+    job_type = ObjectField(allow_null=True, help_text="Of a Seed job: its job type as it is now.")
+    job_type_rev = ObjectField(allow_null=True, help_text="The revision that it runs: its id, job_type and number.")
     event = AbsentField()
     ingest_event = AbsentField()
-    recipe = AbsentField()
+    recipe = JobReferenceSerializer(allow_null=True, help_text="The recipe that it is part of.")
     batch = AbsentField()
-    superseded_job = AbsentField()
+    superseded_job = JobReferenceSerializer(allow_null=True, help_text="The job whose place it took.")
     node = AbsentField()
-    superseded = AbsentField()
-    input_file_size = AbsentField()
+    superseded = moment("When another job took its place.")
+    input_file_size = serializers.FloatField(allow_null=True, help_text="Of all its input files, in MiB.")
     source_started = AbsentField()
     source_ended = AbsentField()
     source_sensor_class = AbsentField()
@@ -152,7 +115,7 @@ class JobSerializer(Row):
     source_collection = AbsentField()
     source_task = AbsentField()
     is_superseded = serializers.BooleanField()
-    input_files = ObjectField()
+    input_files = ObjectField(help_text="The names of a Seed job's input files, by input.")
 
 
 class ResourceValuesSerializer(Row):
@@ -166,7 +129,7 @@ class ResourcesSerializer(Row):
     resources = ResourceValuesSerializer()
 
 
-@extend_schema_serializer(examples=[examples.answer("a job that has ended", examples.JOB_DETAIL)])
+@extend_schema_serializer(examples=[answer("a job that has ended", examples.JOB_DETAIL)])
 class JobDetailSerializer(JobSerializer):
     env = serializers.DictField(
         child=serializers.CharField(allow_blank=True),
@@ -175,6 +138,49 @@ class JobDetailSerializer(JobSerializer):
     secret_env = serializers.ListField(child=serializers.CharField())
     execution = ExecutionSerializer(allow_null=True, help_text="The last one.")
     resources = ResourcesSerializer()
+    input = ObjectField(allow_null=True, help_text="Of a Seed job: `files` and `json`, each by the input's name.")
+    output = ObjectField(allow_null=True, help_text="Of a Seed job that has completed: as `input`.")
+    configuration = ObjectField(allow_null=True, help_text="What a Seed job runs by, without secrets.")
+    superseded_by_job = JobReferenceSerializer(allow_null=True)
+
+
+class JobTypeNameSerializer(Body):
+    name = serializers.CharField(max_length=MAX_TEXT)
+    version = serializers.CharField(max_length=MAX_TEXT)
+
+
+@extend_schema_serializer(examples=[body("a job of a job type", examples.NEW_SEED_JOB)])
+class NewSeedJobSerializer(Body):
+    """A job of a job type as asked for: the job type says all that is left out."""
+
+    shape = serializers.ChoiceField(choices=[Shape.SEED.value], required=False, allow_null=True)
+    job_type_id = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=2**53, help_text="The job type's id, or:"
+    )
+    job_type = JobTypeNameSerializer(required=False, allow_null=True, help_text="Its name and version.")
+    input = ObjectField(
+        required=False, allow_null=True, help_text='`{"files": {INPUT: [file id]}, "json": {INPUT: value}}`'
+    )
+    configuration = ObjectField(
+        required=False, allow_null=True, help_text="For this job alone; the members left out are its job type's."
+    )
+    customer = serializers.CharField(
+        required=False,
+        allow_null=True,
+        max_length=MAX_TEXT,
+        help_text="Who pays; DEFAULT_CUSTOMER if staff say nothing.",
+    )
+    classification = serializers.CharField(
+        required=False, allow_null=True, max_length=MAX_TEXT, help_text="The job type's name if not given."
+    )
+    cloud = serializers.ChoiceField(choices=["local"], required=False, allow_null=True)
+    region = serializers.CharField(required=False, allow_null=True, max_length=64)
+    tags = ObjectField(required=False, allow_null=True)
+    priority = serializers.IntegerField(
+        required=False, allow_null=True, min_value=0, max_value=MAX_PRIORITY, help_text="Smaller runs first."
+    )
+    queue = serializers.CharField(required=False, allow_null=True, max_length=64)
+    max_tries = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=MAX_TRIES)
 
 
 class NewJobSerializer(Body):
@@ -245,7 +251,7 @@ class ReasonSerializer(Row):
     set_by = serializers.CharField(allow_null=True, help_text="Who set it.")
 
 
-@extend_schema_serializer(examples=[examples.answer("a job of a customer who is held", examples.EXPLANATION)])
+@extend_schema_serializer(examples=[answer("a job of a customer who is held", examples.EXPLANATION)])
 class ExplanationSerializer(Row):
     status = serializers.ChoiceField(choices=states.SHOWN_STATES)
     state = serializers.ChoiceField(choices=states.JOB_STATES)
@@ -263,7 +269,7 @@ class LogPageSerializer(Row):
 # --- Bulk work -----------------------------------------------------------------------------------
 
 
-@extend_schema_serializer(examples=[examples.answer("on its way", examples.OPERATION)])
+@extend_schema_serializer(examples=[answer("on its way", examples.OPERATION)])
 class OperationSerializer(Row):
     id = serializers.IntegerField()
     kind = serializers.ChoiceField(choices=Kind.choices)

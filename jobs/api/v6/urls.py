@@ -6,19 +6,23 @@ from django.urls import path, re_path
 from rest_framework.routers import SimpleRouter
 
 from controlplane.core.openapi import REFERENCE
+from jobs.api.v6.views.files import FileViewSet
 from jobs.api.v6.views.gates import HoldViewSet, QuotaViewSet
 from jobs.api.v6.views.jobs import ExecutionViewSet, JobViewSet
 from jobs.api.v6.views.logs import LogViewSet
 from jobs.api.v6.views.operations import BulkViewSet, FailureViewSet, OperationViewSet
-from jobs.api.v6.views.system import ErrorViewSet, LoadViewSet, SystemViewSet
+from jobs.api.v6.views.recipes import RecipeViewSet
+from jobs.api.v6.views.statistics import PendingViewSet, RunningViewSet, StatusViewSet, SystemFailureViewSet
+from jobs.api.v6.views.system import LoadViewSet, SystemViewSet
 from jobs.models import Kind
 
 router = SimpleRouter()
 router.register("jobs", JobViewSet, "job")
+router.register("recipes", RecipeViewSet, "recipe")
+router.register("files", FileViewSet, "file")
 router.register("operations", OperationViewSet, "operation")
 router.register("holds", HoldViewSet, "hold")
 router.register("quotas", QuotaViewSet, "quota")
-router.register("errors", ErrorViewSet, "error")
 router.register("load", LoadViewSet, "load")
 
 STREAM = "(?P<stream>stdout|stderr|combined)"
@@ -43,4 +47,9 @@ urlpatterns = [
     path("status/", SystemViewSet.as_view({"get": "status"}), name="system-status"),
     path("version/", SystemViewSet.as_view({"get": "version"}), name="version"),
     path("queue/status/", SystemViewSet.as_view({"get": "queue"}), name="queue-status"),
+    # Before the names of job types: none is called like one of these.
+    path("job-types/status/", StatusViewSet.as_view({"get": "list"}), name="job-type-status"),
+    path("job-types/pending/", PendingViewSet.as_view({"get": "list"}), name="job-types-pending"),
+    path("job-types/running/", RunningViewSet.as_view({"get": "list"}), name="job-types-running"),
+    path("job-types/system-failures/", SystemFailureViewSet.as_view({"get": "list"}), name="job-type-failures"),
 ]

@@ -19,11 +19,12 @@ from controlplane.core.openapi import REFERENCE
 from controlplane.core.pagination import LAST_MOMENT, Key, Orders
 from jobs import queries, services
 from jobs.api.v6 import examples, rows, serializers
-from jobs.api.v6.decode import decode_many, decode_one, priority_of
+from jobs.api.v6.decode import decode, priority_of
 from jobs.api.v6.filters import ExecutionFilter
 from jobs.errors import JobState
 from jobs.filters import JobFilter
 from jobs.models import Execution, Job
+from jobtypes.api.v6.examples import body as body_example
 
 DURATION = ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())
 NO_DURATION = timedelta(days=100_000)  # longer than any job takes, and still told apart in a key
@@ -44,7 +45,12 @@ JOB_ORDERS: Orders = {
 }
 NEW_JOBS = PolymorphicProxySerializer(
     "NewJobs",
-    [serializers.NewJobSerializer, serializers.NewJobSerializer(many=True)],
+    [
+        serializers.NewJobSerializer,
+        serializers.NewJobSerializer(many=True),
+        serializers.NewSeedJobSerializer,
+        serializers.NewSeedJobSerializer(many=True),
+    ],
     resource_type_field_name=None,
     many=False,
 )
@@ -74,7 +80,7 @@ class JobViewSet(NativeViewSet):
     default_order = ("last_modified",)
     columns = queries.LISTED
     lookup_value_regex = REFERENCE
-    refusals: ClassVar[dict[str, tuple[int, ...]]] = {"explain": (403,), "list": (403,)}
+    refusals: ClassVar[dict[str, tuple[int, ...]]] = {"create": (404,), "explain": (403,), "list": (403,)}
 
     def get_queryset(self) -> QuerySet[Job, Any]:
         return queries.visible_jobs(user_of(self.request))
@@ -98,15 +104,15 @@ class JobViewSet(NativeViewSet):
         request=NEW_JOBS,
         responses={201: MADE_JOBS},
         examples=[
-            examples.body("one job", examples.NEW_JOB),
-            examples.body("two at once", [examples.NEW_JOB, {**examples.NEW_JOB, "priority": 10}]),
+            body_example("one job", examples.NEW_JOB),
+            body_example("two at once", [examples.NEW_JOB, {**examples.NEW_JOB, "priority": 10}]),
         ],
     )
     def create(self, request: Request) -> Response:
         user, body = user_of(request), request.data
         queries.check_may_submit(user)
         many = isinstance(body, list)
-        wanted = decode_many(body, user) if isinstance(body, list) else [decode_one(body, user)]
+        wanted = decode(body, user)
 
         def submit() -> list[str]:
             made = services.submit_jobs(owner=user, requests=wanted)

@@ -1,4 +1,4 @@
-"""The system as a whole: the scheduler, the queue, the load, the errors there are."""
+"""The system as a whole: the scheduler, the queue, the load."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.v6.base import NativeViewSet, user_of
-from controlplane.core.errors import InvalidRequest, NotFound
+from controlplane.core.errors import InvalidRequest
 from controlplane.core.pagination import Key, Orders
 from jobs import queries, services
 from jobs.api.v6 import rows, serializers
-from jobs.api.v6.filters import ErrorFilter, LoadFilter
+from jobs.api.v6.filters import LoadFilter
 from jobs.models import Hold, LoadSample, Scope
-from jobtypes.models import Error
-from jobtypes.services import create_error, update_error
+from jobtypes.api.v6.rows import moment
 
 PAUSED: Final = "PAUSED"
 LONGEST_LOAD: Final = timedelta(days=31)
@@ -65,7 +64,7 @@ class SystemViewSet(NativeViewSet):
         places, queued = queries.places_in_use()
         return Response(
             {
-                "timestamp": rows.moment(timezone.now()),
+                "timestamp": moment(timezone.now()),
                 "version": settings.SPECTACULAR_SETTINGS["VERSION"],
                 "scheduler": _scheduler(),
                 "places": [rows.place(place, used) for place, used in places],
@@ -87,7 +86,7 @@ def _scheduler() -> dict[str, Any]:
     hold = Hold.objects.select_related("set_by").filter(scope=Scope.ALL, code=PAUSED).first()
     return {
         "is_paused": hold is not None,
-        "paused_since": rows.moment(hold.since) if hold else None,
+        "paused_since": moment(hold.since) if hold else None,
         "paused_by": hold.set_by.username if hold and hold.set_by else None,
     }
 
@@ -122,56 +121,8 @@ class LoadViewSet(NativeViewSet):
 
 def _load(sample: LoadSample) -> dict[str, Any]:
     return {
-        "time": rows.moment(sample.at),
+        "time": moment(sample.at),
         "pending_count": sample.pending,
         "queued_count": sample.queued,
         "running_count": sample.running,
     }
-
-
-class ErrorViewSet(NativeViewSet):
-    """The named ways to fail."""
-
-    queryset = Error.objects.all()
-    serializer_class = serializers.ErrorSerializer
-    filterset_class = ErrorFilter
-    orders: ClassVar[Orders] = {
-        "id": Key("pk"),
-        "name": Key("name"),
-        "title": Key("title"),
-        "category": Key("category"),
-        "created": Key("created_at"),
-        "last_modified": Key("modified_at"),
-    }
-    refusals: ClassVar[dict[str, tuple[int, ...]]] = {"partial_update": (409,)}
-
-    @extend_schema(summary="Errors")
-    def list(self, request: Request) -> Response:
-        return self.page(self.get_queryset(), lambda page: [rows.error(each) for each in page])
-
-    def _error(self, pk: str) -> Error:
-        found = Error.objects.filter(pk=pk).first()
-        if found is None:
-            raise NotFound("There is no such error.")
-        return found
-
-    @extend_schema(summary="One error")
-    def retrieve(self, request: Request, pk: str) -> Response:
-        return Response(rows.error(self._error(pk)))
-
-    @extend_schema(summary="Name a way to fail")
-    def create(self, request: Request) -> Response:
-        user = user_of(request)
-        queries.check_may_steer(user)
-        wish = self.taken()
-        error = self._error(self.once(lambda: [str(create_error(**wish, actor=user).pk)])[0])
-        return self.made(rows.error(error), "error-detail", error.pk)
-
-    @extend_schema(summary="Change an error that the scheduler does not name itself")
-    def partial_update(self, request: Request, pk: str) -> Response:
-        user, error = user_of(request), self._error(pk)
-        queries.check_may_steer(user)
-        wish = self.taken(partial=True)
-        if wish.pop("name", error.name) != error.name:
-            raise InvalidRequest("A name stays as it is.", field="name")
-        return Response(rows.error(update_error(error, actor=user, **wish)))

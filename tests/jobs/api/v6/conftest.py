@@ -52,7 +52,7 @@ class CheckedClient(Client):
     def _check_body(self, operation: Operation, request: dict[str, Any], response: Any) -> None:
         said = operation.body()
         sent = getattr(response.wsgi_request, "_body", b"") or request.get("_sent", b"")
-        if said is None or response.status_code >= 300 or not sent:
+        if said is None or "application/json" not in said["content"] or response.status_code >= 300 or not sent:
             return
         value = json.loads(sent)
         if value is None:

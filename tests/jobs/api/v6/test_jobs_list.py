@@ -50,7 +50,9 @@ def test_a_row_is_the_job_without_what_only_its_page_shows(people: People) -> No
     (row,) = good(people.owner.get(PATH))["results"]
     detail = good(people.owner.get(f"{PATH}{job.pk}/"))
     assert row == {name: value for name, value in detail.items() if name in row}
-    assert set(detail) - set(row) == {"env", "secret_env", "execution", "resources"}
+    assert set(detail) - set(row) == {
+        *("env", "secret_env", "execution", "resources", "input", "output", "configuration", "superseded_by_job")
+    }
 
 
 # --- Filters -------------------------------------------------------------------------------------

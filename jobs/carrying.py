@@ -1,0 +1,203 @@
+"""Carries what Seed jobs take in and give, on the machine that runs them, beside the scheduling pass.
+
+Threads of the pass's process, so that a transfer may take as long as it takes. Each works under a lease on its
+execution, in the database: should the process die, whoever looks next after the lease takes over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import lru_cache
+from typing import Final
+
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from structlog.contextvars import bound_contextvars
+
+from accounts import events
+from controlplane.core import sets
+from jobs import sql, staging, states
+from jobs.models import Execution, File
+from jobs.scheduling import conclude
+
+logger = logging.getLogger("jobs.carrying")
+CARRIERS: Final = 4
+LEASE: Final = timedelta(seconds=30)
+RENEW_AFTER_SECONDS: Final = 5.0
+CLEAR_EVERY_SECONDS: Final = 60.0
+
+
+class LeaseLost(Exception):
+    """Somebody else carries for this execution now, or nobody has to any more."""
+
+
+class Lease:
+    """The right to carry for one execution while its status stays what it is; `keep` makes it last."""
+
+    def __init__(self, execution_id: int, status: str) -> None:
+        self._execution_id = execution_id
+        self._status = status
+        self._renew_at = time.monotonic() + RENEW_AFTER_SECONDS
+        self._end_at = time.monotonic() + settings.STAGING_TIMEOUT_SECONDS
+
+    def keep(self) -> None:
+        """Say that it goes on. Raises LeaseLost, and StagingFault when it has taken too long."""
+        now = time.monotonic()
+        if now > self._end_at:
+            name = "pre-timeout" if self._status == states.CREATED else "post-timeout"
+            raise staging.StagingFault(name, "It took longer than STAGING_TIMEOUT_SECONDS.")
+        if now < self._renew_at:
+            return
+        self._renew_at = now + RENEW_AFTER_SECONDS
+        rows = Execution.objects.filter(pk=self._execution_id, status=self._status)
+        if not rows.update(leased_until=timezone.now() + LEASE):
+            raise LeaseLost
+
+
+def to_carry(place_id: int, limit: int) -> list[Execution]:
+    """Take the lease on up to `limit` executions of the place that have something to be carried."""
+    now = timezone.now()
+    free = Q(leased_until__isnull=True) | Q(leased_until__lt=now)
+    bring = Q(status=states.CREATED, prepared_at__isnull=True, job__status=states.STARTING)
+    rows = Execution.objects.filter(
+        bring | Q(status=states.FINISHING), free, place=place_id, job__revision__isnull=False
+    )
+    found = list(rows.select_related("job__job_type").order_by("id")[:limit])
+    return [
+        execution
+        for execution in found
+        if Execution.objects.filter(free, pk=execution.pk, status=execution.status).update(leased_until=now + LEASE)
+    ]
+
+
+def carry(execution: Execution, ring: Callable[[], None]) -> None:
+    """Do what there is to carry for an execution whose lease is ours, and note it. `ring` wakes the scheduler."""
+    lease = Lease(execution.pk, execution.status)
+    work = _bring if execution.status == states.CREATED else _keep
+    try:
+        work(execution, lease, ring)
+    except staging.StagingFault as fault:
+        _give_up(execution, fault, ring)
+    except LeaseLost:
+        logger.info("execution %s is not ours to carry for any more", execution.uuid)
+
+
+def _bring(execution: Execution, lease: Lease, ring: Callable[[], None]) -> None:
+    staging.bring(execution, lease.keep)
+    with transaction.atomic():
+        rows = Execution.objects.filter(pk=execution.pk, status=states.CREATED)
+        rows.update(prepared_at=timezone.now(), leased_until=None)
+        ring()
+
+
+def _keep(execution: Execution, lease: Lease, ring: Callable[[], None]) -> None:
+    kept = staging.keep(execution, lease.keep)
+    detail = "; ".join(kept.warnings)
+    with transaction.atomic():
+        # Locked before files are made: the loser of a lease finds the execution ended and adds none.
+        if not Execution.objects.select_for_update().filter(pk=execution.pk, status=states.FINISHING).exists():
+            raise LeaseLost
+        made = File.objects.bulk_create(kept.files)
+        files: dict[str, list[int]] = {}
+        for file in made:
+            files.setdefault(file.job_output, []).append(file.pk)
+        for file_id, metadata in kept.input_metadata.items():
+            _describe(file_id, metadata)
+        customer = execution.job.customer_id
+        events.record([("file.created", "file", file.pk, None, customer, None, {"name": file.name}) for file in made])
+        conclude(execution.uuid, detail=detail, output={"files": files, "json": dict(kept.json)})
+        ring()
+    staging.room_of(execution.uuid).clear()
+
+
+def _describe(file_id: int, metadata: object) -> None:
+    """What a job has found out about its input."""
+    if isinstance(metadata, dict):
+        columns = staging.described(metadata)
+        File.objects.filter(pk=file_id).update(**columns, modified_at=timezone.now())
+
+
+def _give_up(execution: Execution, fault: staging.StagingFault, ring: Callable[[], None]) -> None:
+    with transaction.atomic():
+        conclude(execution.uuid, error_name=fault.error_name, detail=fault.detail)
+        ring()
+    staging.room_of(execution.uuid).clear()
+
+
+class Carriers:
+    """The threads of one process. `look` gives them work, and never waits."""
+
+    def __init__(self, place_id: int, bell: str, count: int = CARRIERS) -> None:
+        self._place_id = place_id
+        self._bell = bell
+        self._count = count
+        self._queue: queue.SimpleQueue[Execution] = queue.SimpleQueue()
+        self._busy = 0
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._clear_at = time.monotonic()
+
+    def look(self) -> None:
+        """Take up what is to be carried, as far as there are hands for it; now and then remove old rooms."""
+        with self._lock:
+            hands = self._count - self._busy
+        if hands > 0:
+            for execution in to_carry(self._place_id, hands):
+                self._start(execution)
+        if time.monotonic() >= self._clear_at:
+            self._clear_at = time.monotonic() + CLEAR_EVERY_SECONDS
+            clear_rooms()
+
+    def _start(self, execution: Execution) -> None:
+        with self._lock:
+            self._busy += 1
+            if len(self._threads) < self._busy:
+                # A daemon: a process that is told to stop does not wait for a transfer, its successor takes over.
+                thread = threading.Thread(target=self._work, name="carrier", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        self._queue.put(execution)
+
+    def _work(self) -> None:
+        while True:
+            execution = self._queue.get()
+            try:
+                with bound_contextvars(execution_id=str(execution.uuid), job_id=execution.job_id):
+                    carry(execution, self._ring)
+            except DatabaseError:
+                logger.exception("the database failed; the lease will run out")
+            except Exception:
+                logger.exception("carrying failed")
+                with contextlib.suppress(DatabaseError):
+                    _give_up(execution, staging.StagingFault("unknown", "See the log of the worker."), self._ring)
+            finally:
+                connection.close()
+                with self._lock:
+                    self._busy -= 1
+
+    def _ring(self) -> None:
+        sql.ring({self._bell})
+
+
+@lru_cache(maxsize=1)
+def carriers_of(place_id: int, bell: str) -> Carriers:
+    """This process's own: they outlive the term of a pass."""
+    return Carriers(place_id, bell)
+
+
+def clear_rooms() -> None:
+    """Remove the rooms of executions that have ended, or that nobody knows."""
+    there = dict(staging.rooms())
+    if not there:
+        return
+    rows = Execution.objects.filter(sets.among("uuid", list(there), Execution), status__in=states.EXECUTION_ACTIVE)
+    for uuid in there.keys() - set(rows.values_list("uuid", flat=True)):
+        there[uuid].clear()

@@ -1,0 +1,122 @@
+"""Recipes, as callers may see them, and how far they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
+
+from accounts import access
+from accounts.models import Role, User
+from controlplane.core.filters import read_reference
+from jobs import gates, states
+from jobs.errors import RecipeNotFound
+from jobs.models import Job, Recipe, RecipeNode
+from jobtypes.recipe.definition import parse
+
+# Why a job of a recipe is not queued yet: a node before it is not done, or has failed, or gave too little.
+WAITS_FOR_NODE: Final = "WAITS_FOR_NODE"
+PARENT_FAILED: Final = "PARENT_FAILED"
+INPUT_MISSING: Final = "INPUT_MISSING"
+_AROUND: Final = ("recipe_type", "revision", "customer", "owner", "place")
+_DOCUMENTS: Final = ("recipe_type__definition", "revision__definition")
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a recipe is, with all that is inside it. `jobs`: by their status as v6 shows it."""
+
+    jobs: Counter[str] = field(default_factory=Counter)
+    recipes: int = 0
+    recipes_completed: int = 0
+
+
+def visible_recipes(user: User) -> QuerySet[Recipe]:
+    """The recipes that `user` may read, as lists need them: without documents."""
+    recipes = Recipe.objects.select_related(*_AROUND).defer(*_DOCUMENTS)
+    if user.role != Role.CUSTOMER:
+        return recipes
+    return recipes.filter(customer=user.customer_id) if user.customer_id is not None else recipes.none()
+
+
+def find_recipe(user: User, reference: str, action: str) -> Recipe:
+    """The recipe with this id or uuid, if `user` may do `action` to it. Raises RecipeNotFound, Forbidden."""
+    try:
+        key = read_reference(reference)
+    except ValueError:
+        raise RecipeNotFound from None
+    chosen = Q(pk=key) if isinstance(key, int) else Q(uuid=key)
+    recipe = Recipe.objects.select_related(*_AROUND).filter(chosen).first()
+    if recipe is None:
+        raise RecipeNotFound
+    decision = access.decide(user, "jobs", action, owner_id=recipe.owner_id, customer_id=recipe.customer_id)
+    access.enforce(decision, RecipeNotFound)
+    return recipe
+
+
+def made_nodes(recipe: Recipe) -> dict[str, RecipeNode]:
+    """The nodes of a recipe that have been made, by name, with their jobs and recipes."""
+    nodes = recipe.nodes.select_related("job__job_type", "job__error", "sub_recipe__recipe_type")
+    return {node.name: node for node in nodes.defer("job__env", "job__job_type__manifest")}
+
+
+def superseding(recipe: Recipe) -> int | None:
+    """The id of the recipe that has taken this one's place."""
+    return Recipe.objects.filter(supersedes=recipe).values_list("pk", flat=True).order_by("pk").first()
+
+
+def progress_of(recipes: Iterable[Recipe]) -> dict[int, Progress]:
+    """How far recipes are, by id: two statements for all of them, and one for each level of recipes inside."""
+    top = [each.pk for each in recipes]
+    found = {pk: Progress() for pk in top}
+    holders = {pk: {pk} for pk in top}  # recipe -> those of the top that it is in
+    level = set(top)
+    while level:
+        inner = RecipeNode.objects.filter(recipe__in=level, sub_recipe__isnull=False)
+        level = set()
+        for holder, pk, completed_at in inner.values_list("recipe", "sub_recipe", "sub_recipe__completed_at"):
+            assert pk is not None
+            for above in holders[holder]:
+                found[above].recipes += 1
+                found[above].recipes_completed += completed_at is not None
+            holders.setdefault(pk, set()).update(holders[holder])
+            level.add(pk)
+    started = ExpressionWrapper(Q(job__started_at__isnull=False), output_field=BooleanField())
+    nodes = RecipeNode.objects.filter(recipe__in=holders, job__isnull=False).annotate(started=started).order_by()
+    counts = nodes.values_list("recipe", "job__status", "started").annotate(number=Count("pk"))
+    for pk, status, has_started, number in counts:
+        for above in holders[pk]:
+            found[above].jobs[states.shown(status, started=has_started)] += number
+    return found
+
+
+def kept_back(job: Job) -> list[gates.Reason]:
+    """What a job that was not queued yet waits for: each node before it that is not done, or why it is blocked."""
+    node = RecipeNode.objects.filter(recipe=job.recipe_id, job=job).select_related("recipe__revision").first()
+    if node is None:
+        return []
+    if job.status == states.BLOCKED and job.reason == INPUT_MISSING:
+        hint = "Something that it needs was not among the outputs of the jobs before it."
+        return [gates.Reason(INPUT_MISSING, hint, since=job.moved_at)]
+    code = job.reason if job.status == states.BLOCKED else WAITS_FOR_NODE
+    made = made_nodes(node.recipe)
+    above = parse(node.recipe.revision.definition).nodes[node.name].dependencies
+    return [
+        gates.Reason(code, f"Waits for {each.name}, which {said}.", since=job.moved_at, value=each.name)
+        for each in above
+        if (said := _stands(made.get(each.name)))
+    ]
+
+
+def _stands(node: RecipeNode | None) -> str:
+    """How a node stands, for people; empty when it is done."""
+    if node is None:
+        return "is not made yet"
+    if node.job is not None:
+        return "" if node.job.status == states.COMPLETED else f"is {node.job.status}"
+    if node.sub_recipe is not None and node.sub_recipe.completed_at is None:
+        return "is canceled" if node.sub_recipe.canceled_at else "is not completed"
+    return ""

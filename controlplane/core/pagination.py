@@ -118,7 +118,7 @@ class Pages(BasePagination):
         if text == "last" and self._exact:
             return last
         try:
-            number = int(text or "1")
+            number = int("1" if text is None else text)
         except ValueError:
             raise NotFound("Invalid page.") from None
         if number < 1 or (self._exact and number > last and not self._has_key()):

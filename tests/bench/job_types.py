@@ -126,7 +126,8 @@ JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () 
 JOIN jobtypes_jobtyperevision r ON r.job_type_id = t.id AND r.revision_num = 1
 CROSS JOIN LATERAL (SELECT g / t.types AS round, mod(g * 7919::bigint, 100) AS draw) d
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN round = 0 OR draw < 1 AND round > 2 THEN 'PENDING' WHEN round = 1 OR draw < 3 AND round > 2 THEN 'RUNNING'
+    SELECT CASE WHEN round = 0 OR draw < 1 AND round > 2 THEN 'PENDING'
+        WHEN round = 1 OR draw < 3 AND round > 2 THEN 'RUNNING'
         WHEN round = 2 OR draw < 9 AND draw > 4 THEN 'FAILED' WHEN draw < 5 THEN 'QUEUED' WHEN draw < 11 THEN 'FAILED'
         WHEN draw < 13 THEN 'CANCELED' ELSE 'COMPLETED' END AS status,
         CASE WHEN round = 2 OR draw IN (5, 6) AND round > 2 THEN {refused} WHEN draw IN (7, 8) AND round > 2 THEN {lost}

@@ -64,9 +64,30 @@ def test_the_native_tour_works_as_it_is_written(deployment: Factory) -> None:
     assert {"COMPLETED", "0", "50", "6", "priority"} <= set(done.stdout.splitlines()), done.stdout
 
 
+def test_the_seed_tour_works_as_it_is_written(deployment: Factory) -> None:
+    readable = str(CHECKOUT / "deploy" / "seed")
+    place = deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_READABLE_PATHS=readable)
+    place.start_manage("work")
+    base = place.start_web()
+    page = (CHECKOUT / "docs" / "seed.md").read_text()
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)).replace("http://127.0.0.1:8000", base)
+    assert base in script
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=CHECKOUT,
+        env=place.env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr + place.logs()
+    for text in ("texts", '"is_valid":true', "'words': ", "the\t"):
+        assert text in done.stdout, done.stdout
+
+
 def test_every_curl_in_the_documents_stands_in_a_tour() -> None:
     pages = {path.name for path in (CHECKOUT / "docs").rglob("*.md") if re.search(r"^\s*curl ", path.read_text(), re.M)}
-    assert pages == {"api.md"}
+    assert pages == {"api.md", "seed.md"}
 
 
 def test_every_setting_it_names_is_read_and_every_one_read_is_named() -> None:

@@ -7,9 +7,9 @@ from django.utils import timezone
 from django_q.models import Task
 
 from accounts.models import Event, IdempotencyKey
-from jobs import following, retention, states
+from jobs import counts, following, retention, states
 from jobs.errors import OutputGone
-from jobs.models import Execution, Kind, LoadSample, Operation
+from jobs.models import Execution, JobCount, Kind, LoadSample, Operation
 from tests.factories import Stage, make_job_in, make_operator
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,11 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
         made, ended = now - timedelta(days=days), now if status == states.STOPPED else None
         facts = {"kind": Kind.CANCEL, "status": status, "selection": {}, "created_by": user, "up_to": 0}
         Operation.objects.create(**facts, created_at=made, ended_at=ended)
-    deleted = {"events": 1, "idempotency_keys": 1, "load_samples": 1, "operations": 1, "failed_tasks": 1}
+    minute = counts.minute_of(now)
+    for ago in (counts.MINUTES_KEPT - 1, counts.MINUTES_KEPT + 1):
+        JobCount.objects.create(job_type_id=1, span=1, minute=minute - ago, status=states.COMPLETED, number=1)
+    names = ("events", "idempotency_keys", "load_samples", "operations", "minute_counts", "failed_tasks")
+    deleted = dict.fromkeys(names, 1)
     assert retention.delete_old_rows() == deleted
     assert list(Event.objects.values_list("subject_id", flat=True)) == [9]
     assert list(IdempotencyKey.objects.values_list("key", flat=True)) == ["23"]

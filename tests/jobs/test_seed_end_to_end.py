@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.deployment import Deployment, Factory
@@ -101,8 +103,8 @@ def test_a_running_job_survives_the_death_of_the_workers(place: Deployment) -> N
 def kill_workers(place: Deployment, work: subprocess.Popen[bytes]) -> None:
     """Kill the supervisor and its clusters, but not the runner nor what it runs."""
     for process in place.processes():
-        if "manage.py" in " ".join(process.cmdline()) and (
-            "work" in process.cmdline() or "cluster" in process.cmdline()
-        ):
-            process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            command = process.cmdline()
+            if "manage.py" in " ".join(command) and {"work", "cluster"} & set(command):
+                process.kill()
     work.wait(LONG)

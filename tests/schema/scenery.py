@@ -9,10 +9,12 @@ from typing import Any, Final
 from accounts import services as accounts
 from accounts.models import ApiToken, Customer, User
 from jobs import services, states
-from jobs.models import Execution, Gate, Hold, Job, Kind, LoadSample, Operation, Scope
-from jobtypes.models import Category, Error
+from jobs.models import Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
+from jobtypes.models import Category, Error, JobType, RecipeType, Workspace
+from jobtypes.queries import storage_of
 from jobtypes.services import create_error
 from tests.factories import Person, Stage, keep_output, make_admin, make_customer_user, make_job_in, make_operator
+from tests.recipes import make_recipe
 
 # Those that nothing starts last: what stands in line is claimed in the order of its coming.
 STATES: Final = (
@@ -58,6 +60,13 @@ class Scenery:
             "username": list(User.objects.order_by("-pk").values_list("username", flat=True)[:10]),
             "customer": list(Customer.objects.order_by("pk").values_list("name", flat=True)[:4]),
             "customer_id": list(Customer.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
+            "workspace": list(Workspace.objects.values_list("name", flat=True)[:10]),
+            "file": list(File.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
+            "job_type": list(JobType.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
+            "job_type_name": list(JobType.objects.order_by("-pk").values_list("name", flat=True)[:10]),
+            "recipe_type": list(RecipeType.objects.order_by("-pk").values_list("name", flat=True)[:10]),
+            "recipe_type_id": list(RecipeType.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
+            "recipe": list(Recipe.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "token": [str(each) for each in ApiToken.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
         }
 
@@ -74,6 +83,9 @@ def make_scenery() -> Scenery:
                 keep_output(job, stdout="a line\n", stderr="an error\n")
     for owner in (people["customer"], operator):
         _make_more(owner)
+        make_recipe(owner=owner)
+    for file in File.objects.select_related("workspace"):
+        storage_of(file.workspace).put(file.path, [b"a text"])
     return scenery
 
 

@@ -21,7 +21,10 @@ from tests.factories import make_admin, make_job
 from tests.query_budget import counted
 from tests.schema.scenery import make_scenery
 
-LISTS: Final = ("customers", "errors", "holds", "jobs", "load", "operations", "quotas", "tokens", "users")
+LISTS: Final = (
+    *("customers", "errors", "files", "holds", "jobs", "load", "operations", "quotas", "recipe-types", "recipes"),
+    *("tokens", "users", "workspaces"),
+)
 # What a request may write however it is called: who was there, and when a token was used last.
 BOOKKEEPING: Final = ("django_session", "accounts_apitoken", "axes_")
 
@@ -188,7 +191,9 @@ def _filled(template: str, names: dict[str, Any]) -> str:
     """A path with existing ids in it."""
     parts = template.strip("/").split("/")
     fixed = {"stream": "combined", "number": "1", "job": names["job"], "operation": names["operation"]}
+    fixed |= {"version": "1.0.0", "revision_num": "1"}
     kinds = {"customers": "customer_id", "job-executions": "execution", "jobs": "job"}
+    kinds |= {"recipe-types": "recipe_type", "job-types": "job_type_name"}
     filled = [
         part
         if not part.startswith("{")

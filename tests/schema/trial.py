@@ -44,11 +44,13 @@ CHECKED: Final = (
 NAMED_BY: Final = {
     "jobs": "job", "job-executions": "execution", "executions": "number", "operations": "operation", "holds": "hold",
     "quotas": "quota", "errors": "error", "users": "user", "customers": "customer_id", "tokens": "token",
-    "status": "job_uuid", "cancel": "job_uuid", "retry": "job_uuid", "logs": "job_uuid",
+    "workspaces": "workspace", "files": "file", "recipes": "recipe", "recipe-types": "recipe_type",
+    "job-types": "job_type_name", "status": "job_uuid", "cancel": "job_uuid", "retry": "job_uuid", "logs": "job_uuid",
 }  # fmt: skip
 # Fields of bodies and of queries that name what exists.
 FIELDS: Final = {"customer": "customer", "job": "job", "owner": "username", "user": "username", "username": "username",
-                 "job_id": "job", "error_id": "error", "created_by": "username"}  # fmt: skip
+                 "job_id": "job", "error_id": "error", "created_by": "username", "workspace": "workspace",
+                 "job_type_id": "job_type", "recipe_type_id": "recipe_type_id", "recipe_id": "recipe"}  # fmt: skip
 FOLLOWED_SECONDS: Final = 0.1
 WITHOUT_CALLER: Final = frozenset({"obtain_token"})
 

@@ -102,7 +102,7 @@ class Keeper:
             self._line.clear()
             lives, threads = list(self._lives.values()), list(self._threads.values())
         for life in lives:
-            life.hang_up()
+            life.cut_off()
         deadline = time.monotonic() + CLOSE_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -90,7 +90,6 @@ class Life:
         self._end: End | None = None  # what it is to be stopped for
         self._pressed_at: float | None = None  # when the last signal was sent, by the monotonic clock
         self._output: Output | None = None
-        self._was_cut_off = False
         self._ended_by_itself = False
 
     # --- What others ask of it; none of it waits for long ----------------------------------------
@@ -128,14 +127,7 @@ class Life:
                 self._signal("SIGKILL")
 
     def cut_off(self) -> None:
-        """The container has ended and its output does not: read on without waiting for more."""
-        with self._lock:
-            self._was_cut_off = True
-            if self._output is not None:
-                self._output.close()
-
-    def hang_up(self) -> None:
-        """The house is closing: stop following."""
+        """Stop following for now: the house is closing, or the container has ended and its output does not."""
         with self._lock:
             if self._output is not None:
                 self._output.close()
@@ -245,13 +237,11 @@ class Life:
         began = time.monotonic()
         try:
             while True:
-                follow = self._has_written()
-                self._copy(follow=follow)
+                self._copy(follow=self._has_written())
                 self._stay()
                 state = self._house.engine.state(self.execution_id)
                 if state.is_over:
-                    if not follow or self._was_cut_off:
-                        self._copy(follow=False)
+                    self._copy(follow=False)  # dockerd lets followers go before they have the last of it
                     return state
                 age = time.monotonic() - began
                 self._house.closing.wait(min(max(age / 10, _LOOK_SECONDS), _LOOK_AT_MOST_SECONDS))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, cast
 
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -26,6 +26,9 @@ from jobtypes.models import JobType, JobTypeRevision
 NAME: Final = OpenApiParameter("name", str, "path", pattern=r"^[\w-]+$")
 VERSION: Final = OpenApiParameter("version", str, "path", description="A `+` in it is sent as `%2B`.")
 NUMBER: Final = OpenApiParameter("revision_num", {"type": "integer", "minimum": 1}, "path")
+REFUSED: Final = OpenApiResponse(
+    serializers.RefusalSerializer, description="The request is not valid; `errors` names each fault."
+)
 NO_CAP: Final = 2**31 - 1
 
 NAME_ORDERS: Final[dict[str, Key]] = {
@@ -110,7 +113,7 @@ class JobTypeViewSet(NativeViewSet):
         responses={
             201: serializers.JobTypeDetailSerializer,
             200: serializers.VerdictSerializer,
-            400: serializers.RefusalSerializer,
+            400: REFUSED,
         },
     )
     def create(self, request: Request) -> Response:
@@ -137,6 +140,7 @@ class JobTypeViewSet(NativeViewSet):
         responses=serializers.VerdictSerializer,
     )
     def validation(self, request: Request) -> Response:
+        self.once(list)  # refuses a key that is none; there is nothing to be done twice
         wish = self.taken(serializers.ValidateSerializer)
         return Response(rows.verdict(services.validate_job_type(**wish, user=user_of(request))))
 
@@ -156,7 +160,7 @@ class JobTypeViewSet(NativeViewSet):
         "image makes a new revision.",
         parameters=[NAME, VERSION],
         request=serializers.EditSerializer,
-        responses={200: serializers.VerdictSerializer, 400: serializers.RefusalSerializer},
+        responses={200: serializers.VerdictSerializer, 400: REFUSED},
     )
     def partial_update(self, request: Request, name: str, version: str) -> Response:
         user = user_of(request)

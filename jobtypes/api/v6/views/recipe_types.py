@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,7 +16,7 @@ from controlplane.core.pagination import LAST_MOMENT, Key, Orders
 from jobtypes.api.v6 import recipe_rows, rows
 from jobtypes.api.v6.recipe_filters import RecipeRevisionFilter, RecipeTypeFilter
 from jobtypes.api.v6.serializers import recipe_types as serializers
-from jobtypes.api.v6.serializers.job_types import RefusalSerializer
+from jobtypes.api.v6.views.job_types import REFUSED
 from jobtypes.errors import InvalidDocument
 from jobtypes.models import RecipeType, RecipeTypeRevision
 from jobtypes.queries.recipe_types import find_recipe_revision, find_recipe_type, visible_recipe_types
@@ -24,7 +24,6 @@ from jobtypes.services import recipe_types as services
 
 NAME: Final = OpenApiParameter("name", str, "path", pattern=r"^[\w-]+$")
 NUMBER: Final = OpenApiParameter("revision_num", {"type": "integer", "minimum": 1}, "path")
-REFUSED: Final = OpenApiResponse(RefusalSerializer, description="The request is not valid; `errors` names each fault.")
 ORDERS: Final[Orders] = {
     "name": Key("name"),
     "id": Key("pk"),

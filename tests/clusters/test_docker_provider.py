@@ -279,9 +279,8 @@ class TestImages:
         assert site.containers() == []
         assert output(provider, good) == "ran\n"
 
-    @pytest.mark.parametrize("pull", ["missing", "always"])
-    def test_what_cannot_be_pulled_ends_with_the_engines_words(self, site: Site, pull: str) -> None:
-        provider, work = site.provider(pull=pull), command("true", image=NOWHERE)
+    def test_what_cannot_be_pulled_ends_with_the_engines_words(self, site: Site) -> None:
+        provider, work = site.provider(), command("true", image=NOWHERE)
         seen = ended(provider, work)
         assert (seen.end, seen.exit_code, seen.started_at) == (End.CANNOT_START, None, None)
         assert "connection refused" in seen.detail
@@ -318,6 +317,10 @@ class TestImages:
         assert images.label_of(engine.url, engines.ENTRY_IMAGE, name) == value
         assert images.label_of(engine.url, engines.ENTRY_IMAGE, "other") is None
         assert images.label_of(engine.url, engines.IMAGE, name) is None
+
+    @ON_DOCKERD
+    def test_a_label_of_what_is_not_to_be_had(self, engine: Engine) -> None:
+        name, _ = engines.LABEL
         with pytest.raises(Refused):
             images.label_of(engine.url, NOWHERE, name)
         with pytest.raises(Refused):
@@ -363,7 +366,7 @@ class TestLine:
         provider = site.provider()
         provider.run([second])
         assert provider.observe([second.execution_id]) == [seen]
-        assert site.containers() == []
+        eventually(lambda: site.containers() == [])  # that of the first, too
 
     def test_the_line_is_forgotten_with_its_process_and_handed_over_again(self, site: Site) -> None:
         provider = site.provider(vcpus_milli=1000)
@@ -612,6 +615,15 @@ class TestOutput:
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
         telling = [path.name for path in site.folder(work).iterdir() if b"gr5t7" in path.read_bytes()]
         assert telling == ["stdout"]
+
+    def test_is_complete_however_fast_it_was_written(self, site: Site) -> None:
+        """Engines let followers go before they have told them everything."""
+        provider = site.provider(log_cap_bytes=16 << 20)
+        works = [script("i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done") for _ in range(4)]
+        provider.run(works)
+        for work in works:
+            until(provider, work, Phase.ENDED)
+            assert written(provider, work) == "".join(f"{number}\n" for number in range(20_000))
 
     def test_that_the_engine_does_not_end_is_not_waited_for(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(keeper, "LIST_SECONDS", 0.1)

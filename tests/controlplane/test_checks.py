@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -126,3 +127,12 @@ def test_every_check_is_registered() -> None:
     ours = {check for check in django_checks.registry.get_checks() if check.__module__ == "controlplane.checks"}
     written = {value for name, value in vars(checks).items() if name.startswith("check_")}
     assert ours == written
+
+
+def test_a_container_engine_that_does_not_answer_is_a_warning(settings: Settings, tmp_path: Path) -> None:
+    settings.LOCAL_DOCKER_HOST = f"unix://{tmp_path}/nobody.sock"
+    assert checks.check_container_engine(None) == []
+    settings.LOCAL_RUNTIME = "docker"
+    assert ids(checks.check_container_engine(None)) == ["controlplane.W004"]
+    settings.LOCAL_ISOLATION = False
+    assert checks.check_isolation(None) == []  # containers isolate

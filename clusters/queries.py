@@ -64,3 +64,13 @@ def _docker_provider() -> Runtime:
         pids_limit=settings.LOCAL_DOCKER_PIDS,
         user=settings.LOCAL_DOCKER_USER,
     )
+
+
+def image_label(image: str, label: str) -> str | None:
+    """The value of an image's label, from the container engine of the settings. None when it has none.
+
+    Raises Refused when the image cannot be had, ProviderError when the engine does not answer.
+    """
+    from clusters.providers.local.docker.images import label_of
+
+    return label_of(settings.LOCAL_DOCKER_HOST, image, label, settings.LOCAL_DOCKER_PULL)

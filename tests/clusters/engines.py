@@ -139,8 +139,8 @@ def running(name: str) -> Iterator[Engine]:
     try:
         engine.start()
         with contextlib.closing(engine.client()) as client:
-            _import(client, IMAGE, ['CMD ["/bin/sh", "-c", "echo by itself"]', "ENV PATH=/bin"])
-            _import(client, ENTRY_IMAGE, ['ENTRYPOINT ["/bin/echo", "entry"]', "LABEL " + "=".join(LABEL)])
+            add_image(client, IMAGE, ['CMD ["/bin/sh", "-c", "echo by itself"]', "ENV PATH=/bin"])
+            add_image(client, ENTRY_IMAGE, ['ENTRYPOINT ["/bin/echo", "entry"]', "LABEL " + "=".join(LABEL)])
         yield engine
     finally:
         engine.clear()
@@ -156,7 +156,8 @@ def why_not(name: str) -> str:
     return ""
 
 
-def _import(client: Any, name: str, changes: list[str]) -> None:
+def add_image(client: Any, name: str, changes: list[str]) -> None:
+    """Make an image of the busybox tree, with `changes` in the words of a Dockerfile."""
     repository, tag = name.rsplit(":", 1)
     client.api.import_image_from_data(_tree(), repository=repository, tag=tag, changes=changes)
 

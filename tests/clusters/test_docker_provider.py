@@ -19,12 +19,13 @@ import pytest
 
 from clusters.providers.base import End, Mount, Observation, Phase, Provider, Volume, Work
 from clusters.providers.errors import NotFound, ProviderError, Refused
-from clusters.providers.local import kept
+from clusters.providers.local import folders, kept
 from clusters.providers.local.docker import images, keeper
 from clusters.providers.local.docker.engine import Engine as EngineOfOurs
 from clusters.providers.local.docker.engine import Output
 from clusters.providers.local.docker.output import Files
 from clusters.providers.local.docker.provider import DockerProvider
+from clusters.providers.local.logs import read_page
 from tests.clusters import engines
 from tests.clusters.engines import Engine
 from tests.clusters.provider_contract import ProviderContract, eventually, new_id
@@ -658,6 +659,48 @@ class TestOutput:
             files.copy(frames)
         assert (tmp_path / "stdout").read_bytes() == b"one\ntwo\nthree\n"
         assert (tmp_path / "stderr").read_bytes() == b"x"
+
+    @pytest.mark.parametrize(
+        "copied",
+        [
+            b"",
+            b"one\ntwo\nthree\n",
+            b"one\nthree\n",
+            b"one\ntw\no\nthree\n",
+            b"one\ntwo\nthree\nthree\n",
+            b"one\n",
+            b"Xne\ntwo\n",
+        ],
+    )
+    def test_in_the_end_it_is_what_the_engine_says(self, tmp_path: Path, copied: bytes) -> None:
+        (tmp_path / "stdout").write_bytes(copied)
+        with Files(str(tmp_path), 1 << 20) as files:
+            files.settle([("stdout", b"one\n"), ("stderr", b"x"), ("stdout", b"two\n"), ("stdout", b"three\n")])
+        assert (tmp_path / "stdout").read_bytes() == b"one\ntwo\nthree\n"
+        assert (tmp_path / "stderr").read_bytes() == b"x"
+
+    @pytest.mark.parametrize("missing", [None, 3, 9_000, 14_990, 19_000])
+    def test_also_where_the_middle_was_cut(self, tmp_path: Path, missing: int | None) -> None:
+        frames = [("stdout", f"{number:08}\n".encode()) for number in range(20_000)]
+        with Files(str(tmp_path), 64 << 10) as files:
+            files.copy([frame for number, frame in enumerate(frames[:15_000]) if number != missing])
+        assert (tmp_path / "stdout.cut").exists()
+        with Files(str(tmp_path), 64 << 10) as files:
+            files.settle(frames)
+        folders.write_exit(
+            str(tmp_path), {"started": 0, "ended": 0, "code": 0, "end": "exited", "detail": "", "node": ""}
+        )
+        text, after, is_over = "", 0, False
+        while not is_over:
+            page = read_page(str(tmp_path), "stdout", after, 1 << 20)
+            text, after, is_over = text + page.text, page.next_after, page.ended
+        head, _, tail = text.partition("[… ")
+        tail = tail.partition("left out …]\n")[2]
+        everything = "".join(frame.decode() for _, frame in frames)
+        assert len(head) > 10_000
+        assert len(tail) > 10_000
+        assert everything.startswith(head.rstrip("\n"))
+        assert everything.endswith(tail)
 
     def test_what_was_cut_counts_as_copied(self, tmp_path: Path) -> None:
         frames = [("stdout", f"{number:08}\n".encode()) for number in range(20_000)]

@@ -20,7 +20,8 @@ from tests.environment import CHECKOUT
 from tests.factories import manifest_of
 
 sys.path.insert(0, str(CHECKOUT / "deploy"))  # its scripts import each other as they do when they are run
-import seed_tour
+import seed_tour as seed_tour
+from seed_tour import raw, upload
 
 LONG = 60.0
 SLOW = 'sh -c \'while [ ! -e "$OUTPUT_DIR/../go" ]; do sleep 0.05; done; cp "$TEXT" "$OUTPUT_DIR/counts.txt"\''
@@ -83,7 +84,7 @@ def test_a_running_job_survives_the_death_of_the_workers(place: Deployment) -> N
         "configuration": {"output_workspaces": {"default": "texts"}},
     }
     job_type = client.call("POST", "/v6/job-types/", wish)
-    file = seed_tour.upload(client, seed_tour.HERE / "seed.manifest.json")
+    file = upload(client, seed_tour.HERE / "seed.manifest.json")
     work = place.start_manage("work")
     body = {"job_type_id": job_type["id"], "input": {"files": {"TEXT": [file]}}}
     path = f"/v6/jobs/{client.call('POST', '/v6/jobs/', body)['id']}/"
@@ -96,7 +97,7 @@ def test_a_running_job_survives_the_death_of_the_workers(place: Deployment) -> N
     job = client.call("GET", path)
     (kept,) = job["output"]["files"]["COUNTS"]
     original = (seed_tour.HERE / "seed.manifest.json").read_bytes()
-    assert seed_tour.raw(client, f"/v6/files/{kept}/content/") == original
+    assert raw(client, f"/v6/files/{kept}/content/") == original
     assert job["num_exes"] == 1
 
 

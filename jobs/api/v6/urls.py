@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from controlplane.core.openapi import REFERENCE
 from jobs.api.v6.views.files import FileViewSet
 from jobs.api.v6.views.gates import HoldViewSet, QuotaViewSet
+from jobs.api.v6.views.input_files import InputFileViewSet
 from jobs.api.v6.views.jobs import ExecutionViewSet, JobViewSet
 from jobs.api.v6.views.logs import LogViewSet
 from jobs.api.v6.views.operations import BulkViewSet, FailureViewSet, OperationViewSet
@@ -36,6 +37,7 @@ urlpatterns = [
         ExecutionViewSet.as_view({"get": "retrieve"}),
         name="execution-detail",
     ),
+    re_path(rf"{JOB}input_files/$", InputFileViewSet.as_view({"get": "list"}), name="job-input-files"),
     re_path(rf"{JOB}logs/{STREAM}/$", LogViewSet.as_view({"get": "of_job"}), name="job-logs"),
     re_path(
         rf"^job-executions/(?P<execution>{REFERENCE})/logs/{STREAM}/$",

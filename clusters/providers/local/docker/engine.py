@@ -19,6 +19,7 @@ import docker.errors
 import docker.types
 import docker.utils
 import requests
+import urllib3.exceptions
 
 from clusters.providers.errors import NotFound, ProviderError, Refused
 
@@ -67,13 +68,24 @@ class Found:
 
 
 class Output:
-    """What a container has written so far and, when it is followed, what it goes on to write: (stream, bytes)."""
+    """What a container has written so far and, when it is followed, what it goes on to write: (stream, bytes).
 
-    def __init__(self, response: requests.Response) -> None:
-        self._stream = docker.types.CancellableStream(_frames(response), response)
+    One that is followed just ends when the engine goes away; the other raises ProviderError then.
+    """
+
+    def __init__(self, response: requests.Response, *, follow: bool) -> None:
+        self._follow = follow
+        self._frames = _frames(response)
+        self._stream = docker.types.CancellableStream(self._frames, response)
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        return iter(self._stream)
+        return iter(self._stream) if self._follow else self._whole()
+
+    def _whole(self) -> Iterator[tuple[str, bytes]]:
+        try:
+            yield from self._frames
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ProviderError(f"the container engine broke off: {error}") from error
 
     def close(self) -> None:
         """From any thread: whoever reads comes to an end."""
@@ -160,7 +172,7 @@ class Engine:
                 raise NotFound(response.text)
             if not response.ok:
                 raise Refused(response.text)
-            return Output(response)
+            return Output(response, follow=follow)
 
     def remove(self, name: str) -> None:
         """Delete a container, whatever it does. One that is not there is no error."""

@@ -35,6 +35,7 @@ AGAIN_SECONDS: Final = 1.0  # after the engine failed
 KILL_AGAIN_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.05
 _LOOK_AT_MOST_SECONDS: Final = 1.0
+_LOOK, _FOLLOW, _SETTLE = "look", "follow", "settle"
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
 
@@ -145,7 +146,8 @@ class Life:
             except _Closing:
                 break
             except Exception:  # whatever it is: a container must not be left alone
-                logger.warning("execution %s: trying again", self.execution_id, exc_info=True)
+                if not closing.is_set():
+                    logger.warning("execution %s: trying again", self.execution_id, exc_info=True)
                 closing.wait(AGAIN_SECONDS)
         self._leave(self)
 
@@ -237,11 +239,11 @@ class Life:
         began = time.monotonic()
         try:
             while True:
-                self._copy(follow=self._has_written())
+                self._copy(_FOLLOW if self._has_written() else _LOOK)
                 self._stay()
                 state = self._house.engine.state(self.execution_id)
                 if state.is_over:
-                    self._copy(follow=False)  # dockerd lets followers go before they have the last of it
+                    self._copy(_SETTLE)
                     return state
                 age = time.monotonic() - began
                 self._house.closing.wait(min(max(age / 10, _LOOK_SECONDS), _LOOK_AT_MOST_SECONDS))
@@ -252,14 +254,17 @@ class Life:
         paths = [f"{self.folder}/{stream}" for stream in STREAMS]
         return any(os.path.exists(path) and os.path.getsize(path) for path in paths)
 
-    def _copy(self, *, follow: bool) -> None:
+    def _copy(self, how: str) -> None:
         with Files(self.folder, self._house.log_cap_bytes) as files:
-            output = self._house.engine.output(self.execution_id, follow=follow)
+            output = self._house.engine.output(self.execution_id, follow=how == _FOLLOW)
             try:
                 with self._lock:
                     self._output = output
                 self._stay()
-                files.copy(output)
+                if how == _SETTLE:
+                    files.settle(output)
+                else:
+                    files.copy(output)
             finally:
                 with self._lock:
                     self._output = None

@@ -236,3 +236,37 @@ def test_a_paused_type_is_why_a_job_waits(people: People, scene: Scene) -> None:
     other = scene.submit(job.job_type, job.input) if job.job_type else job
     (reason,) = good(people.owner.get(f"{PATH}{other.pk}/explain/"))["reasons"]
     assert (reason["code"], reason["limit"]) == ("MAX_SCHEDULED", "1")
+
+
+@pytest.mark.parametrize(
+    ("who", "status"),
+    [
+        *[(who, 200) for who in ("admin", "operator", "monitor", "owner", "colleague")],
+        *[("stranger", 404), ("disabled", 401), ("anonymous", 401)],
+    ],
+)
+def test_who_may_see_a_job_s_input_files(people: People, scene: Scene, who: str, status: int) -> None:
+    job = scene.submit(scene.job_type())
+    response = people[who].get(f"{PATH}{job.pk}/input_files/")
+    if status == 200:
+        (row,) = good(response)["results"]
+        assert (row["file_name"], row["id"]) == ("a.txt", job.input["files"]["TEXT"][0])
+    else:
+        assert_error(response, status)
+
+
+def test_input_files_are_filtered_by_input_name_and_time(people: People, scene: Scene) -> None:
+    inputs = {"files": [{"name": "TEXT", "multiple": True}, {"name": "MORE"}]}
+    first, second, third = scene.file(), scene.file("b.txt"), scene.file("c.txt")
+    job = scene.submit(scene.job_type(inputs=inputs), {"files": {"TEXT": [first.pk, second.pk], "MORE": [third.pk]}})
+    path = f"{PATH}{job.pk}/input_files/"
+    assert listed(people.owner, path) == [first.pk, second.pk, third.pk]
+    assert listed(people.owner, path, job_input="MORE") == [third.pk]
+    assert listed(people.owner, path, job_input="nothing") == []
+    assert listed(people.owner, path, file_name="b.txt") == [second.pk]
+    assert listed(people.owner, path, started="PT1H") == [first.pk, second.pk, third.pk]
+    assert listed(people.owner, path, ended="PT1H") == []
+    assert_error(people.owner.get(path, time_field="x"), 400, field="time_field")
+    assert_error(people.owner.get(path, nonsense="x"), 400, field="nonsense")
+    with within_budget("GET /v6/jobs/{id}/input_files/"):
+        good(people.owner.get(path))

@@ -1,0 +1,79 @@
+"""A real deployment runs Seed images in real containers: Docker's and Podman's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.clusters import engines
+from tests.clusters.engines import Engine
+from tests.deployment import Factory
+from tests.environment import CHECKOUT
+from tests.factories import manifest_of
+from tests.jobs.test_seed_end_to_end import Client, seed_tour, wait
+
+IMAGE = "localhost/upper:latest"
+TEXT = CHECKOUT / "LICENSE"
+COMMAND = 'sh -c \'tr a-z A-Z < "$TEXT" > "$OUTPUT_DIR/upper.txt"; echo said; [ -z "$CODE" ] || exit "$CODE"\''
+MANIFEST = manifest_of(
+    "upper",
+    command=COMMAND,
+    inputs={"files": [{"name": "TEXT"}], "json": [{"name": "CODE", "type": "integer", "required": False}]},
+    outputs={"files": [{"name": "UPPER", "pattern": "upper.txt"}]},
+)
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.needs(name)) for name in ("dockerd", "podman")])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    with engines.running(request.param) as engine:
+        with contextlib.closing(engine.client()) as client:
+            # Podman takes what follows the name as it is, Docker as a Dockerfile has it.
+            text = json.dumps(MANIFEST)
+            label = text if engine.name == "podman" else json.dumps(text).replace("$", "\\$")
+            engines.add_image(client, IMAGE, ["ENV PATH=/bin", f"LABEL com.ngageoint.seed.manifest={label}"])
+        yield engine
+
+
+def test_an_image_is_registered_from_its_label_and_run(engine: Engine, deployment: Factory) -> None:
+    place = deployment(
+        LOCAL_RUNTIME="docker",
+        LOCAL_DOCKER_HOST=engine.url,
+        LOCAL_DOCKER_NETWORK="none",
+        LOCAL_DOCKER_PULL="never",
+        DEBUG="1",
+    )
+    place.start_web()
+    client = Client(place)
+    broker = {"type": "host", "host_path": str(place.data_dir / "workspaces" / "texts")}
+    client.call("POST", "/v6/workspaces/", {"name": "texts", "title": "Texts", "configuration": {"broker": broker}})
+    configuration = place.folder / "configuration.json"
+    configuration.write_text(json.dumps({"output_workspaces": {"default": "texts"}}))
+    told = place.run_manage("register_seed_image", IMAGE, "--configuration", str(configuration))
+    assert told.strip() == "Registered upper 1.0.0, revision 1."
+    place.start_manage("work")
+    file = seed_tour.upload(client, TEXT)
+
+    def run(**given: Any) -> Any:
+        body = {"job_type": {"name": "upper", "version": "1.0.0"}, "input": {"files": {"TEXT": [file]}, "json": given}}
+        path = f"/v6/jobs/{client.call('POST', '/v6/jobs/', body)['id']}/"
+        wait(lambda: client.call("GET", path)["ended"] is not None, place)
+        return client.call("GET", path)
+
+    job = run()
+    assert (job["status"], job["error"]) == ("COMPLETED", None)
+    kept = seed_tour.raw(client, f"/v6/files/{job['output']['files']['UPPER'][0]}/content/")
+    assert kept == TEXT.read_bytes().upper()
+    assert client.call("GET", f"/v6/jobs/{job['id']}/logs/stdout/?format=txt") == "said\n"
+    failed = run(CODE=3)
+    assert (failed["status"], failed["error"]["name"], failed["error"]["category"]) == ("FAILED", "no-text", "DATA")
+
+
+def test_an_image_that_is_not_there_and_one_without_a_label_are_named(engine: Engine, deployment: Factory) -> None:
+    place = deployment(LOCAL_RUNTIME="docker", LOCAL_DOCKER_HOST=engine.url, LOCAL_DOCKER_PULL="never", DEBUG="1")
+    for image, words in (("localhost/nothing:1", "cannot be read"), (engines.IMAGE, "has no label")):
+        with pytest.raises(AssertionError, match=words):
+            place.run_manage("register_seed_image", image)

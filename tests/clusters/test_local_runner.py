@@ -488,6 +488,15 @@ class TestLogCap:
         assert text.count("left out") == 1
         assert len(text) < 20_000
 
+    @pytest.mark.parametrize("more", [1, 4095, 4096, 5000])
+    def test_a_little_too_long_it_keeps_its_tail(self, tmp_path: Path, more: int) -> None:
+        text = b"h" * 16384 + b"t" * more
+        (tmp_path / "stdout").write_bytes(text)
+        cut = logcap.trim(str(tmp_path), "stdout", 16384, 0, None)
+        assert (cut is None) is (more < 4096)
+        (tmp_path / "exit").write_text("{}")
+        assert read_page(str(tmp_path), "stdout", 16384, 10_000).text == "t" * more
+
     def test_short_output_is_not_cut(self, tmp_path: Path) -> None:
         (tmp_path / "stdout").write_bytes(b"x" * 1000)
         assert logcap.trim(str(tmp_path), "stdout", 1000, 0, None) is None

@@ -38,9 +38,12 @@ def trim(folder: str, stream: str, cap_bytes: int, slack_bytes: int, before: Cut
     if size + shift - (end - start) <= cap_bytes + slack_bytes:
         return before
     half = cap_bytes // 2 // _BLOCK * _BLOCK
+    to = (size + shift - half) // _BLOCK * _BLOCK
+    if to <= max(half, end):
+        return before  # not a block more than what is to be kept
     fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        return _cut(fd, path, (half, (size + shift - half) // _BLOCK * _BLOCK, shift))
+        return _cut(fd, path, (half, to, shift))
     finally:
         os.close(fd)
 

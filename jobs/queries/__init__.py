@@ -1,10 +1,19 @@
 """Reads of jobs, for views, the admin and the scheduler."""
 
-from jobs.queries.around import Around, allocation_of, around, around_one, files_of, shown_configuration, superseding
+from jobs.queries.around import (
+    MASK,
+    Around,
+    allocation_of,
+    around,
+    around_one,
+    executed_configuration,
+    files_of,
+    shown_configuration,
+    superseding,
+)
 from jobs.queries.files import LISTED_OF_FILES, file_columns, find_file, readable_files, visible_files
 from jobs.queries.found import (
     LISTED,
-    MASK,
     UNREADABLE,
     changeable_jobs,
     check_may_read_all,
@@ -64,6 +73,7 @@ __all__ = [
     "columns_of",
     "counters",
     "environment",
+    "executed_configuration",
     "executions",
     "explain",
     "file_columns",

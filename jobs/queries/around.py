@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from jobs.models import File, Job
-from jobtypes.models import Error, JobType, JobTypeRevision
+from jobtypes.models import Error, JobType, JobTypeRevision, SecretSetting
 from jobtypes.seed.allocation import Allocation, allocate
 from jobtypes.seed.configuration import read_configuration
 from jobtypes.seed.manifest import read_manifest
 from jobtypes.seed.verdicts import Invalid
 
+MASK: Final = "*****"
 _BRIEF = ("manifest", "configuration")  # what no list shows, and may be long
 
 
@@ -73,6 +74,16 @@ def shown_configuration(job: Job) -> dict[str, Any] | None:
         return read_configuration(both).document()
     except Invalid:
         return both
+
+
+def executed_configuration(job: Job) -> dict[str, Any] | None:
+    """The same as executions show it: that a secret setting is set, but not to what."""
+    found = shown_configuration(job)
+    if found is None:
+        return None
+    secrets = SecretSetting.objects.filter(job_type=job.job_type_id).values_list("name", flat=True)
+    masked = dict.fromkeys([*secrets, *job.secret_env], MASK)
+    return {**found, "settings": {**found.get("settings", {}), **masked}}
 
 
 def superseding(job: Job) -> dict[str, Any] | None:

@@ -14,8 +14,8 @@ from controlplane.core.encryption import SecretUnreadable, decrypt
 from controlplane.core.filters import read_reference
 from jobs.errors import ExecutionNotFound, JobNotFound, OperationNotFound
 from jobs.models import Execution, Job, Operation, Place
+from jobs.queries.around import MASK
 
-MASK: Final = "*****"
 UNREADABLE: Final = "(no present key reads it)"
 # What lists show of a job. Columns, not rows of six models: making those takes longer than all else of a page.
 LISTED: Final = (

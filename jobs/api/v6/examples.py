@@ -27,9 +27,17 @@ EXECUTION: Final[dict[str, Any]] = {
     "detail": "",
     "error": None,
     "logs_kept": True,
+    **dict.fromkeys(("job_type", "timeout", "input_file_size")),
+    "cluster_id": "01957e0c-9b3a-7c11-8a53-3f7a4b7d1c02",
     "created": _MOMENT,
     "started": _MOMENT,
     "ended": _LATER,
+}
+EXECUTION_DETAIL: Final[dict[str, Any]] = {
+    **EXECUTION,
+    "resources": {"resources": {"cpus": 0.5, "mem": 256, "disk": 0, "gpus": 0}},
+    "configuration": None,
+    "output": None,
 }
 _ABSENT: Final = (
     *("job_type", "job_type_rev", "event", "ingest_event", "recipe", "batch", "superseded_job", "node", "superseded"),

@@ -119,7 +119,8 @@ def _resources(row: Job) -> dict[str, Any]:
 
 
 def execution(row: Execution) -> dict[str, Any]:
-    """One try. Loaded with it: its error."""
+    """One try. Loaded with it: its error, its job and that job's type."""
+    job = row.job
     return {
         "id": row.pk,
         "uuid": str(row.uuid),
@@ -132,9 +133,23 @@ def execution(row: Execution) -> dict[str, Any]:
         "detail": row.detail,
         "error": error(row.error),
         "logs_kept": row.logs_kept,
+        "job_type": None if job.job_type is None else brief(job.job_type),
+        "timeout": job.timeout_seconds,
+        "input_file_size": None if job.input_bytes is None else job.input_bytes / MIB,
+        "cluster_id": str(row.uuid),
         "created": moment(row.created_at),
         "started": moment(row.started_at),
         "ended": moment(row.ended_at),
+    }
+
+
+def execution_detail(row: Execution) -> dict[str, Any]:
+    """One try, with what it ran by and what it gave."""
+    return {
+        **execution(row),
+        "resources": {"resources": _resources(row.job)},
+        "configuration": queries.executed_configuration(row.job),
+        "output": row.job.output if row.status == states.COMPLETED else None,
     }
 
 

@@ -21,6 +21,7 @@ from jobs.models import MAX_PRIORITY, Kind, RunsFor, Scope, Shape
 from jobs.models.engine import CAPPED_SCOPES
 from jobtypes.api.v6.examples import answer, body
 from jobtypes.api.v6.serializers.errors import ErrorSerializer
+from jobtypes.api.v6.serializers.job_types import JobTypeBriefSerializer
 from jobtypes.api.v6.serializers.shapes import MomentField, ObjectField, Row, moment
 
 
@@ -61,6 +62,10 @@ class ExecutionSerializer(Row):
     detail = serializers.CharField(allow_blank=True, help_text="The provider's own words.")
     error = ErrorSerializer(allow_null=True)
     logs_kept = serializers.BooleanField(help_text="False once its output was deleted, its days being over.")
+    job_type = JobTypeBriefSerializer(allow_null=True, help_text="Of a Seed job.")
+    timeout = serializers.IntegerField(allow_null=True, help_text="Seconds.")
+    input_file_size = serializers.FloatField(allow_null=True, help_text="Of all its input files, in MiB.")
+    cluster_id = serializers.CharField(help_text="Its name at the provider.")
     created = moment("When it was handed out.", null=False)
     started = moment("When it started.")
     ended = moment("When it ended.")
@@ -98,7 +103,7 @@ class JobSerializer(Row):
     ended = moment("When it ended.")
     last_status_change = moment("When its status changed last.", null=False)
     last_modified = moment("When anything of it changed last.", null=False)
-    job_type = ObjectField(allow_null=True, help_text="Of a Seed job: its job type as it is now.")
+    job_type = JobTypeBriefSerializer(allow_null=True, help_text="Of a Seed job: its job type as it is now.")
     job_type_rev = ObjectField(allow_null=True, help_text="The revision that it runs: its id, job_type and number.")
     event = AbsentField()
     ingest_event = AbsentField()
@@ -142,6 +147,13 @@ class JobDetailSerializer(JobSerializer):
     output = ObjectField(allow_null=True, help_text="Of a Seed job that has completed: as `input`.")
     configuration = ObjectField(allow_null=True, help_text="What a Seed job runs by, without secrets.")
     superseded_by_job = JobReferenceSerializer(allow_null=True)
+
+
+@extend_schema_serializer(examples=[answer("one that has ended", examples.EXECUTION_DETAIL)])
+class ExecutionDetailSerializer(ExecutionSerializer):
+    resources = ResourcesSerializer()
+    configuration = ObjectField(allow_null=True, help_text="What a Seed job runs by; secret settings are *****.")
+    output = ObjectField(allow_null=True, help_text="Of a Seed job's execution that has completed.")
 
 
 class JobTypeNameSerializer(Body):

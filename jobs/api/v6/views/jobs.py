@@ -239,10 +239,14 @@ class ExecutionViewSet(NativeViewSet):
         found = queries.find_job(user_of(request), job, access.READ)
         return self.page(queries.executions(found), lambda page: [rows.execution(each) for each in page])
 
-    @extend_schema(summary="One execution, by its number", operation_id="get_execution")
+    @extend_schema(
+        summary="One execution, by its number",
+        operation_id="get_execution",
+        responses=serializers.ExecutionDetailSerializer,
+    )
     def retrieve(self, request: Request, job: str, number: str) -> Response:
         found = queries.find_job(user_of(request), job, access.READ)
-        return Response(rows.execution(queries.find_execution(found, int(number))))
+        return Response(rows.execution_detail(queries.find_execution(found, int(number))))
 
 
 def _object(body: Any, fields: tuple[str, ...]) -> dict[str, Any]:

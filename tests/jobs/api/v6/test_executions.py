@@ -45,7 +45,8 @@ def test_executions_are_listed_newest_first(people: People) -> None:
     ]
     assert {row["job"]["id"] for row in rows} == {job.pk}
     for row in rows:
-        assert good(people.owner.get(f"/v6/jobs/{job.pk}/executions/{row['exe_num']}/")) == row
+        shown = good(people.owner.get(f"/v6/jobs/{job.pk}/executions/{row['exe_num']}/"))
+        assert row == {name: value for name, value in shown.items() if name in row}
 
 
 def test_executions_of_other_jobs_are_not_among_them(people: People) -> None:

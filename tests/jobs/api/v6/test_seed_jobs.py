@@ -270,3 +270,19 @@ def test_input_files_are_filtered_by_input_name_and_time(people: People, scene: 
     assert_error(people.owner.get(path, nonsense="x"), 400, field="nonsense")
     with within_budget("GET /v6/jobs/{id}/input_files/"):
         good(people.owner.get(path))
+
+
+def test_an_execution_shows_what_it_ran_by_without_secrets(people: People, scene: Scene) -> None:
+    job_type = scene.job_type(
+        {"settings": {"MODE": "fast"}}, settings=[{"name": "MODE"}, {"name": "KEY", "secret": True}]
+    )
+    job = scene.submit(job_type, configuration={"settings": {"KEY": "sesame"}})
+    write_output(scene.start(job))
+    scene.end(job)
+    shown = good(people.owner.get(f"{PATH}{job.pk}/executions/1/"))
+    assert (shown["job_type"]["name"], shown["timeout"]) == ("count-words", 60)
+    assert shown["output"] == job.output
+    assert shown["configuration"]["settings"] == {"KEY": "*****"}
+    assert shown["resources"] == {"resources": {"cpus": 0.5, "mem": 256, "disk": 0, "gpus": 0}}
+    (row,) = good(people.owner.get(f"{PATH}{job.pk}/executions/"))["results"]
+    assert row == {name: value for name, value in shown.items() if name in row}

@@ -48,8 +48,8 @@ class Person:
         return self.client.get(path, parameters)
 
     def post(self, path: str, body: Any = None, **more: Any) -> Any:
-        """POST a JSON value, or bytes as they are."""
-        data = body if isinstance(body, bytes) else json.dumps(body)
+        """POST a JSON value, or bytes as they are; nothing at all when there is no body."""
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body)
         return self.client.post(path, data, content_type="application/json", **more)
 
     def patch(self, path: str, body: Any = None, **more: Any) -> Any:

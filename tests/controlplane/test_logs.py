@@ -310,8 +310,8 @@ def test_an_observation_that_is_refused_names_its_execution(lines: Lines, monkey
     def refuse(observations: Any) -> int:
         raise DatabaseError("no")
 
-    monkeypatch.setattr(scheduling, "_apply", refuse)
-    monkeypatch.setattr(scheduling, "_apply_alone", say)
+    monkeypatch.setattr(scheduling.applying, "_apply", refuse)
+    monkeypatch.setattr(scheduling.applying, "_apply_alone", say)
     seen = [Observation(f"e{n}", Phase.RUNNING) for n in (1, 2)]
     assert scheduling.apply(seen) == 2
     assert [event.get("execution_id") for event in lines.read()] == [None, "e1", "e2"]

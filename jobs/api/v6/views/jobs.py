@@ -251,8 +251,6 @@ class ExecutionViewSet(NativeViewSet):
 
 def _object(body: Any, fields: tuple[str, ...]) -> dict[str, Any]:
     """A body that is an object of these fields; nothing at all is an empty one."""
-    if body is None or body == "":
-        return {}
     if not isinstance(body, dict):
         raise InvalidRequest("The body is a JSON object.")
     for name in body:

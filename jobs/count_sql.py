@@ -81,20 +81,23 @@ def _moment(at: datetime) -> Any:
 # Every kind of job there is now (by type, status and error), with how many.
 _PRESENT: Final = f"""
 SELECT job_type_id, status, error_id, sum(number) AS number FROM (
-    SELECT job_type_id, status, error_id, number FROM jobs_jobcount WHERE span = {ALL} AND minute = 0 AND {{which}}
+    SELECT job_type_id, status, error_id, number FROM jobs_jobcount WHERE span = {ALL} AND {{which}}
     UNION ALL
     SELECT job_type_id, status, error_id, number FROM jobs_countdelta WHERE {{which}}
 ) c GROUP BY job_type_id, status, error_id HAVING sum(number) > 0
 """  # noqa: S608
 # A look into the index for the jobs of one kind `p`. Equality with null is not in the index's words.
 _OF_KIND: Final = "FROM jobs_job j WHERE j.job_type_id = p.job_type_id AND j.status = p.status AND j.error_id"
+# Not min() and max(): where the error is null, PostgreSQL would read all jobs of the kind for them.
+_FIRST: Final = " ORDER BY j.error_id, j.moved_at LIMIT 1"
+_LAST: Final = " ORDER BY j.error_id DESC, j.moved_at DESC LIMIT 1"
 
 
-def _probe(what: str, where: str = "") -> str:
-    """`what` of the jobs of the kind `p`; `where` narrows them."""
+def _probe(what: str, rest: str) -> str:
+    """`what` of the jobs of the kind `p`; `rest` narrows them, or says which."""
     return (
-        f"CASE WHEN p.error_id = 0 THEN (SELECT {what} {_OF_KIND} IS NULL{where})"
-        f" ELSE (SELECT {what} {_OF_KIND} = p.error_id{where}) END"
+        f"CASE WHEN p.error_id = 0 THEN (SELECT {what} {_OF_KIND} IS NULL{rest})"
+        f" ELSE (SELECT {what} {_OF_KIND} = p.error_id{rest}) END"
     )
 
 
@@ -128,7 +131,7 @@ class Window:
     rest: tuple[Stretch, Stretch]
 
 
-_LATEST: Final = "max(j.moved_at)"
+_BEFORE: Final = f" AND j.moved_at < %s{_LAST}"
 _IS_RUNNING: Final = f"p.status IN ('{states.RUNNING}', '{states.CANCELING}')"
 _BETWEEN: Final = " AND j.moved_at >= %s AND j.moved_at < %s"
 _WITHIN: Final = f"""
@@ -153,7 +156,7 @@ WITH here AS ({_PRESENT}), covered AS (
         ON c.job_type_id = p.job_type_id AND c.status = p.status AND c.error_id = p.error_id
 )
 SELECT p.job_type_id, p.status, e.category, p.number,
-    CASE WHEN {_IS_RUNNING} THEN {_probe(_LATEST)} ELSE {_probe(_LATEST, " AND j.moved_at < %s")} END
+    CASE WHEN {_IS_RUNNING} THEN {_probe("j.moved_at", _LAST)} ELSE {_probe("j.moved_at", _BEFORE)} END
 FROM counted p LEFT JOIN jobtypes_error e ON e.id = p.error_id WHERE p.number > 0
 """  # noqa: S608
 
@@ -178,7 +181,7 @@ def within(job_type_ids: Sequence[int], window: Window) -> list[tuple[int, str, 
 _LONGEST: Final = f"""
 WITH here AS ({_PRESENT})
 SELECT job_type_id, sum(number), min(since), count(*) OVER () FROM (
-    SELECT p.job_type_id, p.number, {_probe("min(j.moved_at)")} AS since FROM here p
+    SELECT p.job_type_id, p.number, {_probe("j.moved_at", _FIRST)} AS since FROM here p
 ) k GROUP BY job_type_id ORDER BY 3, 1 LIMIT %s OFFSET %s
 """  # noqa: S608
 

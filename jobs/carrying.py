@@ -25,7 +25,7 @@ from structlog.contextvars import bound_contextvars
 from accounts import events
 from controlplane.core import sets
 from jobs import sql, staging, states
-from jobs.models import Execution, File
+from jobs.models import Execution, File, Job
 from jobs.scheduling import conclude
 
 logger = logging.getLogger("jobs.carrying")
@@ -102,8 +102,10 @@ def _keep(execution: Execution, lease: Lease, ring: Callable[[], None]) -> None:
     kept = staging.keep(execution, lease.keep)
     detail = "; ".join(kept.warnings)
     with transaction.atomic():
-        # Locked before files are made: the loser of a lease finds the execution ended and adds none.
-        if not Execution.objects.select_for_update().filter(pk=execution.pk, status=states.FINISHING).exists():
+        # Before files are made, and the job first, as everybody locks: the loser of a lease finds the execution
+        # ended and adds none.
+        list(Job.objects.select_for_update().filter(pk=execution.job_id).values_list("pk"))
+        if not Execution.objects.filter(pk=execution.pk, status=states.FINISHING).exists():
             raise LeaseLost
         made = File.objects.bulk_create(kept.files)
         files: dict[str, list[int]] = {}

@@ -9,7 +9,7 @@ from typing import Any, Final
 from jobs.models import File, Job
 from jobtypes.models import Error, JobType, JobTypeRevision, SecretSetting
 from jobtypes.seed.allocation import Allocation, allocate
-from jobtypes.seed.configuration import read_configuration
+from jobtypes.seed.configuration import merged, read_configuration
 from jobtypes.seed.manifest import read_manifest
 from jobtypes.seed.verdicts import Invalid
 
@@ -69,7 +69,7 @@ def shown_configuration(job: Job) -> dict[str, Any] | None:
     """The configuration that holds for a Seed job now, without secrets: its own, and for the rest its job type's."""
     if job.job_type is None:
         return None
-    both = {**job.job_type.configuration, **(job.configuration or {})}
+    both = merged(job.job_type.configuration, job.configuration)
     try:
         return read_configuration(both).document()
     except Invalid:

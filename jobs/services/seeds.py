@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from jobs.services.submit import JobRequest, SeedPart
 from jobtypes.models import JobType, JobTypeRevision
 from jobtypes.queries import workspaces_by_name
 from jobtypes.seed.allocation import allocate
-from jobtypes.seed.configuration import Configuration, check_workspaces, read_configuration, split_secrets
+from jobtypes.seed.configuration import Configuration, check_workspaces, merged, read_configuration, split_secrets
 from jobtypes.seed.inputs import JobInput, check_media_types, read_input
 from jobtypes.seed.manifest import Manifest, read_manifest
 from jobtypes.seed.verdicts import Invalid
@@ -42,10 +42,11 @@ class SeedWish:
 
 
 class Types:
-    """What many jobs of a submit share: manifests and revisions are read once for all of them."""
+    """What many jobs of a submit share: manifests, revisions and workspaces are read once for all of them."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Manifest, JobTypeRevision]] = {}
+        self._workspaces: dict[str, bool | None] = {}
 
     def of(self, job_type: JobType) -> tuple[Manifest, JobTypeRevision]:
         """The manifest and revision that new jobs of a type run."""
@@ -53,6 +54,14 @@ class Types:
             revision = JobTypeRevision.objects.get(job_type=job_type, revision_num=job_type.revision_num)
             self._known[job_type.pk] = (read_manifest(revision.manifest), revision)
         return self._known[job_type.pk]
+
+    def workspaces(self, names: Set[str]) -> dict[str, bool]:
+        """Those of `names` that there are: is each of them active?"""
+        new = names - self._workspaces.keys()
+        if new:
+            found = workspaces_by_name(new)
+            self._workspaces |= {name: found[name].is_active if name in found else None for name in new}
+        return {name: active for name in names if (active := self._workspaces[name]) is not None}
 
 
 def seed_requests(user: User, wishes: Sequence[SeedWish], *, in_list: bool = False) -> list[JobRequest]:
@@ -83,7 +92,7 @@ def _input(wish: SeedWish, types: Types) -> JobInput:
 def _request(user: User, wish: SeedWish, given: JobInput, files: Mapping[int, File], types: Types) -> JobRequest:
     manifest, revision = types.of(wish.job_type)
     input_bytes = _input_bytes(given, files, manifest)
-    own, secrets = _own_configuration(user, wish, manifest)
+    own, secrets = _own_configuration(user, wish, manifest, types)
     allocation = allocate(manifest, input_bytes)
     return JobRequest(
         customer=wish.customer or (user.customer.name if user.customer else settings.DEFAULT_CUSTOMER),
@@ -117,20 +126,23 @@ def _input_bytes(given: JobInput, files: Mapping[int, File], manifest: Manifest)
         missing = next((i for i in ids if i not in files), None)
         if missing is not None:
             raise InvalidRequest(f"There is no file {missing}, or it is not yours.", field=f"input.files.{name}")
-    check_media_types(manifest, given, {i: file.media_type for i, file in files.items()})
-    return sum(files[i].size for ids in given.files.values() for i in ids)
+    own = [files[i] for ids in given.files.values() for i in ids]
+    check_media_types(manifest, given, {file.pk: file.media_type for file in own})
+    return sum(file.size for file in own)
 
 
-def _own_configuration(user: User, wish: SeedWish, manifest: Manifest) -> tuple[dict[str, Any] | None, dict[str, str]]:
+def _own_configuration(
+    user: User, wish: SeedWish, manifest: Manifest, types: Types
+) -> tuple[dict[str, Any] | None, dict[str, str]]:
     """What was given for this job alone, member by member, and apart from it the secret settings among it."""
     if not wish.configuration:
         return None, {}
     try:
         read = read_configuration(wish.configuration)
         plain, secrets = split_secrets(manifest, read)
-        both = read_configuration({**wish.job_type.configuration, **_members(wish.configuration, read)})
+        both = read_configuration(merged(wish.job_type.configuration, _members(wish.configuration, read)))
         names = {both.default_workspace, *both.output_workspaces.values()} - {""}
-        check_workspaces(manifest, both, {name: each.is_active for name, each in workspaces_by_name(names).items()})
+        check_workspaces(manifest, both, types.workspaces(names))
     except Invalid as fault:
         raise InvalidRequest(fault.finding.description, field="configuration", code=fault.finding.name) from fault
     if read.mounts and not access.decide(user, "job_types", access.CHANGE).allowed:
@@ -146,7 +158,7 @@ def _members(given: Iterable[str], read: Configuration) -> dict[str, Any]:
 def _priority(wish: SeedWish, own: Mapping[str, Any] | None) -> int:
     if wish.priority is not None:
         return wish.priority
-    configured: int = {"priority": Priority.LOW, **wish.job_type.configuration, **(own or {})}["priority"]
+    configured: int = merged(wish.job_type.configuration, own).get("priority", Priority.LOW)
     return configured
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from controlplane.core.encryption import SecretUnreadable, decrypt
 from controlplane.core.remembered import Remembered
 from jobs.models import Job
 from jobtypes.models import Error, JobTypeRevision, SecretSetting
-from jobtypes.seed.configuration import Configuration, read_configuration
+from jobtypes.seed.configuration import Configuration, merged, read_configuration
 from jobtypes.seed.manifest import Manifest, read_manifest
 from jobtypes.seed.verdicts import Invalid
 
@@ -40,11 +37,6 @@ def error_of_exit(revision_id: int, exit_code: int) -> Error | None:
     manifest = manifest_of(revision_id)
     name = next((error.name for error in manifest.errors if error.code == exit_code), None)
     return None if name is None else Error.objects.filter(job_type_name=manifest.name, name=name).first()
-
-
-def merged(of_type: Mapping[str, Any], own: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A job's configuration: what it was given for itself, and for the rest that of its job type."""
-    return {**of_type, **(own or {})}
 
 
 def configuration_of(job: Job) -> Configuration:

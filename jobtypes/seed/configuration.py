@@ -80,6 +80,11 @@ def read_configuration(document: Any) -> Configuration:
     )
 
 
+def merged(of_type: Mapping[str, Any], own: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A job's configuration: what it was given for itself, and for the rest that of its job type."""
+    return {**of_type, **(own or {})}
+
+
 def split_secrets(manifest: Manifest, configuration: Configuration) -> tuple[Configuration, dict[str, str]]:
     """The configuration without the settings that the manifest calls secret, and those, value by name."""
     secret = {setting.name for setting in manifest.settings if setting.secret}

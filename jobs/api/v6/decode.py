@@ -50,12 +50,31 @@ FIELDS: Final = (
 )
 
 
+class Named:
+    """What the items of a list name again and again, each looked up once, where its place in the list is known."""
+
+    def __init__(self) -> None:
+        self._places: set[tuple[str, str]] = set()
+        self._job_types: dict[Any, JobType] = {}
+
+    def check_place(self, cloud: str, region: str) -> None:
+        """Raise InvalidRequest naming `region` when there is none."""
+        if (cloud, region) not in self._places:
+            place_id(cloud, region)
+            self._places.add((cloud, region))
+
+    def job_type(self, key: Any, find: Callable[[], JobType]) -> JobType:
+        if key not in self._job_types:
+            self._job_types[key] = find()
+        return self._job_types[key]
+
+
 def decode(body: Any, user: User) -> list[JobRequest]:
     """The job, or jobs, that a body asks for. Raises InvalidRequest, ProviderNotConfigured, Forbidden, NotFound."""
     if isinstance(body, list):
         return decode_many(body, user)
     if is_seed(body):
-        return seed_requests(user, [decode_seed(body, user, {})])
+        return seed_requests(user, [decode_seed(body, user, Named())])
     return [decode_one(body, user)]
 
 
@@ -63,18 +82,15 @@ def decode_many(body: list[Any], user: User) -> list[JobRequest]:
     """The jobs of a list; the first that is not valid refuses them all. Raises as `decode` does."""
     if not 1 <= len(body) <= MOST:
         raise InvalidRequest(f"A list holds from 1 to {MOST} jobs.")
-    seeds = [is_seed(item) for item in body]
+    named, seeds = Named(), [is_seed(item) for item in body]
     if all(seeds):
-        return seed_requests(user, _each(body, partial(decode_seed, user=user, known={})), in_list=True)
+        return seed_requests(user, _each(body, partial(decode_seed, user=user, named=named)), in_list=True)
     if any(seeds):
         raise InvalidRequest("A list holds jobs with a job type, or jobs without, not both.")
-    places: set[tuple[str, str]] = set()
 
     def decode_here(item: Any) -> JobRequest:
         request = decode_one(item, user)
-        if (request.cloud, request.region) not in places:
-            place_id(request.cloud, request.region)  # refused here, where the index is known
-            places.add((request.cloud, request.region))
+        named.check_place(request.cloud, request.region)
         return request
 
     return _each(body, decode_here)
@@ -98,8 +114,8 @@ def is_seed(body: Any) -> bool:
     )
 
 
-def decode_seed(body: dict[str, Any], user: User, known: dict[Any, JobType]) -> SeedWish:
-    """The Seed job that `body` asks for; `known` keeps the job types that a list names again and again."""
+def decode_seed(body: dict[str, Any], user: User, named: Named) -> SeedWish:
+    """The Seed job that `body` asks for."""
     given = _given(body, SEED_FIELDS)
     if given.get("shape", Shape.SEED) != Shape.SEED:
         raise InvalidRequest("A job with a job type is a Seed job.", field="shape")
@@ -110,9 +126,9 @@ def decode_seed(body: dict[str, Any], user: User, known: dict[Any, JobType]) -> 
     customer = text_of(given, "customer", MAX_TEXT)
     if customer:
         check_customer(user, customer)
-    place_id("local", region)
+    named.check_place("local", region)
     return SeedWish(
-        job_type=_job_type(given, user, known),
+        job_type=_job_type(given, user, named),
         input=given.get("input"),
         configuration=given.get("configuration"),
         customer=customer,
@@ -125,19 +141,17 @@ def decode_seed(body: dict[str, Any], user: User, known: dict[Any, JobType]) -> 
     )
 
 
-def _job_type(given: Mapping[str, Any], user: User, known: dict[Any, JobType]) -> JobType:
-    named = given.get("job_type")
-    if ("job_type_id" in given) == (named is not None):
+def _job_type(given: Mapping[str, Any], user: User, named: Named) -> JobType:
+    by_name = given.get("job_type")
+    if ("job_type_id" in given) == (by_name is not None):
         raise InvalidRequest("Name the job type, either by its id or as job_type.", field="job_type_id")
-    if named is None:
-        key: Any = whole(given["job_type_id"], "job_type_id", 1, 2**53)
-    elif isinstance(named, dict) and named.keys() == {"name", "version"}:
-        key = (text_of(named, "name", MAX_TEXT), text_of(named, "version", MAX_TEXT))
-    else:
+    if by_name is None:
+        job_type_id = whole(given["job_type_id"], "job_type_id", 1, 2**53)
+        return named.job_type(job_type_id, lambda: find_job_type_by_id(user, job_type_id))
+    if not isinstance(by_name, dict) or by_name.keys() != {"name", "version"}:
         raise InvalidRequest("This is an object of name and version.", field="job_type")
-    if key not in known:
-        known[key] = find_job_type(user, *key) if isinstance(key, tuple) else find_job_type_by_id(user, key)
-    return known[key]
+    key = (text_of(by_name, "name", MAX_TEXT), text_of(by_name, "version", MAX_TEXT))
+    return named.job_type(key, lambda: find_job_type(user, *key))
 
 
 def _given(body: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from jobs.models import Job
 from jobtypes.models import JobType
 from tests.jobs.api.v6.answers import assert_error, each_body, good, listed
 from tests.jobs.api.v6.conftest import People
-from tests.query_budget import within_budget
+from tests.query_budget import counted, within_budget
 from tests.seeds import Scene, write_output
 
 pytestmark = pytest.mark.django_db
@@ -153,6 +153,17 @@ def test_a_list_is_made_whole_or_not_at_all(people: People, scene: Scene) -> Non
     assert_error(people.owner.post(PATH, [body, bad]), 400, field="input.files.TEXT", index=1)
     assert_error(people.owner.post(PATH, [body, {"classification": "x", "command": ["true"]}]), 400)
     assert Job.objects.count() == 2
+
+
+def test_a_longer_list_reads_no_more(people: People, scene: Scene) -> None:
+    body = body_of(scene, configuration={"output_workspaces": {"default": "results"}})
+    people.owner.post(PATH, [body])
+    with counted() as few:
+        good(people.owner.post(PATH, [body] * 2), 201)
+    with counted() as many:
+        good(people.owner.post(PATH, [body] * 20), 201)
+    reads = [[text for text in found.texts if text.startswith("SELECT")] for found in (few, many)]
+    assert len(reads[1]) == len(reads[0])
 
 
 def test_a_request_sent_again_with_its_key_makes_one_job(people: People, scene: Scene) -> None:

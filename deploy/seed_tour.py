@@ -11,26 +11,15 @@ import sysconfig
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
+
+from native_tour import Caller, Check
 
 HERE: Final = Path(__file__).resolve().parent / "seed" / "text-statistics"
 STDLIB: Final = Path(sysconfig.get_path("stdlib"))
 TEXTS: Final = ("argparse.py", "typing.py", "subprocess.py")
 NAME: Final = "text-statistics"
-
-
-class Caller(Protocol):
-    """Calls our own server and gives its answer; the token goes with every call."""
-
-    base: str
-    headers: dict[str, str]
-
-    def call(self, method: str, path: str, body: Any = None) -> Any: ...
-
-
-Check = Callable[[bool, str], None]
 
 
 def walk(client: Caller, folder: Path, check: Check) -> None:

@@ -183,13 +183,8 @@ def heads(lane_ids: Sequence[int], each: int, limit: int) -> list[Candidate]:
 
 
 def _aware(at: datetime.datetime | None) -> datetime.datetime | None:
-    """SQLite keeps UTC without saying so."""
-    return at.replace(tzinfo=datetime.UTC) if at is not None and at.tzinfo is None else at
-
-
-def _present(at: datetime.datetime) -> datetime.datetime:
-    """The same of a time that is never missing."""
-    return _aware(at) or at
+    """As sets.aware, of a time that may be missing."""
+    return None if at is None else sets.aware(at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +288,7 @@ FROM jobs_gate g LEFT JOIN accounts_user u ON u.id = g.set_by_id
 
 def caps() -> list[CapFacts]:
     """Every cap there is."""
-    return [CapFacts(*(*row[:6], _present(row[6]), row[7])) for row in sets.run(_CAPS)]
+    return [CapFacts(*(*row[:6], sets.aware(row[6]), row[7])) for row in sets.run(_CAPS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +316,7 @@ ORDER BY h.since, h.id
 def holds(job_id: int | None = None) -> list[HoldFacts]:
     """The holds that cover more than one job, and those of the job `job_id`, the oldest first."""
     rows = sets.run(_HOLDS, ["" if job_id is None else str(job_id)])
-    return [HoldFacts(*(*row[:4], _present(row[4]), row[5])) for row in rows]
+    return [HoldFacts(*(*row[:4], sets.aware(row[4]), row[5])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +338,7 @@ def lines() -> dict[int, Line]:
     """What is queued, by lane. Costs a look at an index entry of every queued job."""
     rows = sets.run(_LINES)
     if not sets.is_postgresql():
-        rows = [(*row[:2], _from_text(row[2]), row[3]) for row in rows]
+        rows = [(*row[:2], sets.aware(row[2]), row[3]) for row in rows]
     return {row[0]: Line(*row) for row in rows}
 
 
@@ -362,11 +357,6 @@ def active_jobs() -> list[tuple[int, str, int]]:
 def delayed_jobs() -> int:
     """How many jobs wait before their next try. Costs as many index entries."""
     return int(sets.run(_DELAYED_JOBS)[0][0])
-
-
-def _from_text(at: Any) -> datetime.datetime | None:
-    """SQLite gives an aggregate of times as text."""
-    return _aware(datetime.datetime.fromisoformat(at) if isinstance(at, str) else at)
 
 
 # --- Apply ---------------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ def _rejected(stage: Stage, job: Job) -> None:
 
 
 def _pending(stage: Stage, job: Job) -> None:
-    # Nothing is submitted as PENDING yet; v6's requeue of an ended job leads here.
+    # Only jobs of recipes are submitted as PENDING; of others, the requeue of one that was never queued leads here.
     services.cancel_jobs([job.pk], actor=None)
     _move(job, states.PENDING, ended_at=None, reason="")
 

@@ -79,7 +79,7 @@ def from_database(model: type[models.Model], row: Sequence[Any]) -> list[Any]:
 
 
 def aware(at: datetime.datetime | str) -> datetime.datetime:
-    """A moment out of a statement of ours: SQLite keeps UTC without saying so."""
+    """A moment out of a statement of ours: SQLite keeps UTC without saying so, and gives an aggregate as text."""
     moment = datetime.datetime.fromisoformat(at) if isinstance(at, str) else at
     return moment.replace(tzinfo=datetime.UTC) if moment.tzinfo is None else moment
 

@@ -12,7 +12,7 @@ from controlplane.core.errors import InvalidRequest
 from controlplane.core.storage import NoSuchFile, StorageError
 from jobs.models import Execution, File
 from jobs.staging.facts import StagingFault, manifest_of
-from jobs.staging.rooms import Room, room_of
+from jobs.staging.rooms import room_of
 from jobtypes.queries import storage_of
 
 
@@ -76,12 +76,10 @@ def _linked(source: str, target: Path) -> bool:
         os.link(source, target, follow_symlinks=False)
     except OSError:
         return False
-    return not target.is_symlink() or _unlinked(target)
-
-
-def _unlinked(target: Path) -> bool:
-    target.unlink()
-    return False
+    if target.is_symlink():  # put in the file's place since we looked: storage.get knows what to do with it
+        target.unlink()
+        return False
+    return True
 
 
 def _metadata(wanted: dict[str, list[int]], files: dict[int, File]) -> dict[str, Any]:
@@ -99,6 +97,3 @@ def _about(file: File) -> dict[str, Any]:
         "geometry": file.geometry,
         "meta_data": file.meta_data,
     }
-
-
-__all__ = ["Room", "bring"]

@@ -11,17 +11,15 @@ from typing import Any, Final
 
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.storage import StorageError
+from controlplane.core.storage.base import CHUNK_BYTES, DEFAULT_MEDIA_TYPE
 from jobs.models import Execution, File, FileType
 from jobs.staging.facts import StagingFault, configuration_of, manifest_of
 from jobs.staging.rooms import room_of
 from jobtypes.models import Workspace
-from jobtypes.queries import storage_of
+from jobtypes.queries import storage_of, workspaces_by_name
 from jobtypes.seed.configuration import workspace_of
 from jobtypes.seed.folders import Folder, Missing, NotReadable
 from jobtypes.seed.outputs import Captured, OutputFault, OutputFound, capture
-
-CHUNK_BYTES: Final = 1 << 20
-DEFAULT_MEDIA_TYPE: Final = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ def keep(execution: Execution, alive: Callable[[], None]) -> Kept:
         captured = capture(str(room.output), manifest)
         configuration = configuration_of(job)
         names = {found.output: workspace_of(configuration, found.output) for found in captured.files}
-        workspaces = {each.name: each for each in Workspace.objects.filter(name__in=set(names.values()))}
+        workspaces = workspaces_by_name(names.values())
         files = []
         with Folder(str(room.output)) as folder:
             for found in captured.files:

@@ -20,7 +20,7 @@ from jobtypes.seed.manifest import Manifest, MountPoint
 
 def works(uuids: Sequence[UUID]) -> tuple[list[Work], dict[str, StagingFault]]:
     """What a provider is to run of Seed jobs' executions whose input is there, and those that cannot run."""
-    rows = Execution.objects.filter(uuid__in=uuids).select_related("job__job_type", "job__recipe")
+    rows = Execution.objects.filter(uuid__in=uuids).select_related("job__job_type")
     made: list[Work] = []
     faults: dict[str, StagingFault] = {}
     for execution in rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from tests.deployment import Factory
+from tests.deployment import Deployment, Factory
 from tests.environment import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text()
@@ -16,6 +16,25 @@ def _tour() -> str:
     section = README.split("## A tour with curl")[1].split("\n## ")[0]
     blocks = re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)
     return "\n".join(block for block in blocks if not block.startswith("make serve"))
+
+
+def _tour_of(page: str, base: str) -> str:
+    """The shell blocks of a page of docs/, for the server at `base`."""
+    text = (CHECKOUT / "docs" / page).read_text()
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)).replace("http://127.0.0.1:8000", base)
+    assert base in script
+    return script
+
+
+def _typed(script: str, place: Deployment) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=CHECKOUT,
+        env=place.env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_the_tour_works_as_it_is_written(deployment: Factory) -> None:
@@ -30,14 +49,7 @@ def test_the_tour_works_as_it_is_written(deployment: Factory) -> None:
     ended = f"until {ask} | grep -q SUCC; do sleep 0.1; done\n"
     script = script.replace('curl -s "$API/status/$JOB"', f'{started}\ncurl -s "$API/status/$JOB"', 1)
     script = script.replace("sleep 3\n", ended)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=CHECKOUT,
-        env=place.env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = _typed(script, place)
     assert done.returncode == 0, done.stderr + place.logs()
     for text in ("hello from a job", '"job_id":"', '"classification_id":"Transcode_23"', "is COMPLETED"):
         assert text in done.stdout, done.stdout
@@ -47,17 +59,7 @@ def test_the_native_tour_works_as_it_is_written(deployment: Factory) -> None:
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
     place.start_manage("work")
     base = place.start_web()
-    page = (CHECKOUT / "docs" / "api.md").read_text()
-    script = "\n".join(re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)).replace("http://127.0.0.1:8000", base)
-    assert base in script
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=CHECKOUT,
-        env=place.env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = _typed(_tour_of("api.md", base), place)
     assert done.returncode == 0, done.stdout + done.stderr + place.logs()
     for text in ("line 3", "event: end", '"code":"UNPAID"', '"is_paused":true', '"is_paused":false'):
         assert text in done.stdout, done.stdout
@@ -69,17 +71,7 @@ def test_the_seed_tour_works_as_it_is_written(deployment: Factory) -> None:
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_READABLE_PATHS=readable)
     place.start_manage("work")
     base = place.start_web()
-    page = (CHECKOUT / "docs" / "seed.md").read_text()
-    script = "\n".join(re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)).replace("http://127.0.0.1:8000", base)
-    assert base in script
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=CHECKOUT,
-        env=place.env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = _typed(_tour_of("seed.md", base), place)
     assert done.returncode == 0, done.stdout + done.stderr + place.logs()
     for text in ("texts", '"is_valid":true', "'words': ", "the\t"):
         assert text in done.stdout, done.stdout

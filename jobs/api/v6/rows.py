@@ -15,6 +15,7 @@ from jobs import gates, queries, states
 from jobs.models import Execution, Gate, Hold, Job, Operation, OperationFailure, Place, Scope
 from jobs.queries import files_of
 from jobtypes.api.v6.rows import brief, error, moment, revision_detail
+from jobtypes.seed.allocation import MIB
 
 
 def shown_status(job: Job) -> str:
@@ -26,7 +27,6 @@ _SCALE: Final[dict[str, Any]] = {
     **dict.fromkeys(("event", "ingest_event", "batch", "node", "source_started", "source_ended")),
     **dict.fromkeys(("source_sensor_class", "source_sensor", "source_collection", "source_task")),
 }
-MIB: Final = 2**20
 
 
 def jobs(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

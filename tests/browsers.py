@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from django.contrib import admin
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import Role, User
+from controlplane.core.service_admin import ServiceAdmin
 from jobs import services, states
 from jobs.models import LoadSample, Operation, Scope
 from jobtypes.models import Category
@@ -87,10 +88,11 @@ def pages(*, changing: bool) -> Iterator[str]:
 def _forms(name: str, its: Any, row: Any) -> Iterator[str]:
     if getattr(its, "add_form", None):
         yield reverse(f"{name}_add")
-    if getattr(its, "change_form", None) and not getattr(row, "is_builtin", False):
-        yield reverse(f"{name}_edit", args=[row.pk])
-    if getattr(its, "removal", ""):
-        yield reverse(f"{name}_remove", args=[row.pk])
+    request = RequestFactory().get("/")
+    request.user = somebody(Role.ADMIN)
+    for page in its.row_pages() if isinstance(its, ServiceAdmin) else ():
+        if page.allowed(request, row):
+            yield reverse(f"{name}_{page.name}", args=[row.pk])
     if name == "admin:jobs_job":
         for verb in ("cancel", "requeue", "retry", "priority", "hold", "release"):
             yield reverse(f"{name}_{verb}", args=[row.pk])

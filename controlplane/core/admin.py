@@ -6,6 +6,7 @@ every page works on both.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -72,8 +73,27 @@ class ServiceForm(forms.Form):
         dress(self)
 
     def refuse(self, error: ControlPlaneError) -> None:
-        """Show what a service had against it, at the field that is at fault if there is one."""
-        self.add_error(error.field if error.field in self.fields else None, error.message)
+        """Show what a service had against it, at the field that is at fault if there is one.
+
+        A place inside a document, such as `configuration.broker.type`, is told at the document's field.
+        """
+        whole, _, inside = (error.field or "").partition(".")
+        name = error.field if error.field in self.fields else whole
+        message = f"{inside}: {error.message}" if inside and name == whole else error.message
+        self.add_error(name if name in self.fields else None, message)
+
+
+class JsonField(forms.JSONField):
+    """A JSON document, laid out over lines. Empty is None."""
+
+    def __init__(self, *, rows: int = 16, **more: Any) -> None:
+        attrs = {"rows": rows, "spellcheck": "false", "class": "cp-input cp-code"}
+        super().__init__(widget=forms.Textarea(attrs=attrs), **more)
+
+    def prepare_value(self, value: Any) -> Any:
+        if value is None:
+            return ""
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def dress(form: forms.BaseForm) -> None:
@@ -92,6 +112,28 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> SafeString:
         "<div class='cp-scroll'><table class='cp-table'><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
         head,
         body,
+    )
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> SafeString | str:
+    """Names and values, without those that are None or empty; nothing when none is left."""
+    shown = [(name, value) for name, value in pairs if value not in (None, "")]
+    if not shown:
+        return ""
+    return format_html("<dl>{}</dl>", format_html_join("", "<dt>{}</dt><dd>{}</dd>", shown))
+
+
+def shown_json(value: Any) -> SafeString:
+    """A JSON value, laid out over lines."""
+    return format_html("<pre class='cp-log'>{}</pre>", json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def when(at: Any) -> SafeString | str:
+    """A time in UTC to the second, whole on hover."""
+    return (
+        format_html("<time datetime='{0}' title='{0}'>{1}</time>", at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S}")
+        if at
+        else ""
     )
 
 

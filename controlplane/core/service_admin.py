@@ -5,7 +5,10 @@ Django's own forms write to the model; these give what was typed to a service, a
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Protocol
 
 from django.contrib import messages
 from django.contrib.auth import get_permission_codename
@@ -18,10 +21,65 @@ from controlplane.core.admin import ReadOnlyAdmin, ServiceForm
 from controlplane.core.errors import ControlPlaneError
 
 
+class Finding(Protocol):
+    """Something that is wrong, or worth a word. `name` is stable, `description` for people."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+
+
+class Verdict(Protocol):
+    """What would be refused, and what would be done but is worth a word."""
+
+    @property
+    def errors(self) -> Sequence[Finding]: ...
+    @property
+    def warnings(self) -> Sequence[Finding]: ...
+
+
+@dataclass(frozen=True)
+class RowPage:
+    """One thing that staff do to a row: a page with a form, or only with a question.
+
+    `allowed(request, row)`: may this user do it to this row as it is now; else there is no button and no page.
+    `act(request, row, wish, form)` gives the form's values to a service, and returns what is said then.
+    `check(request, row, wish)`: what the service would say; with it the page has a button that only asks.
+    `is_last`: the row has no page any more afterwards.
+    """
+
+    name: str
+    label: str
+    allowed: Callable[[HttpRequest, Any], bool]
+    act: Callable[[HttpRequest, Any, dict[str, Any], Any], str]
+    form: Callable[[HttpRequest, Any], ServiceForm]
+    title: str = "{label}: {row}?"
+    button: str = ""
+    warning: Callable[[HttpRequest, Any], str] = lambda request, row: ""
+    check: Callable[[HttpRequest, Any, dict[str, Any]], Verdict] | None = None
+    is_last: bool = False
+
+
+def plain_form(request: HttpRequest, row: Any) -> ServiceForm:
+    """The form of a page that has nothing but a question."""
+    return ServiceForm(_posted(request))
+
+
+def filled(form: type[ServiceForm], initial: Callable[[Any], dict[str, Any]]) -> Callable[[HttpRequest, Any], Any]:
+    """A form that begins with what the row has."""
+    return lambda request, row: form(_posted(request), initial=initial(row))
+
+
+def _posted(request: HttpRequest) -> Any:
+    return request.POST if request.method == "POST" else None
+
+
 class ServiceAdmin(ReadOnlyAdmin):
     """Set `add_form`, `change_form` and `removal` (what removing is called) for what there is a service for.
 
-    Who holds Django's permission to add, change or delete the model gets the buttons; nobody else sees them.
+    What else is done to a row is a RowPage, added to `row_pages`. Who holds Django's permission to add, change or
+    delete the model gets the buttons; nobody else sees them.
     """
 
     change_form_template = "admin/service_change_form.html"
@@ -45,25 +103,57 @@ class ServiceAdmin(ReadOnlyAdmin):
         self.message_user(request, f"Added: {made}.", messages.SUCCESS)
         return HttpResponseRedirect(reverse(f"admin:{self._name('change')}", args=[made.pk]))
 
+    # What adding would say, where that can be asked without adding: (request, wish) -> Verdict.
+    check_add: ClassVar[Any] = None
+
     def change(self, request: HttpRequest, row: Any, wish: dict[str, Any], form: Any) -> None:
         raise NotImplementedError
 
     def remove(self, request: HttpRequest, row: Any) -> None:
         raise NotImplementedError
 
+    def row_pages(self) -> Sequence[RowPage]:
+        """What can be done to a row, in the order of its buttons."""
+        pages = []
+        if self.change_form is not None:
+            form = filled(self.change_form, self.initial)
+            pages.append(RowPage("edit", "Change", self.may_change, self._changed, form, "Change {row}", "Save"))
+        if self.removal:
+            pages.append(
+                RowPage(
+                    name="remove",
+                    label=self.removal,
+                    allowed=self.may_remove,
+                    act=self._removed,
+                    form=plain_form,
+                    warning=lambda request, row: self.removal_warning,
+                    is_last=True,
+                )
+            )
+        return pages
+
+    def _changed(self, request: HttpRequest, row: Any, wish: dict[str, Any], form: Any) -> str:
+        self.change(request, row, wish, form)
+        return f"Changed: {row}."
+
+    def _removed(self, request: HttpRequest, row: Any, wish: dict[str, Any], form: Any) -> str:
+        self.remove(request, row)
+        return f"{self.removal}: {row}."
+
     # --- Who may -------------------------------------------------------------------------------------
 
-    def _permitted(self, request: HttpRequest, action: str) -> bool:
+    def permitted(self, request: HttpRequest, action: str) -> bool:
+        """Whether this user holds Django's permission to `add`, `change` or `delete` such rows."""
         return bool(request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename(action, self.opts)}"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.add_form is not None and self._permitted(request, "add")
+        return self.add_form is not None and self.permitted(request, "add")
 
     def may_change(self, request: HttpRequest, row: Any) -> bool:
-        return self.change_form is not None and self._permitted(request, "change")
+        return self.permitted(request, "change")
 
     def may_remove(self, request: HttpRequest, row: Any) -> bool:
-        return bool(self.removal) and self._permitted(request, "delete")
+        return self.permitted(request, "delete")
 
     # --- Pages ---------------------------------------------------------------------------------------
 
@@ -72,24 +162,30 @@ class ServiceAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[Any]:
         own = [
-            path("<int:pk>/edit/", self.admin_site.admin_view(self._edit_view), name=self._name("edit")),
-            path("<int:pk>/remove/", self.admin_site.admin_view(self._remove_view), name=self._name("remove")),
+            path(
+                f"<int:pk>/{page.name}/",
+                self.admin_site.admin_view(partial(self._row_view, page=page)),
+                name=self._name(page.name),
+            )
+            for page in self.row_pages()
         ]
         return [*own, *super().get_urls()]
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if self.add_form is None or not self.has_add_permission(request):
             raise PermissionDenied
-        form = self.add_form(request.POST or None)
+        form = self.add_form(_posted(request), request.FILES or None)
+        more: dict[str, Any] = {"button": "Add", "checks": self.check_add is not None}
         if request.method == "POST" and form.is_valid():
             try:
-                made = self.add(request, form.cleaned_data, form)
+                if "check" in request.POST and self.check_add is not None:
+                    more["verdict"] = self.check_add(request, form.cleaned_data)
+                else:
+                    return self.added(request, self.add(request, form.cleaned_data, form))
             except ControlPlaneError as error:
                 form.refuse(error)
-            else:
-                return self.added(request, made)
         title = f"Add {self.opts.verbose_name}"
-        return self._page(request, title, form, "Add", reverse(f"admin:{self._name('changelist')}"))
+        return self._page(request, title, form, reverse(f"admin:{self._name('changelist')}"), more)
 
     def _row(self, pk: int) -> Any:
         row = self.model._default_manager.filter(pk=pk).first()
@@ -97,59 +193,57 @@ class ServiceAdmin(ReadOnlyAdmin):
             raise Http404
         return row
 
-    def _edit_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def _row_view(self, request: HttpRequest, pk: int, page: RowPage) -> HttpResponse:
         row = self._row(pk)
-        if self.change_form is None or not self.may_change(request, row):
+        if not page.allowed(request, row):
             raise PermissionDenied
         back = reverse(f"admin:{self._name('change')}", args=[pk])
-        form = self.change_form(request.POST or None, initial=self.initial(row))
+        form = page.form(request, row)
+        more: dict[str, Any] = {"button": page.button or page.label, "checks": page.check is not None}
         if request.method == "POST" and form.is_valid():
             try:
-                self.change(request, row, form.cleaned_data, form)
+                if "check" in request.POST and page.check is not None:
+                    more["verdict"] = page.check(request, row, form.cleaned_data)
+                else:
+                    said = page.act(request, row, form.cleaned_data, form)
+                    self.message_user(request, said, messages.SUCCESS)
+                    after = reverse(f"admin:{self._name('changelist')}") if page.is_last else back
+                    return HttpResponseRedirect(after)
             except ControlPlaneError as error:
+                if not form.fields:
+                    self.message_user(request, error.message, messages.ERROR)
+                    return HttpResponseRedirect(back)
                 form.refuse(error)
-            else:
-                self.message_user(request, f"Changed: {row}.", messages.SUCCESS)
-                return HttpResponseRedirect(back)
-        return self._page(request, f"Change {row}", form, "Save", back)
+        more["warning"] = page.warning(request, row)
+        return self._page(request, page.title.format(label=page.label, row=row), form, back, more)
 
-    def _remove_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        row = self._row(pk)
-        if not self.may_remove(request, row):
-            raise PermissionDenied
-        back = reverse(f"admin:{self._name('change')}", args=[pk])
-        if request.method == "POST":
-            try:
-                self.remove(request, row)
-            except ControlPlaneError as error:
-                self.message_user(request, error.message, messages.ERROR)
-                return HttpResponseRedirect(back)
-            self.message_user(request, f"{self.removal}: {row}.", messages.SUCCESS)
-            return HttpResponseRedirect(reverse(f"admin:{self._name('changelist')}"))
-        title = f"{self.removal}: {row}?"
-        return self._page(request, title, ServiceForm(), self.removal, back, warning=self.removal_warning)
-
-    def _page(
-        self, request: HttpRequest, title: str, form: Any, button: str, back: str, warning: str = ""
-    ) -> HttpResponse:
+    def _page(self, request: HttpRequest, title: str, form: Any, back: str, more: dict[str, Any]) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": title,
             "form": form,
-            "button": button,
             "back": back,
-            "warning": warning,
+            **more,
         }
         return TemplateResponse(request, "admin/service_page.html", context)
+
+    def warn(self, request: HttpRequest, verdict: Verdict) -> None:
+        """Say what is worth a word of what was done."""
+        for finding in verdict.warnings:
+            self.message_user(request, f"{finding.name}: {finding.description}", messages.WARNING)
+
+    def buttons(self, request: HttpRequest, row: Any) -> list[tuple[str, str]]:
+        """Label and address of what this user may do to the row."""
+        return [
+            (page.label, reverse(f"admin:{self._name(page.name)}", args=[row.pk]))
+            for page in self.row_pages()
+            if page.allowed(request, row)
+        ]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], add: bool = False, change: bool = False,
         form_url: str = "", obj: Any = None,
     ) -> HttpResponse:  # fmt: skip
-        buttons = []
-        if obj is not None and self.may_change(request, obj):
-            buttons.append(("Change", reverse(f"admin:{self._name('edit')}", args=[obj.pk])))
-        if obj is not None and self.may_remove(request, obj):
-            buttons.append((self.removal, reverse(f"admin:{self._name('remove')}", args=[obj.pk])))
+        buttons = [] if obj is None else self.buttons(request, obj)
         return super().render_change_form(request, {**context, "buttons": buttons}, add, change, form_url, obj)

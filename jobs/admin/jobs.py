@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from controlplane.core.admin import when
 from jobs.admin.filters import JOB_FILTERS, jobs_meant, selection_of
 from jobs.admin.steering import SteeringAdmin, allowed_verbs
-from jobs.admin.story import status_badge, story, when
+from jobs.admin.story import status_badge, story
 from jobs.models import Job
 
 # Long, and not in the list.

@@ -12,12 +12,12 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from controlplane.core.admin import link, table
+from controlplane.core.admin import link, table, when
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
 from jobs import services, states
-from jobs.admin.story import status_badge, when
+from jobs.admin.story import status_badge
 from jobs.models import Kind, Operation, OperationFailure
 
 FAILURES_SHOWN: Final = 100

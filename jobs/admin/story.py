@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from accounts import access
 from accounts.models import Event, User
 from clusters.providers.errors import ProviderError
-from controlplane.core.admin import badge, link, table
+from controlplane.core.admin import badge, link, table, when
 from controlplane.core.errors import ControlPlaneError
 from jobs import following, queries, states
 from jobs.admin.steering import allowed_verbs
@@ -123,15 +123,6 @@ def _log(job: Job) -> tuple[str, str]:
         return "", error.message
     except ProviderError as error:
         return "", f"The provider does not give it: {error}"
-
-
-def when(at: Any) -> SafeString | str:
-    """A time in UTC to the second, whole on hover."""
-    return (
-        format_html("<time datetime='{0}' title='{0}'>{1}</time>", at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S}")
-        if at
-        else ""
-    )
 
 
 def _facts(job: Job, reader: User) -> list[tuple[str, Any]]:

@@ -1,0 +1,42 @@
+"""A row's page in the admin that is written for its reader: facts first, then sections, none of them a form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+
+from controlplane.core.admin import ReadOnlyAdmin
+
+Section = tuple[str, SafeString | str]  # heading, and what stands below it; nothing: it is left out
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What the page shows. `cards` stand side by side, `sections` below each other."""
+
+    title: str
+    badges: Sequence[SafeString]
+    line: SafeString | str = ""
+    cards: Sequence[Section] = ()
+    sections: Sequence[Section] = field(default_factory=tuple)
+
+
+class DetailAdmin(ReadOnlyAdmin):
+    """Base: say in `detail` what the page of a row shows."""
+
+    change_form_template = "admin/detail.html"
+
+    def detail(self, request: HttpRequest, row: Any) -> Detail:
+        raise NotImplementedError
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], add: bool = False, change: bool = False,
+        form_url: str = "", obj: Any = None,
+    ) -> HttpResponse:  # fmt: skip
+        detail = self.detail(request, obj)
+        more = {"detail": detail, "title": detail.title, "subtitle": None}
+        return super().render_change_form(request, {**context, **more}, add, change, form_url, obj)

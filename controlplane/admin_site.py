@@ -40,6 +40,7 @@ NAVIGATION: Final = (
             ("Load", "jobs_loadsample", "monitoring"),
         ),
     ),
+    ("Work types", (("Job types", "jobtypes_jobtype", "category"),)),
     (
         "Accounts",
         (

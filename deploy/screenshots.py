@@ -6,13 +6,16 @@ the pages with the Chromium of this machine.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import secrets
 import shutil
 import sys
 import time
 from typing import Any, Final
 
-from demo import CHECKOUT, Client, Failed, fresh_deployment, manage, served, wait_for
+import seed_tour
+from demo import CHECKOUT, Client, Failed, check, fresh_deployment, manage, served, wait_for
 from playwright.sync_api import Error, Page, sync_playwright
 
 PICTURES: Final = CHECKOUT / ".data" / "screenshots"
@@ -35,7 +38,7 @@ def main() -> int:
             operator = Client(
                 base, Client(base, token).call("POST", "/add-user?role=operator", {"user": "mary"})["token"]
             )
-            scene = stage(operator)
+            scene = {**stage(operator), **stage_seed(operator)}
             take_pictures(base, chromium, password, scene)
     except Failed as error:
         print(f"NOT AS IT SHOULD BE: {error}\nThe server's own words are in {DEPLOYMENT / 'serve.log'}.")
@@ -68,6 +71,52 @@ def stage(client: Client) -> dict[str, Any]:
     }
 
 
+def stage_seed(client: Client) -> dict[str, Any]:
+    """What the demo does with a Seed job type, and a recipe of three of its jobs, one of them after a condition."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        seed_tour.walk(client, DEPLOYMENT / "workspaces", check)
+    words = {"node_type": "job", "job_type_name": seed_tour.NAME, "job_type_version": "1.0.0"}
+    from_recipe = {"TEXT": {"type": "recipe", "input": "TEXT"}}
+    long_enough = {
+        "node_type": "condition",
+        "interface": {"json": [{"name": "words", "type": "integer"}]},
+        "data_filter": {"filters": [{"name": "words", "type": "integer", "condition": ">", "values": [100]}]},
+    }
+    definition = {
+        "input": {"files": [{"name": "TEXT", "media_types": ["text/plain"]}], "json": []},
+        "nodes": {
+            "count": {"dependencies": [], "input": from_recipe, "node_type": words},
+            "is-long": {
+                "dependencies": [{"name": "count"}],
+                "input": {"words": {"type": "dependency", "node": "count", "output": "words"}},
+                "node_type": long_enough,
+            },
+            "count-again": {"dependencies": [{"name": "is-long"}], "input": from_recipe, "node_type": words},
+            "too-short": {
+                "dependencies": [{"name": "is-long", "acceptance": False}],
+                "input": from_recipe,
+                "node_type": words,
+            },
+        },
+    }
+    recipe_type = client.call("POST", "/v6/recipe-types/", {"title": "Count and count", "definition": definition})
+    text = seed_tour.upload(client, seed_tour.STDLIB / "argparse.py")
+    wish = {"recipe_type_id": recipe_type["id"], "input": {"files": {"TEXT": [text]}}}
+    recipe = client.call("POST", "/v6/recipes/", wish)
+    job_type = client.call("GET", f"/v6/job-types/{seed_tour.NAME}/1.0.0/")
+    failed = client.call("GET", f"/v6/jobs/?job_type_name={seed_tour.NAME}&status=FAILED")["results"]
+    done = client.call("GET", f"/v6/jobs/?job_type_name={seed_tour.NAME}&status=COMPLETED")["results"]
+    return {
+        "job_type": job_type["id"],
+        "seed_job": done[0]["id"],
+        "seed_failed": failed[0]["id"],
+        "recipe_type": recipe_type["id"],
+        "recipe": recipe["id"],
+        "workspace": client.call("GET", "/v6/workspaces/")["results"][0]["id"],
+        "file": text,
+    }
+
+
 def submit(client: Client, name: str, script: str, **wish: Any) -> dict[str, Any]:
     body = {"customer": "acme", "classification": name, "command": ["sh", "-c", script], "image": "busybox"}
     made: dict[str, Any] = client.call("POST", "/v6/jobs/", {**body, "vcpus": 0.1, "memory_mib": 128, **wish})
@@ -97,6 +146,15 @@ def take_pictures(base: str, chromium: str, password: str, scene: dict[str, Any]
         "admin-job-failed": f"/admin/jobs/job/{scene['failed']}/change/",
         "admin-job-waiting": f"/admin/jobs/job/{scene['waiting']}/change/",
         "admin-operation": f"/admin/jobs/operation/{scene['operation']}/change/",
+        "admin-job-seed": f"/admin/jobs/job/{scene['seed_job']}/change/",
+        "admin-job-type-list": "/admin/jobtypes/jobtype/",
+        "admin-job-type": f"/admin/jobtypes/jobtype/{scene['job_type']}/change/",
+        "admin-job-type-configure": f"/admin/jobtypes/jobtype/{scene['job_type']}/configure/",
+        "admin-job-type-compare": f"/admin/jobtypes/jobtype/{scene['job_type']}/compare/",
+        "admin-recipe-type": f"/admin/jobtypes/recipetype/{scene['recipe_type']}/change/",
+        "admin-recipe": f"/admin/jobs/recipe/{scene['recipe']}/change/",
+        "admin-workspace": f"/admin/jobtypes/workspace/{scene['workspace']}/change/",
+        "admin-file": f"/admin/jobs/file/{scene['file']}/change/",
         "admin-confirm": "/admin/jobs/job/matching/cancel/?state=QUEUED",
         "browsable-api-jobs": "/v6/jobs/",
         "index": "/",
@@ -112,7 +170,7 @@ def take_pictures(base: str, chromium: str, password: str, scene: dict[str, Any]
                 page.goto(base + path)
                 page.wait_for_timeout(1500)  # the log comes in
                 target = PICTURES / f"{name}-{scheme}.png"
-                page.screenshot(path=str(target), full_page="job-" in name and "list" not in name)
+                page.screenshot(path=str(target), full_page="list" not in name)
                 print(target.relative_to(CHECKOUT))
             context.close()
             if said:

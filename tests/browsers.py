@@ -17,7 +17,7 @@ from jobs import services, states
 from jobs.models import LoadSample, Operation, Scope
 from jobtypes.models import Category
 from jobtypes.services import create_error
-from tests.factories import Stage, keep_output, make_job_in, make_jobs
+from tests.factories import Stage, keep_output, make_job_in, make_job_type, make_jobs
 
 PASSWORD: Final = "correct horse battery"
 ANONYMOUS: Final = "anonymous"
@@ -67,6 +67,7 @@ def furnish() -> None:
     services.set_cap(scope=Scope.CUSTOMER, scope_id=str(job.customer_id), max_jobs=3, actor=actor)
     create_error(name="no-frames", title="No frames", category=Category.DATA, actor=actor)
     accounts.issue_token(user=actor, actor=actor, name="laptop")
+    make_job_type()
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
 
 
@@ -93,6 +94,8 @@ def _forms(name: str, its: Any, row: Any) -> Iterator[str]:
     for page in its.row_pages() if isinstance(its, ServiceAdmin) else ():
         if page.allowed(request, row):
             yield reverse(f"{name}_{page.name}", args=[row.pk])
+    if name == "admin:jobtypes_jobtype":
+        yield reverse(f"{name}_compare", args=[row.pk])
     if name == "admin:jobs_job":
         for verb in ("cancel", "requeue", "retry", "priority", "hold", "release"):
             yield reverse(f"{name}_{verb}", args=[row.pk])

@@ -63,15 +63,16 @@ class RowPage:
 
 def plain_form(request: HttpRequest, row: Any) -> ServiceForm:
     """The form of a page that has nothing but a question."""
-    return ServiceForm(_posted(request))
+    return ServiceForm(posted(request))
 
 
 def filled(form: type[ServiceForm], initial: Callable[[Any], dict[str, Any]]) -> Callable[[HttpRequest, Any], Any]:
     """A form that begins with what the row has."""
-    return lambda request, row: form(_posted(request), initial=initial(row))
+    return lambda request, row: form(posted(request), initial=initial(row))
 
 
-def _posted(request: HttpRequest) -> Any:
+def posted(request: HttpRequest) -> Any:
+    """What a form is to be made of: what was typed, or nothing yet."""
     return request.POST if request.method == "POST" else None
 
 
@@ -103,8 +104,8 @@ class ServiceAdmin(ReadOnlyAdmin):
         self.message_user(request, f"Added: {made}.", messages.SUCCESS)
         return HttpResponseRedirect(reverse(f"admin:{self._name('change')}", args=[made.pk]))
 
-    # What adding would say, where that can be asked without adding: (request, wish) -> Verdict.
-    check_add: ClassVar[Any] = None
+    # What adding would say, where that can be asked without adding.
+    check_add: Callable[[HttpRequest, dict[str, Any]], Verdict] | None = None
 
     def change(self, request: HttpRequest, row: Any, wish: dict[str, Any], form: Any) -> None:
         raise NotImplementedError
@@ -174,7 +175,7 @@ class ServiceAdmin(ReadOnlyAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if self.add_form is None or not self.has_add_permission(request):
             raise PermissionDenied
-        form = self.add_form(_posted(request), request.FILES or None)
+        form = self.add_form(posted(request), request.FILES or None)
         more: dict[str, Any] = {"button": "Add", "checks": self.check_add is not None}
         if request.method == "POST" and form.is_valid():
             try:

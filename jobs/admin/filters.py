@@ -73,6 +73,16 @@ class CategoryFilter(_OfJobs, ChoiceFilter):
     words = tuple(Category.choices)
 
 
+class JobTypeFilter(_OfJobs, TextFilter):
+    title = "job type, its id"
+    parameters = ("job_type_id",)
+
+
+class RecipeFilter(_OfJobs, TextFilter):
+    title = "recipe, its id or uuid"
+    parameters = ("recipe_id",)
+
+
 class SubmittedFilter(_OfJobs, TextFilter):
     title = "submitted"
     parameters = ("created_after", "created_before")
@@ -92,6 +102,8 @@ JOB_FILTERS: Final = (
     ClassFilter,
     ReasonFilter,
     CategoryFilter,
+    JobTypeFilter,
+    RecipeFilter,
     SubmittedFilter,
 )
 SELECTABLE: Final = tuple(name for each in JOB_FILTERS for name in each.parameters)

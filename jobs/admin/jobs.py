@@ -18,7 +18,7 @@ from jobs.admin.story import status_badge, story
 from jobs.models import Job
 
 # Long, and not in the list.
-NOT_LISTED = ("env", "secret_env", "command", "tags", "image")
+NOT_LISTED = ("env", "secret_env", "command", "tags", "image", "input", "output", "configuration")
 
 
 @admin.register(Job)
@@ -38,7 +38,7 @@ class JobAdmin(SteeringAdmin):
         rows = super().get_queryset(request)
         if request.resolver_match is not None and request.resolver_match.url_name == "jobs_job_changelist":
             return rows.defer(*NOT_LISTED)
-        return rows.select_related("customer", "owner", "place", "lane", "error", "retry_of")
+        return rows.select_related("customer", "owner", "place", "lane", "error", "retry_of", "job_type", "revision")
 
     @admin.display(description="status")
     def state(self, job: Job) -> SafeString:

@@ -17,8 +17,9 @@ from clusters.providers.errors import ProviderError
 from controlplane.core.admin import badge, link, table, when
 from controlplane.core.errors import ControlPlaneError
 from jobs import following, queries, states
+from jobs.admin.seed_story import seed_facts, seed_request, seed_story
 from jobs.admin.steering import allowed_verbs
-from jobs.models import Execution, Job
+from jobs.models import Execution, Job, Shape
 
 LOG_TAIL_CHARACTERS: Final = 16_384
 SHOWN: Final = 100  # events, executions
@@ -37,7 +38,10 @@ def status_badge(status: str) -> SafeString:
 
 
 def story(job: Job, request: HttpRequest, reader: User) -> dict[str, Any]:
-    """The context of the page. Loaded with the job: customer, owner, place, lane, error, retry_of."""
+    """The context of the page.
+
+    Loaded with the job: customer, owner, place, lane, error, retry_of, job_type, revision.
+    """
     return {
         "job": job,
         "badge": status_badge(job.status),
@@ -51,6 +55,7 @@ def story(job: Job, request: HttpRequest, reader: User) -> dict[str, Any]:
         "curl": as_curl(job, request, reader),
         "lives": job.status not in states.FINAL,
         "follow": f"{get_script_prefix()}v6/jobs/{job.pk}/logs/combined/",
+        **seed_story(job),
     }
 
 
@@ -135,6 +140,7 @@ def _facts(job: Job, reader: User) -> list[tuple[str, Any]]:
         ("Customer", link(reverse("admin:accounts_customer_change", args=[job.customer_id]), job.customer)),
         ("Owner", link(reverse("admin:accounts_user_change", args=[job.owner_id]), job.owner) if sees else job.owner),
         ("Place", job.place),
+        *seed_facts(job),
         ("Queue", job.lane.queue),
         ("Priority", job.priority),
         ("Tries", f"{job.tries} of {job.max_tries}"),
@@ -187,6 +193,8 @@ def request_body(job: Job, reader: User) -> dict[str, Any]:
         "timeout_seconds": job.timeout_seconds,
         "max_tries": job.max_tries,
     }
+    if job.shape == Shape.SEED:
+        body = seed_request(job, body)
     return {name: value for name, value in body.items() if value not in (None, "", [], {})}
 
 

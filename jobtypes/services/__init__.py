@@ -10,6 +10,7 @@ from jobtypes.services.job_types import (
     check_documents,
     create_job_type,
     edit_job_type,
+    validate_edit,
     validate_job_type,
 )
 from jobtypes.services.workspaces import create_workspace, edit_workspace, validate_workspace
@@ -27,6 +28,7 @@ __all__ = [
     "edit_job_type",
     "edit_workspace",
     "update_error",
+    "validate_edit",
     "validate_job_type",
     "validate_workspace",
 ]

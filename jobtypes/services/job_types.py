@@ -172,6 +172,17 @@ def validate_job_type(manifest: Any, configuration: Any = None, *, user: User) -
     return Verdict(warnings=(*documents.warnings, *warnings_of(read, given, {*documents.secrets, *stored})))
 
 
+def validate_edit(job_type: JobType, *, user: User, manifest: Any = None, configuration: Any = None) -> Verdict:
+    """What editing a job type in this way would say; what is not given is what it has. Saves nothing."""
+    try:
+        given = None if manifest is None else _read_manifest(manifest)
+        _documents_after(job_type, _Given(given, _read_configuration(configuration), {}))
+    except InvalidDocument as error:
+        return Verdict(errors=(Finding(error.name, error.message),))
+    wanted = job_type.configuration if configuration is None else configuration
+    return validate_job_type(job_type.manifest if manifest is None else manifest, wanted, user=user)
+
+
 # --- Documents -----------------------------------------------------------------------------------
 
 

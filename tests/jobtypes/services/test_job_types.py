@@ -483,6 +483,36 @@ def test_what_is_valid_is_accepted_and_what_is_not_is_refused_alike(manifest: An
         transaction.set_rollback(True)
 
 
+class TestValidateEdit:
+    """What an edit would say, of one that is there."""
+
+    @pytest.fixture
+    def job_type(self) -> JobType:
+        return create(manifest_of(settings=[{"name": "KEY", "secret": True}], **NO_FILES)).job_type
+
+    def names(self, job_type: JobType, **wishes: Any) -> tuple[list[str], list[str]]:
+        verdict = services.validate_edit(job_type, user=make_monitor().user, **wishes)
+        return [each.name for each in verdict.errors], [each.name for each in verdict.warnings]
+
+    def test_what_is_not_given_is_what_it_has(self, job_type: JobType) -> None:
+        assert self.names(job_type, manifest=job_type.manifest) == ([], ["MISSING_SETTING"])
+        services.edit_job_type(job_type, actor=None, configuration={"settings": {"KEY": "x"}})
+        assert self.names(job_type, manifest=job_type.manifest) == ([], [])
+        assert self.names(job_type, configuration={"priority": 3}) == ([], [])
+
+    def test_what_would_be_refused_is_told(self, job_type: JobType) -> None:
+        other = with_job(job_type.manifest, jobVersion="9.0.0")
+        assert self.names(job_type, manifest=other) == (["JSON_VALIDATION_ERROR"], [])
+        assert self.names(job_type, manifest={}) == (["JSON_VALIDATION_ERROR"], [])
+        assert self.names(job_type, configuration={"priority": 0}) == (["INVALID_CONFIGURATION"], [])
+
+    def test_nothing_is_saved(self, job_type: JobType) -> None:
+        before = job_type.modified_at
+        self.names(job_type, manifest=with_job(job_type.manifest, timeout=9), configuration={"priority": 3})
+        job_type.refresh_from_db()
+        assert (job_type.modified_at, job_type.revisions.count()) == (before, 1)
+
+
 @pytest.mark.parametrize("length", [255, 256])
 def test_a_secrets_name_has_the_length_that_is_kept(length: int) -> None:
     manifest = manifest_of(settings=[{"name": "S" * length, "secret": True}], **NO_FILES)

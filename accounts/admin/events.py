@@ -14,8 +14,11 @@ from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.keyset_admin import KeysetAdmin
 
 # The index begins with the kind of the subject: a search by an id alone names them all.
-SUBJECTS: Final = ("job", "user", "customer", "hold", "cap", "error", "operation")
-_SUBJECT: Final = re.compile(r"([a-z-]+)[ :#]+(\d{1,18})")
+SUBJECTS: Final = (
+    *("job", "recipe", "file", "user", "customer", "hold", "cap", "error", "operation"),
+    *("job_type", "recipe_type", "workspace"),
+)
+_SUBJECT: Final = re.compile(r"([a-z_-]+)[ :#]+(\d{1,18})")
 
 
 class SubjectFilter(ChoiceFilter):

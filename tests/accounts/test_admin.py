@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -15,9 +16,11 @@ from accounts import services
 from accounts.admin.events import SUBJECTS, EventAdmin
 from accounts.models import ApiToken, Customer, Event, Role, User
 from accounts.queries import user_of_token
-from tests.browsers import OTHERS, PASSWORD, browser, make_operation, somebody
+from tests.browsers import OTHERS, PASSWORD, browser, furnish, somebody
+from tests.environment import CHECKOUT
 from tests.factories import make_job, make_jobs
 from tests.query_budget import within_budget
+from tests.recipes import make_recipe_type
 
 pytestmark = pytest.mark.django_db
 EVENTS = "/admin/accounts/event/"
@@ -226,6 +229,7 @@ def test_events_are_found_by_subject_kind_and_who_did_it() -> None:
         ({"kind": "job.submitted"}, {("job", job.pk)}),
         ({"actor": job.owner.username}, {("job", job.pk)}),
         ({"subject_kind": "job"}, {("job", job.pk)}),
+        ({"q": "recipe_type 3"}, set()),
     ):
         found = {(event.subject_kind, event.subject_id) for event in _listed(client, EVENTS, **parameters)}
         assert found >= expected, parameters
@@ -247,6 +251,26 @@ def test_the_log_costs_the_same_with_more_events() -> None:
 
 
 def test_every_kind_of_subject_can_be_searched_by_its_id() -> None:
-    make_operation()
+    furnish()
     services.create_customer(name="globex", actor=None)
     assert set(Event.objects.values_list("subject_kind", flat=True)) <= set(SUBJECTS)
+
+
+def test_every_kind_that_the_source_tells_of_is_known() -> None:
+    told = re.compile(r"""(?:tell|tell_of|record|_entry)\(\[?\(?f?["']([a-z_]+)\.""")
+    found = {
+        kind
+        for app in ("accounts", "jobs", "jobtypes")
+        for path in (CHECKOUT / app).rglob("*.py")
+        for kind in told.findall(path.read_text())
+    }
+    assert {"job_type", "recipe_type", "workspace", "hold", "file", "operation"} <= found
+    assert found - {"token"} <= set(SUBJECTS)
+
+
+def test_a_subject_whose_kind_has_two_words_is_found() -> None:
+    row = make_recipe_type()
+    client = browser("monitor")
+    for search in (f"recipe_type {row.pk}", f"recipe_type:{row.pk}"):
+        found = [(event.subject_kind, event.subject_id) for event in _listed(client, EVENTS, q=search)]
+        assert found == [("recipe_type", row.pk)]

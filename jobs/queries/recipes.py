@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,12 +15,13 @@ from controlplane.core.filters import read_reference
 from jobs import gates, states
 from jobs.errors import RecipeNotFound
 from jobs.models import Job, Recipe, RecipeNode
-from jobtypes.recipe.definition import parse
+from jobtypes.recipe.definition import Node, parse
 
 # Why a job of a recipe is not queued yet: a node before it is not done, or has failed, or gave too little.
 WAITS_FOR_NODE: Final = "WAITS_FOR_NODE"
 PARENT_FAILED: Final = "PARENT_FAILED"
 INPUT_MISSING: Final = "INPUT_MISSING"
+_TOO_LITTLE: Final = "Something that it needs was not among the outputs of the jobs before it."
 _AROUND: Final = ("recipe_type", "revision", "customer", "owner", "place")
 _DOCUMENTS: Final = ("recipe_type__definition", "revision__definition")
 
@@ -99,16 +100,32 @@ def kept_back(job: Job) -> list[gates.Reason]:
     if node is None:
         return []
     if job.status == states.BLOCKED and job.reason == INPUT_MISSING:
-        hint = "Something that it needs was not among the outputs of the jobs before it."
-        return [gates.Reason(INPUT_MISSING, hint, since=job.moved_at)]
+        return [gates.Reason(INPUT_MISSING, _TOO_LITTLE, since=job.moved_at)]
     code = job.reason if job.status == states.BLOCKED else WAITS_FOR_NODE
-    made = made_nodes(node.recipe)
-    above = parse(node.recipe.revision.definition).nodes[node.name].dependencies
-    return [
-        gates.Reason(code, f"Waits for {each.name}, which {said}.", since=job.moved_at, value=each.name)
-        for each in above
+    before = _not_done(parse(node.recipe.revision.definition).nodes[node.name], made_nodes(node.recipe))
+    return [gates.Reason(code, hint, since=job.moved_at, value=name) for name, hint in before.items()]
+
+
+def why_waits(node: Node, made: Mapping[str, RecipeNode]) -> list[str]:
+    """Why a node of a recipe waits or is not made yet, for people; `made` is what made_nodes gives. No statement."""
+    found = made.get(node.name)
+    if found is None:
+        return list(_not_done(node, made).values())
+    job = found.job
+    if job is None or job.status not in (states.PENDING, states.BLOCKED):
+        return []
+    if job.status == states.BLOCKED and job.reason == INPUT_MISSING:
+        return [_TOO_LITTLE]
+    return list(_not_done(node, made).values())
+
+
+def _not_done(node: Node, made: Mapping[str, RecipeNode]) -> dict[str, str]:
+    """The nodes before this one that are not done, each with how it stands."""
+    return {
+        each.name: f"Waits for {each.name}, which {said}."
+        for each in node.dependencies
         if (said := _stands(made.get(each.name)))
-    ]
+    }
 
 
 def _stands(node: RecipeNode | None) -> str:

@@ -6,12 +6,15 @@ import pytest
 
 from jobs import services, states
 from jobs.models import Recipe
-from jobs.queries.recipes import kept_back
+from jobs.queries.recipes import kept_back, made_nodes, why_waits
 from jobs.services.recipes import advance_recipe, cancel_recipe
+from jobtypes.recipe.definition import parse
 from tests.factories import make_job_in
+from tests.query_budget import counted
 from tests.recipes import (
     CHAIN,
     DIAMOND,
+    FORK,
     after,
     definition_of,
     end,
@@ -71,3 +74,31 @@ def test_a_job_of_no_recipe_waits_for_no_node() -> None:
     job = make_job_in(states.PENDING)
     assert kept_back(job) == []
     assert services.cancel_jobs([job.pk], actor=None) == {job.pk: states.CANCELED}
+
+
+def _all_told(recipe: Recipe) -> dict[str, list[str]]:
+    """What is said of each node that waits."""
+    made, nodes = made_nodes(recipe), parse(recipe.revision.definition).nodes
+    with counted() as statements:
+        found = {name: said for name, node in nodes.items() if (said := why_waits(node, made))}
+    assert len(statements) == 0
+    return found
+
+
+def test_of_all_nodes_the_same_is_said_as_of_their_jobs_without_asking_again() -> None:
+    recipe = make_recipe(make_recipe_type(DIAMOND))
+    end(recipe, "top")
+    assert _all_told(recipe) == {"bottom": [hint for _, hint in told(recipe, "bottom")]}
+    end(recipe, "left", output={"files": {}, "json": {}})
+    end(recipe, "right")
+    assert _all_told(recipe) == {"bottom": [hint for _, hint in told(recipe, "bottom")]}
+
+
+def test_nodes_that_are_not_made_say_what_comes_first() -> None:
+    recipe = make_recipe(make_recipe_type(FORK))
+    assert _all_told(recipe) == {
+        "many": ["Waits for count, which is QUEUED."],
+        "long": ["Waits for many, which is not made yet."],
+        "short": ["Waits for many, which is not made yet."],
+        "after-long": ["Waits for long, which is not made yet."],
+    }

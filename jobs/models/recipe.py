@@ -22,7 +22,7 @@ class Recipe(models.Model):
     """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
-    recipe_type = models.ForeignKey(RecipeType, on_delete=models.PROTECT, related_name="+")
+    recipe_type = models.ForeignKey(RecipeType, on_delete=models.PROTECT, related_name="+", db_index=False)
     revision = models.ForeignKey(RecipeTypeRevision, on_delete=models.PROTECT, related_name="+", db_index=False)
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_index=False)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -46,6 +46,11 @@ class Recipe(models.Model):
                 name="recipe_open",
                 condition=Q(completed_at__isnull=True, canceled_at__isnull=True, superseded_at__isnull=True),
             ),
+            # The admin's list, the newest first: of a type, of a customer, and those of which there are few.
+            models.Index(fields=["recipe_type", "id"], name="recipe_of_type"),
+            models.Index(fields=["customer", "id"], name="recipe_of_customer"),
+            models.Index(fields=["id"], name="recipe_canceled", condition=Q(canceled_at__isnull=False)),
+            models.Index(fields=["id"], name="recipe_superseded", condition=Q(superseded_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -31,7 +31,7 @@ class Finding(Protocol):
 
 
 class Verdict(Protocol):
-    """What would be refused, and what would be done but is worth a word."""
+    """What would be refused, and what would be done but is worth a word; `details`, if it has any, stand below."""
 
     @property
     def errors(self) -> Sequence[Finding]: ...

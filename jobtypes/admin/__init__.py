@@ -1,5 +1,5 @@
 """Job types, recipe types, workspaces and errors in the admin."""
 
-from jobtypes.admin import errors
+from jobtypes.admin import errors, recipe_types
 
-__all__ = ["errors"]
+__all__ = ["errors", "recipe_types"]

@@ -25,10 +25,12 @@ NAVIGATION: Final = (
         "Jobs",
         (
             ("Jobs", "jobs_job", "work"),
+            ("Recipes", "jobs_recipe", "schema"),
             ("Executions", "jobs_execution", "play_circle"),
             ("Operations", "jobs_operation", "checklist"),
         ),
     ),
+    ("Work types", (("Recipe types", "jobtypes_recipetype", "account_tree"),)),
     (
         "Steering",
         (

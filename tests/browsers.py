@@ -18,6 +18,7 @@ from jobs.models import LoadSample, Operation, Scope
 from jobtypes.models import Category
 from jobtypes.services import create_error
 from tests.factories import Stage, keep_output, make_job_in, make_job_type, make_jobs
+from tests.recipes import FORK, make_recipe, make_recipe_type
 
 PASSWORD: Final = "correct horse battery"
 ANONYMOUS: Final = "anonymous"
@@ -68,13 +69,14 @@ def furnish() -> None:
     create_error(name="no-frames", title="No frames", category=Category.DATA, actor=actor)
     accounts.issue_token(user=actor, actor=actor, name="laptop")
     make_job_type()
+    make_recipe(make_recipe_type(FORK))
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
 
 
 def pages(*, changing: bool) -> Iterator[str]:
     """Every page of the admin that reads; `changing`: those with forms that write, too."""
     yield from (reverse("admin:index"), reverse("admin:password_change"))
-    for label in ("accounts", "jobs"):
+    for label in ("accounts", "jobs", "jobtypes"):
         yield reverse("admin:app_list", args=[label])
     for model, its in admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"

@@ -90,6 +90,17 @@ class JsonField(forms.JSONField):
         attrs = {"rows": rows, "spellcheck": "false", "class": "cp-input cp-code"}
         super().__init__(widget=forms.Textarea(attrs=attrs), **more)
 
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except (RecursionError, ValueError):
+            # Nested too deep, or a number too long to be read.
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """What was typed, as it was typed: read and written again, it may hold what no page can."""
+        return data
+
     def prepare_value(self, value: Any) -> Any:
         if value is None:
             return ""

@@ -268,6 +268,11 @@ def test_one_is_made_that_is_not_active_yet() -> None:
         ({"definition": ""}, "definition"),
         ({"definition": "{"}, "definition"),
         ({"definition": "[1]"}, "definition"),
+        ({"definition": "NaN"}, "definition"),
+        ({"definition": "[" * 100_000}, "definition"),
+        ({"definition": "9" * 5_000}, "definition"),
+        ({"definition": '"\\ud800"'}, "definition"),
+        ({"definition": '{"nodes": {"\\u0000": {}}}'}, "definition"),
         ({"definition": json.dumps(definition_of({"a": job_node("nothing")}))}, "definition"),
     ],
 )
@@ -277,6 +282,12 @@ def test_what_is_refused_is_shown_at_its_field(wish: dict[str, str], field: str)
     assert answer.status_code == 200
     assert set(answer.context["form"].errors) == {field}
     assert RecipeType.objects.count() == 1
+
+
+def test_what_was_typed_stays_as_it_was_typed() -> None:
+    typed = '{"nodes":   {"a": "\\ud800"}}'
+    answer = browser("operator").post(ADD, _filled(typed))
+    assert typed.replace('"', "&quot;") in answer.content.decode()
 
 
 def test_check_says_what_would_be_and_makes_nothing() -> None:

@@ -30,7 +30,13 @@ NAVIGATION: Final = (
             ("Operations", "jobs_operation", "checklist"),
         ),
     ),
-    ("Work types", (("Recipe types", "jobtypes_recipetype", "account_tree"),)),
+    (
+        "Work types",
+        (
+            ("Job types", "jobtypes_jobtype", "category"),
+            ("Recipe types", "jobtypes_recipetype", "account_tree"),
+        ),
+    ),
     (
         "Steering",
         (
@@ -42,7 +48,6 @@ NAVIGATION: Final = (
             ("Load", "jobs_loadsample", "monitoring"),
         ),
     ),
-    ("Work types", (("Job types", "jobtypes_jobtype", "category"),)),
     (
         "Accounts",
         (

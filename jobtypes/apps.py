@@ -3,3 +3,4 @@ from django.apps import AppConfig
 
 class JobTypesConfig(AppConfig):
     name = "jobtypes"
+    verbose_name = "Work types"

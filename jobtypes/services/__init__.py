@@ -13,7 +13,7 @@ from jobtypes.services.job_types import (
     validate_edit,
     validate_job_type,
 )
-from jobtypes.services.workspaces import create_workspace, edit_workspace, validate_workspace
+from jobtypes.services.workspaces import check_workspace, create_workspace, edit_workspace, validate_workspace
 
 __all__ = [
     "RESERVED_NAMES",
@@ -22,6 +22,7 @@ __all__ = [
     "Verdict",
     "Wishes",
     "check_documents",
+    "check_workspace",
     "create_error",
     "create_job_type",
     "create_workspace",

@@ -111,29 +111,53 @@ def validate_workspace(*, configuration: Any, name: str = "") -> Verdict:
 
     Saves nothing. Call it outside transactions, since it asks the storage.
     """
-    finding = _fault_of(configuration, name)
-    return Verdict(errors=() if finding is None else (finding,))
-
-
-def _fault_of(configuration: Any, name: str) -> Finding | None:
     try:
         if name:
             _check_name(name)
             if Workspace.objects.filter(name=name).exists():
                 raise _taken()
+    except InvalidRequest as error:
+        return Verdict(errors=(_invalid(error),))
+    return _tried(configuration)
+
+
+def check_workspace(workspace: Workspace, configuration: Any = None) -> Verdict:
+    """What keeps a workspace from working as it is, or with another configuration, as `edit_workspace` takes it.
+
+    Its storage is written to, read and cleaned. Saves nothing. Call it outside transactions.
+    """
+    stored = workspace_configuration(workspace)
+    if configuration is not None:
+        try:
+            return _tried(_merged(configuration, stored or {}))
+        except InvalidRequest as error:
+            return Verdict(errors=(_invalid(error),))
+    if stored is None:
+        return Verdict(errors=(Finding("UNREADABLE_CONFIGURATION", "No present key reads the stored configuration."),))
+    return _tried(stored, is_made=True)
+
+
+def _tried(configuration: Any, *, is_made: bool = False) -> Verdict:
+    """`is_made`: its folder has to be there already, also where it would be ours to make."""
+    finding = None
+    try:
         broker = _read(configuration)
-        if _to_be_made(broker) is None:
+        if is_made or _to_be_made(broker) is None:
             give_back()
             open_storage(configuration, **_allowed()).check()
     except InvalidRequest as error:
-        if error.field == "name":
-            return Finding("INVALID_NAME", error.message)
-        return Finding("INVALID_CONFIGURATION", f"{error.field}: {error.message}")
+        finding = _invalid(error)
     except StorageUnavailable as error:
-        return Finding("WORKSPACE_UNREACHABLE", error.message)
+        finding = Finding("WORKSPACE_UNREACHABLE", error.message)
     except StorageError as error:
-        return Finding("WORKSPACE_REFUSED", error.message)
-    return None
+        finding = Finding("WORKSPACE_REFUSED", error.message)
+    return Verdict(errors=() if finding is None else (finding,))
+
+
+def _invalid(error: InvalidRequest) -> Finding:
+    if error.field == "name":
+        return Finding("INVALID_NAME", error.message)
+    return Finding("INVALID_CONFIGURATION", f"{error.field}: {error.message}")
 
 
 # --- Names ---------------------------------------------------------------------------------------

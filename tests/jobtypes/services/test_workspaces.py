@@ -247,6 +247,23 @@ def test_a_verdict_names_what_is_wrong(root: Path) -> None:
     assert names(folder_at(root / "real"), "other") == []
 
 
+def test_one_that_is_there_is_tried_as_it_is_or_as_it_would_be(root: Path, settings: Settings) -> None:
+    workspace = make(configuration=folder_at(root))
+
+    def names(configuration: Any = None) -> list[str]:
+        return [each.name for each in services.check_workspace(workspace, configuration).errors]
+
+    assert names() == []
+    assert names(folder_at(root / "missing")) == ["WORKSPACE_UNREACHABLE"]
+    masked = {"access_key_id": "AKIA1", "secret_access_key": MASK}
+    assert names(bucket(credentials=masked)) == ["INVALID_CONFIGURATION"]  # whose secret would that be?
+    assert names([]) == ["INVALID_CONFIGURATION"]
+    assert queries.workspace_configuration(Workspace.objects.get()) == folder_at(root)
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    assert names() == ["UNREADABLE_CONFIGURATION"]
+    assert names(folder_at(root)) == []
+
+
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_no_connection_is_held_while_a_storage_is_tried(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[bool] = []

@@ -29,7 +29,7 @@ class File(models.Model):
     """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
-    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+")
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+", db_index=False)
     path = models.CharField(max_length=1024)
     name = models.CharField(max_length=255)
     media_type = models.CharField(max_length=255, blank=True)
@@ -65,6 +65,14 @@ class File(models.Model):
             models.Index(fields=["modified_at", "id"], name="file_by_change"),
             models.Index(fields=["customer", "modified_at", "id"], name="file_of_customer_by_change"),
             models.Index(fields=["name", "id"], name="file_by_name"),
+            # By its beginning: that takes an operator class on PostgreSQL, which orders nothing for the one above.
+            models.Index(
+                fields=["name", "id"], name="file_by_name_start", opclasses=["varchar_pattern_ops", "int8_ops"]
+            ),
+            # The newest of a workspace, of a kind, and of what was deleted.
+            models.Index(fields=["workspace", "id"], name="file_of_workspace"),
+            models.Index(fields=["file_type", "id"], name="file_of_type"),
+            models.Index(fields=["id"], name="file_deleted", condition=Q(deleted_at__isnull=False)),
             models.Index(fields=["job"], name="file_of_job", condition=Q(job__isnull=False)),
             models.Index(fields=["execution"], name="file_of_execution", condition=Q(execution__isnull=False)),
         ]

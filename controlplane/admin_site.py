@@ -28,8 +28,10 @@ NAVIGATION: Final = (
             ("Recipes", "jobs_recipe", "schema"),
             ("Executions", "jobs_execution", "play_circle"),
             ("Operations", "jobs_operation", "checklist"),
+            ("Files", "jobs_file", "draft"),
         ),
     ),
+    ("Work types", (("Workspaces", "jobtypes_workspace", "folder_open"),)),
     (
         "Work types",
         (

@@ -18,7 +18,7 @@ from jobs.models import LoadSample, Operation, Scope
 from jobtypes.models import Category
 from jobtypes.services import create_error
 from tests.factories import Stage, keep_output, make_job_in, make_job_type, make_jobs
-from tests.recipes import FORK, make_recipe, make_recipe_type
+from tests.recipes import FORK, make_file, make_recipe, make_recipe_type
 
 PASSWORD: Final = "correct horse battery"
 ANONYMOUS: Final = "anonymous"
@@ -70,6 +70,7 @@ def furnish() -> None:
     accounts.issue_token(user=actor, actor=actor, name="laptop")
     make_job_type()
     make_recipe(make_recipe_type(FORK))
+    make_file()
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
 
 

@@ -48,6 +48,14 @@ def find_job_type(user: User, name: str, version: str) -> JobType:
     return found
 
 
+def job_type_ids(user: User, versions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The ids of those of `versions`, each a name and a version, that `user` sees. One statement."""
+    wanted = set(versions)
+    rows = visible_job_types(user).filter(name__in={name for name, _ in wanted})
+    found = {(name, version): pk for name, version, pk in rows.values_list("name", "version", "pk")}
+    return {each: found[each] for each in wanted & found.keys()}
+
+
 def find_job_type_by_id(user: User, job_type_id: int) -> JobType:
     """The job type with this id. Raises JobTypeNotFound, also where `user` does not see it."""
     found = visible_job_types(user).filter(pk=job_type_id).first()

@@ -14,15 +14,18 @@ from rest_framework.serializers import Serializer
 
 from accounts import access
 from accounts.api.v6.base import NativeViewSet, user_of
+from accounts.models import User
 from controlplane.core.errors import InvalidRequest
-from controlplane.core.filters import FilterSet
+from controlplane.core.filters import MAX_VALUES, FilterSet
 from controlplane.core.pagination import Key, Orders
 from jobs import queries, services
+from jobs.api.fields import MAX_TEXT, text_of
 from jobs.api.v6 import rows, serializers
 from jobs.api.v6.decode import priority_of
 from jobs.api.v6.filters import FailureFilter, OperationFilter
 from jobs.filters import JobFilter
 from jobs.models import Kind, Operation, OperationFailure
+from jobtypes.queries import job_type_ids
 
 # Scale's plural names for the filters of the list.
 PLURALS: Final[dict[str, str]] = {
@@ -34,6 +37,7 @@ PLURALS: Final[dict[str, str]] = {
     "error_ids": "error_id",
     "error_categories": "error_category",
 }
+JOB_TYPES: Final = "job_types"  # Scale's, too: by name and version, which are two filters' worth
 # What belongs to the work itself, not to the choice of jobs.
 PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     Kind.CANCEL: (),
@@ -50,7 +54,11 @@ def selection_serializer(kind: str) -> Serializer[Any]:
         name: serializers.OneOrMoreField(required=False, allow_null=True)
         for name in (*JobFilter.base_filters, *PLURALS)
     }
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {
+        JOB_TYPES: serializers.JobTypeNameSerializer(
+            many=True, required=False, allow_null=True, help_text="Job types by name and version; with those by id."
+        )
+    }
     if "priority" in PARAMETERS[kind]:
         shape = serializers.JobChangeSerializer if kind == Kind.PRIORITY else serializers.RequeueSerializer
         more["priority"] = shape().fields["priority"]
@@ -85,7 +93,7 @@ class BulkViewSet(NativeViewSet):
     def _start(self, request: Request, kind: str) -> Response:
         user = user_of(request)
         queries.check_may_submit(user)
-        selection, parameters = read_selection(request.data, kind)
+        selection, parameters = read_selection(request.data, kind, user)
 
         def start() -> list[str]:
             made = services.start_operation(kind=kind, selection=selection, parameters=parameters, actor=user)
@@ -115,7 +123,7 @@ class BulkViewSet(NativeViewSet):
         return self._start(request, Kind.RELEASE)
 
 
-def read_selection(body: Any, kind: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
+def read_selection(body: Any, kind: str, user: User) -> tuple[dict[str, list[str]], dict[str, Any]]:
     """Filters with their values, and the work's own parameters. Raises InvalidRequest naming the field."""
     if not isinstance(body, dict):
         raise InvalidRequest("The body is a JSON object.")
@@ -126,7 +134,34 @@ def read_selection(body: Any, kind: str) -> tuple[dict[str, list[str]], dict[str
         hint = serializers.HintSerializer(data={"hint": body["hint"]})
         hint.is_valid(raise_exception=True)
         parameters["hint"] = hint.validated_data["hint"]
-    return _filters({name: value for name, value in body.items() if name not in PARAMETERS[kind]}), parameters
+    others = (JOB_TYPES, *PARAMETERS[kind])
+    selection = _filters({name: value for name, value in body.items() if name not in others})
+    if body.get(JOB_TYPES) is not None:
+        selection["job_type_id"] = [*selection.get("job_type_id", []), *_job_type_ids(body[JOB_TYPES], user)]
+    return selection, parameters
+
+
+def _job_type_ids(named: Any, user: User) -> list[str]:
+    """The ids of job types that are named as `{"name": …, "version": …}`. Raises InvalidRequest."""
+    if not isinstance(named, list) or not 1 <= len(named) <= MAX_VALUES:
+        raise InvalidRequest(
+            f"This is a list of 1 to {MAX_VALUES} job types, each by name and version.", field=JOB_TYPES
+        )
+    versions = [_version(each) for each in named]
+    known = job_type_ids(user, versions)
+    for name, version in versions:
+        if (name, version) not in known:
+            raise InvalidRequest(f"There is no job type {name} of version {version}.", field=JOB_TYPES)
+    return [str(known[each]) for each in dict.fromkeys(versions)]
+
+
+def _version(value: Any) -> tuple[str, str]:
+    if not isinstance(value, dict) or value.keys() != {"name", "version"}:
+        raise InvalidRequest("Each is an object of name and version.", field=JOB_TYPES)
+    try:
+        return text_of(value, "name", MAX_TEXT, needed=True), text_of(value, "version", MAX_TEXT, needed=True)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{error.field}: {error.message}", field=JOB_TYPES) from error
 
 
 def _filters(body: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -10,10 +10,12 @@ from django_q.models import OrmQ
 from accounts.models import Event
 from jobs import services, states
 from jobs.models import Hold, Job, Kind, Operation
-from tests.factories import Person, make_job, make_job_in, make_jobs
+from jobtypes.models import JobType
+from tests.factories import Person, make_job, make_job_in, make_job_type, make_jobs
 from tests.jobs.api.v6.answers import assert_error, each_of, good, listed, walk
 from tests.jobs.api.v6.conftest import People
 from tests.query_budget import counted, within_budget
+from tests.recipes import make_file
 
 pytestmark = pytest.mark.django_db
 READY = {
@@ -152,6 +154,79 @@ def test_lists_and_scales_plural_names_are_understood(people: People) -> None:
         assert list(found) == [failed]
     for name in ("job_type_ids", "job_type_names", "batch_ids", "recipe_ids"):
         assert start(people.operator, "cancel", **{name: ["1"]})["total"] == 0
+
+
+# --- Job types by name and version ---------------------------------------------------------------
+
+
+def job_of(job_type: JobType, owner: Person) -> Job:
+    wish = services.SeedWish(job_type, {"files": {"TEXT": [make_file(owner).pk]}})
+    made = services.submit_jobs(owner=owner.user, requests=services.seed_requests(owner.user, [wish]))
+    return Job.objects.get(pk=made[0].id)
+
+
+def named(*job_types: JobType) -> list[dict[str, str]]:
+    return [{"name": each.name, "version": each.version} for each in job_types]
+
+
+@pytest.mark.parametrize("kind", Kind.values)
+def test_job_types_are_chosen_by_name_and_version_along_with_those_by_id(people: People, kind: str) -> None:
+    first, second, _ = (make_job_type(version=f"1.0.{patch}") for patch in range(3))
+    body = body_of(kind, job_types=[*named(first), *named(first)], job_type_ids=[second.pk], customer="acme")
+    with counted() as statements:
+        made = good(people.operator.post(f"/v6/jobs/{kind}/", body), 202)
+    assert made["selection"] == {"customer": ["acme"], "job_type_id": [str(second.pk), str(first.pk)]}
+    assert str(statements).count('FROM "jobtypes_jobtype"') == 1
+    del body["job_type_ids"]
+    assert good(people.operator.post(f"/v6/jobs/{kind}/", body), 202)["selection"]["job_type_id"] == [str(first.pk)]
+
+
+@pytest.mark.parametrize(
+    ("who", "changes"), [("admin", {"ours", "theirs"}), ("operator", {"ours", "theirs"}), ("owner", {"ours"})]
+)
+def test_of_chosen_job_types_each_changes_what_is_theirs_to_change(people: People, who: str, changes: set[str]) -> None:
+    job_type, other = make_job_type(), make_job_type(version="2.0.0")
+    jobs = {"ours": job_of(job_type, people.owner), "theirs": job_of(job_type, people.stranger)}
+    left = job_of(other, people.owner)
+    shown = start(people[who], "cancel", job_types=named(job_type))
+    assert {name for name, job in jobs.items() if is_done("cancel", job)} == changes
+    assert (shown["total"], shown["done"]) == (len(changes), len(changes))
+    assert not is_done("cancel", left)
+    again = start(people[who], "requeue", job_types=named(job_type, other), status="CANCELED")
+    assert again["done"] == len(changes)
+
+
+def test_a_monitor_and_somebody_unknown_choose_none(people: People) -> None:
+    body = {"job_types": named(make_job_type())}
+    assert_error(people.monitor.post("/v6/jobs/cancel/", body), 403)
+    assert_error(people.anonymous.post("/v6/jobs/cancel/", body), 401)
+
+
+def test_an_unknown_job_type_is_named_also_where_it_is_only_hidden(people: People) -> None:
+    hidden = make_job_type(is_published=False)
+    unknown = {"name": hidden.name, "version": "9.9.9"}
+    for who, wish in (("operator", [unknown]), ("owner", [unknown]), ("owner", named(hidden))):
+        response = people[who].post("/v6/jobs/cancel/", {"job_types": wish, "customer": "acme"})
+        assert_error(response, 400, "INVALID_REQUEST", field="job_types")
+        assert wish[0]["version"] in response.content.decode()
+    good(people.operator.post("/v6/jobs/cancel/", {"job_types": named(hidden)}), 202)
+    assert Operation.objects.count() == 1
+
+
+def test_what_is_no_list_of_job_types_is_refused_and_nothing_starts(people: People) -> None:
+    good_one = named(make_job_type())[0]
+    bad: list[Any] = [
+        *[[], {}, "count-words", 1, True, [1], [None], [[]], [{}], good_one, [good_one] * 10_001],
+        *[[{**good_one, "id": 1}], [{"name": "x"}], [{**good_one, "version": 1}], [{**good_one, "name": None}]],
+        *[[{**good_one, "name": ""}], [{**good_one, "name": "x\0"}], [{**good_one, "name": "x" * 256}]],
+    ]
+    for value in bad:
+        response = people.operator.post("/v6/jobs/cancel/", {"customer": "acme", "job_types": value})
+        assert_error(response, 400, "INVALID_REQUEST", field="job_types")
+    response = people.operator.post("/v6/jobs/cancel/", {"job_types": [good_one], "job_type_ids": []})
+    assert_error(response, 400, "INVALID_REQUEST", field="job_type_ids")
+    assert_error(people.operator.post("/v6/jobs/cancel/", {"job_types": None}), 400, "EMPTY_SELECTION")
+    assert not Operation.objects.exists()
 
 
 def test_a_span_before_now_is_that_of_the_request(people: People) -> None:

@@ -22,7 +22,8 @@ class ParameterFilter(admin.ListFilter):
         super().__init__(request, params, model, model_admin)
         self.values: dict[str, list[str]] = {}
         for name in self.parameters:
-            given = [str(value) for value in params.pop(name, []) if value != ""]
+            # No database keeps a NUL, and PostgreSQL refuses to look for one.
+            given = [text for value in params.pop(name, []) if (text := str(value).replace("\0", ""))]
             if given:
                 self.values[name] = given
 

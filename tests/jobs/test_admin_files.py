@@ -146,6 +146,13 @@ def test_search_takes_an_id_a_uuid_or_the_beginning_of_a_name() -> None:
         assert listed(client, q=term) == found, term
 
 
+def test_a_nul_is_looked_for_nowhere() -> None:
+    row, client = make_file(name="a.txt"), browser("monitor")
+    for name in ("workspace", "name", "job", "file_type", "q"):
+        assert listed(client, **{name: "\0"}) == [row.pk]
+    assert listed(client, name="a\0.t") == [row.pk]
+
+
 def test_nothing_but_the_filters_is_taken_from_the_address() -> None:
     assert browser("admin").get(LIST, {"owner__password__startswith": "a"}).status_code == 400
 
@@ -422,7 +429,12 @@ def test_a_file_is_described_and_what_is_emptied_is_gone() -> None:
         ("geometry", "{"),
         ("geometry", "[]"),
         ("geometry", '{"type": "Pint"}'),
+        ("geometry", '{"a":' * 5000 + "1" + "}" * 5000),
         ("meta_data", "[1]"),
+        ("meta_data", '{"a": NaN}'),
+        ("meta_data", '{"a": "\\u0000"}'),
+        ("meta_data", '{"a": "\\ud800"}'),
+        ("meta_data", '{"a": ' + "9" * 5000 + "}"),
         ("meta_data", '{"text": "' + "x" * 2**16 + '"}'),
     ],
 )
@@ -430,6 +442,7 @@ def test_a_description_that_is_refused_is_said_at_its_field(field: str, value: s
     row = make_file()
     answer = browser("operator").post(page_of(row, "edit"), {**DESCRIBED, field: value})
     assert list(faults(answer)) == [field]
+    assert answer.context["form"][field].value() == value  # to be mended
     row.refresh_from_db()
     assert row.media_type == "text/plain"
 

@@ -172,6 +172,8 @@ def test_the_page_says_that_a_check_writes_and_what_can_be_given() -> None:
         ("configuration", {"configuration": ""}),
         ("configuration", {"configuration": "{"}),
         ("configuration", {"configuration": "[]"}),
+        ("configuration", {"configuration": '{"broker": {"type": "s3", "bucket_name": "\\ud800"}}'}),
+        ("configuration", {"configuration": '{"broker":' * 5000 + "1" + "}" * 5000}),
         ("configuration", {"configuration": '{"broker": {"type": "ftp"}}'}),
         ("configuration", {"configuration": '{"broker": {"type": "host", "host_path": "/etc"}}'}),
     ],

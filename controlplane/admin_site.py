@@ -31,12 +31,12 @@ NAVIGATION: Final = (
             ("Files", "jobs_file", "draft"),
         ),
     ),
-    ("Work types", (("Workspaces", "jobtypes_workspace", "folder_open"),)),
     (
         "Work types",
         (
             ("Job types", "jobtypes_jobtype", "category"),
             ("Recipe types", "jobtypes_recipetype", "account_tree"),
+            ("Workspaces", "jobtypes_workspace", "folder_open"),
         ),
     ),
     (

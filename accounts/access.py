@@ -69,6 +69,14 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         COLLEAGUE: frozenset({READ}),
         STRANGER: frozenset(),
     },
+    "artifacts": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ, CHANGE}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ, CHANGE}),
+        COLLEAGUE: frozenset({READ}),
+        STRANGER: frozenset(),
+    },
     "operations": {
         Role.ADMIN: frozenset({READ, CHANGE}),
         Role.OPERATOR: frozenset({READ, CHANGE}),

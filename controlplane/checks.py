@@ -16,6 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from clusters.providers.errors import ProviderError
 from clusters.providers.local import isolation
+from controlplane.core.errors import InvalidRequest
+from controlplane.core.storage import read_broker
 
 Apps = Sequence[AppConfig] | None
 
@@ -135,6 +137,14 @@ def check_isolation(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     works, why = isolation.probe() if settings.LOCAL_ISOLATION else (False, "LOCAL_ISOLATION is off")
     if works:
         return []
+    if settings.MAPREDUCE_ANONYMOUS_USER:
+        return [
+            Error(
+                f"Anybody may bring programs, and jobs on this machine are not isolated: {why}.",
+                hint="Install bubblewrap, or unset MAPREDUCE_ANONYMOUS_USER.",
+                id="controlplane.E008",
+            )
+        ]
     if settings.DEBUG or settings.LOCAL_UNISOLATED:
         return [
             Warning(
@@ -151,6 +161,24 @@ def check_isolation(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
             id="controlplane.W001",
         )
     ]
+
+
+@register("settings")
+def check_artifact_storage(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    broker = settings.ARTIFACT_STORAGE
+    roots = [str(broker.get("host_path"))]
+    try:
+        read_broker({"broker": broker}, allowed_roots=roots, allowed_endpoints=settings.STORAGE_ENDPOINTS)
+    except InvalidRequest as error:
+        where = (error.field or "").removeprefix("configuration.")
+        return [
+            Error(
+                f"ARTIFACT_STORAGE cannot be read: {where}: {error.message}",
+                hint='Give a broker as workspaces have them, such as {"type": "host", "host_path": "/srv/artifacts"}.',
+                id="controlplane.E009",
+            )
+        ]
+    return []
 
 
 @register("settings")

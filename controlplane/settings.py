@@ -82,6 +82,11 @@ if not all(os.path.isabs(root) for root in WORKSPACE_ROOTS):
     env.faults.append(Fault("WORKSPACE_ROOTS", "absolute paths of folders, comma-separated"))
 STORAGE_ENDPOINTS = env.names("STORAGE_ENDPOINTS")
 MAX_UPLOAD_MIB = env.whole("MAX_UPLOAD_MIB", 5120, minimum=1)
+# Where programs of MapReduce jobs are kept: a broker as workspaces have them.
+ARTIFACT_STORAGE = env.document("ARTIFACT_STORAGE", {"type": "host", "host_path": str(DATA_DIR / "artifacts")})
+MAX_ARTIFACT_MIB = env.whole("MAX_ARTIFACT_MIB", 512, minimum=1)
+# Whom requests without a token act for on the MapReduce surface: nobody, unless said so.
+MAPREDUCE_ANONYMOUS_USER = env.text("MAPREDUCE_ANONYMOUS_USER")
 
 # --- Jobs ----------------------------------------------------------------------------------------
 

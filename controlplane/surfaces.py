@@ -20,6 +20,7 @@ from accounts.api.mapsor.base import Operation, failure, sealed
 from controlplane.core import rest
 from controlplane.core.connections import refusal_after
 from controlplane.core.errors import NotFound
+from jobs.api.mapreduce import base as mapreduce
 
 NATIVE: Final = ("/v6/", "/api-token-auth/")
 WITH_SLASH: Final = ("/admin/", "/static/", "/schema/", *NATIVE)
@@ -65,6 +66,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     """What nobody knows, in its surface's words; the root belongs to the Mapsor surface."""
     if request.path_info.startswith(NATIVE):
         return rest.not_found(request)
+    if request.path_info.startswith(mapreduce.PATHS):
+        return mapreduce.not_found(request)
     return sealed(failure(NotFound("There is no such path.")))
 
 

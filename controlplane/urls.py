@@ -22,6 +22,7 @@ urlpatterns = [
     # First what is called most: a path is looked for in this order.
     path("", include("jobs.api.mapsor.urls")),
     path("", include("accounts.api.mapsor.urls")),
+    path("", include("jobs.api.mapreduce.urls")),
     path("v6/", include(native.urls)),
     path("v6/", include(jobs.api.v6.urls.urlpatterns)),
     path("v6/", include(jobtypes.api.v6.urls.urlpatterns)),

@@ -101,6 +101,10 @@ class UploadCut(InvalidRequest):
     code = "UPLOAD_CUT"
 
 
+class ArtifactNotFound(NotFound):
+    """There is no such artifact."""
+
+
 class RecipeNotFound(NotFound):
     """There is no such recipe."""
 

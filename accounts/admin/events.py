@@ -15,7 +15,7 @@ from controlplane.core.keyset_admin import KeysetAdmin
 
 # The index begins with the kind of the subject: a search by an id alone names them all.
 SUBJECTS: Final = (
-    *("job", "recipe", "file", "user", "customer", "hold", "cap", "error", "operation"),
+    *("job", "recipe", "file", "artifact", "user", "customer", "hold", "cap", "error", "operation"),
     *("job_type", "recipe_type", "workspace"),
 )
 _SUBJECT: Final = re.compile(r"([a-z_-]+)[ :#]+(\d{1,18})")

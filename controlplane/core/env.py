@@ -66,6 +66,14 @@ class Reader:
         text = self.text(name, ",".join(default))
         return [part.strip() for part in text.split(",") if part.strip()]
 
+    def document(self, name: str, default: dict[str, Any]) -> dict[str, Any]:
+        """A JSON object."""
+        found: Any = self._read(name, default, self._env.json, "a JSON object")
+        if isinstance(found, dict):
+            return {str(key): value for key, value in found.items()}
+        self.faults.append(Fault(name, "a JSON object"))
+        return default
+
     def database(self, name: str, default: str) -> dict[str, Any]:
         """A database by URL, as django-environ reads it: sqlite:///path, postgresql://user@host/name."""
         try:

@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as of_drf
@@ -131,6 +132,13 @@ class JSONBody(JSONParser):
         except RecursionError as error:
             raise exceptions.ParseError("The body is nested too deeply.") from error
         return parsed
+
+
+class AnyAnswer(DefaultContentNegotiation):
+    """The first renderer, whatever `Accept` says."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
 
 
 def not_found(request: HttpRequest) -> HttpResponseBase:

@@ -1,5 +1,6 @@
 """The tables of jobs. See README.md of this app for the nouns and their invariants."""
 
+from jobs.models.artifact import Artifact, ArtifactVersion, Protocol
 from jobs.models.count import CountDelta, JobCount
 from jobs.models.engine import Beat, Gate, Hold, Lane, Place, RunsFor, Scope
 from jobs.models.file import File, FileType
@@ -9,6 +10,8 @@ from jobs.models.recipe import Outcome, Recipe, RecipeNode
 
 __all__ = [
     "MAX_PRIORITY",
+    "Artifact",
+    "ArtifactVersion",
     "Beat",
     "CountDelta",
     "Execution",
@@ -26,6 +29,7 @@ __all__ = [
     "Outcome",
     "Place",
     "Priority",
+    "Protocol",
     "Recipe",
     "RecipeNode",
     "RunsFor",

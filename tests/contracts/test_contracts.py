@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import pytest
 
-from tests.contracts import harness, mapsor, scale_v6
+from tests.contracts import harness, mapreduce, mapsor, scale_v6
 from tests.contracts.harness import NAMES, Answer, Document, Operation
 from tests.query_budget import BUDGETS
 
 # contract -> its tables: DIFFERENCES, EXTRA_FIELDS, EXTRA_IN_REFUSALS, SECURITY, TWINS, PROVOCATIONS, Scene
-TABLES: Final[dict[str, ModuleType]] = {"mapsor": mapsor, "scale_v6": scale_v6}
+TABLES: Final[dict[str, ModuleType]] = {"mapsor": mapsor, "mapreduce": mapreduce, "scale_v6": scale_v6}
 
 BUILT: Final = [pytest.param(name, *pair, id=pair[0].id) for name in NAMES for pair in harness.built(name)]
 PROVOKED: Final = [

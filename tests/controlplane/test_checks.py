@@ -106,6 +106,30 @@ def test_a_machine_that_cannot_isolate_jobs_is_a_warning(
     assert ids(checks.check_isolation(None)) == expected
 
 
+def test_nobody_s_programs_do_not_run_unisolated(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.MAPREDUCE_ANONYMOUS_USER = "apollo"
+    settings.LOCAL_ISOLATION = settings.DEBUG = True
+    monkeypatch.setattr(isolation, "probe", lambda: isolation.Probe(True, ""))
+    assert checks.check_isolation(None) == []
+    monkeypatch.setattr(isolation, "probe", lambda: isolation.Probe(False, "no bubblewrap"))
+    assert ids(checks.check_isolation(None)) == ["controlplane.E008"]
+
+
+@pytest.mark.parametrize(
+    ("broker", "expected"),
+    [
+        ({"type": "host", "host_path": "/srv/artifacts"}, []),
+        ({"type": "s3", "bucket_name": "programs"}, []),
+        ({"type": "host"}, ["controlplane.E009"]),
+        ({"type": "tape"}, ["controlplane.E009"]),
+        ({}, ["controlplane.E009"]),
+    ],
+)
+def test_a_storage_of_artifacts_that_is_none_is_named(settings: Settings, broker: object, expected: list[str]) -> None:
+    settings.ARTIFACT_STORAGE = broker
+    assert ids(checks.check_artifact_storage(None)) == expected
+
+
 @pytest.mark.parametrize(
     ("debug", "hosts", "expected"),
     [

@@ -86,3 +86,18 @@ def test_what_is_no_database_leaves_a_fault_and_the_default(monkeypatch: pytest.
     reader = Reader()
     assert reader.database("WHERE", "sqlite:////tmp/x.sqlite3")["ENGINE"].endswith("sqlite3")
     assert [fault.name for fault in reader.faults] == ["WHERE"]
+
+
+def test_a_document_is_a_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKER", '{"type": "host"}')
+    assert Reader().document("BROKER", {}) == {"type": "host"}
+    monkeypatch.delenv("BROKER")
+    assert Reader().document("BROKER", {"a": 1}) == {"a": 1}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3", "null"])
+def test_what_is_no_document_leaves_a_fault_and_the_default(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("BROKER", text)
+    reader = Reader()
+    assert reader.document("BROKER", {"a": 1}) == {"a": 1}
+    assert [fault.name for fault in reader.faults] == ["BROKER"]

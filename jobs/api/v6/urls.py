@@ -6,6 +6,7 @@ from django.urls import path, re_path
 from rest_framework.routers import SimpleRouter
 
 from controlplane.core.openapi import REFERENCE
+from jobs.api.v6.views.artifacts import ArtifactViewSet
 from jobs.api.v6.views.files import FileViewSet
 from jobs.api.v6.views.gates import HoldViewSet, QuotaViewSet
 from jobs.api.v6.views.input_files import InputFileViewSet
@@ -21,6 +22,7 @@ router = SimpleRouter()
 router.register("jobs", JobViewSet, "job")
 router.register("recipes", RecipeViewSet, "recipe")
 router.register("files", FileViewSet, "file")
+router.register("artifacts", ArtifactViewSet, "artifact")
 router.register("operations", OperationViewSet, "operation")
 router.register("holds", HoldViewSet, "hold")
 router.register("quotas", QuotaViewSet, "quota")

@@ -11,7 +11,6 @@ from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.decorators import action
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,6 +23,7 @@ from controlplane.core.connections import give_back
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.openapi import ERROR, REFERENCE, NativeSchema
 from controlplane.core.pagination import LAST_MOMENT, Key, Orders
+from controlplane.core.rest import AnyAnswer
 from controlplane.core.storage import TooBig
 from controlplane.core.unstorable import UNSTORABLE
 from jobs import queries, services
@@ -58,16 +58,6 @@ CONTENT_ANSWERS: Final[dict[Any, Any]] = {
     416: OpenApiResponse(description="There is no such range; Content-Range says how long the file is."),
     502: BAD_STORAGE,
 }
-
-
-class AnyAnswer(BaseContentNegotiation):
-    """A file comes as what it is, whatever `Accept` says; a refusal as JSON."""
-
-    def select_parser(self, request: Any, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
 
 
 class WithoutKey(NativeSchema):

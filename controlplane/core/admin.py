@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from controlplane.core.errors import ControlPlaneError
+from controlplane.core.errors import Conflict, ControlPlaneError
 
 if TYPE_CHECKING or settings.ADMIN_THEME != "unfold":
     ModelAdmin = admin.ModelAdmin
@@ -81,6 +81,26 @@ class ServiceForm(forms.Form):
         name = error.field if error.field in self.fields else whole
         message = f"{inside}: {error.message}" if inside and name == whole else error.message
         self.add_error(name if name in self.fields else None, message)
+
+
+class SeenForm(ServiceForm):
+    """A form that takes the place of what was seen, and so must not take the place of something else.
+
+    It begins with `seen`: stamp_of the row that it shows.
+    """
+
+    seen = forms.CharField(widget=forms.HiddenInput)
+
+    def check_seen(self, row: Any) -> None:
+        """Raise Conflict if the row was changed since the form was opened."""
+        if self.cleaned_data["seen"] != stamp_of(row):
+            raise Conflict("It was changed since you opened this page: go back and begin from what it is now.")
+
+
+def stamp_of(row: Any) -> str:
+    """What tells a row, which has a `modified_at`, from what it is after a change."""
+    stamp: str = row.modified_at.isoformat()
+    return stamp
 
 
 class JsonField(forms.JSONField):

@@ -17,7 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from controlplane.core.admin import ReadOnlyAdmin, ServiceForm
+from controlplane.core.admin import ReadOnlyAdmin, SeenForm, ServiceForm, stamp_of
 from controlplane.core.errors import ControlPlaneError
 
 
@@ -67,8 +67,13 @@ def plain_form(request: HttpRequest, row: Any) -> ServiceForm:
 
 
 def filled(form: type[ServiceForm], initial: Callable[[Any], dict[str, Any]]) -> Callable[[HttpRequest, Any], Any]:
-    """A form that begins with what the row has."""
-    return lambda request, row: form(posted(request), initial=initial(row))
+    """A form that begins with what the row has, and where it is a SeenForm, with which of its states that is."""
+
+    def make(request: HttpRequest, row: Any) -> ServiceForm:
+        seen = {"seen": stamp_of(row)} if issubclass(form, SeenForm) else {}
+        return form(posted(request), initial={**initial(row), **seen})
+
+    return make
 
 
 def posted(request: HttpRequest) -> Any:
@@ -202,11 +207,14 @@ class ServiceAdmin(ReadOnlyAdmin):
         form = page.form(request, row)
         more: dict[str, Any] = {"button": page.button or page.label, "checks": page.check is not None}
         if request.method == "POST" and form.is_valid():
+            wish = {name: value for name, value in form.cleaned_data.items() if name != "seen"}
             try:
                 if "check" in request.POST and page.check is not None:
-                    more["verdict"] = page.check(request, row, form.cleaned_data)
+                    more["verdict"] = page.check(request, row, wish)
                 else:
-                    said = page.act(request, row, form.cleaned_data, form)
+                    if isinstance(form, SeenForm):
+                        form.check_seen(row)
+                    said = page.act(request, row, wish, form)
                     self.message_user(request, said, messages.SUCCESS)
                     after = reverse(f"admin:{self._name('changelist')}") if page.is_last else back
                     return HttpResponseRedirect(after)

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from django import forms
 
-from controlplane.core.admin import JsonField, ServiceForm
-from controlplane.core.errors import Conflict
+from controlplane.core.admin import JsonField, SeenForm, ServiceForm
 from jobtypes.models import JobType
 from jobtypes.seed.manifest import Manifest, MountPoint, Setting
 from jobtypes.seed.schemas import INT32, SETTING_LENGTH, TEXT_LENGTH
@@ -30,17 +29,6 @@ class OptionsForm(ServiceForm):
 
     def clean_icon_code(self) -> str | None:
         return self.cleaned_data["icon_code"] or None
-
-
-class SeenForm(ServiceForm):
-    """A form that takes the place of what was seen, and so must not take the place of something else."""
-
-    seen = forms.CharField(widget=forms.HiddenInput)
-
-    def check_seen(self, job_type: JobType) -> None:
-        """Raise Conflict if the job type was edited since the form was opened."""
-        if self.cleaned_data["seen"] != stamp_of(job_type):
-            raise Conflict("It was edited since you opened this page: go back and begin from what it is now.")
 
 
 class ManifestForm(SeenForm):
@@ -161,11 +149,6 @@ def _about_mount(mount: MountPoint) -> str:
 
 def _unix(text: str) -> str:
     return text.replace("\r\n", "\n")
-
-
-def stamp_of(job_type: JobType) -> str:
-    """What tells a job type from what it is after an edit."""
-    return job_type.modified_at.isoformat()
 
 
 def options_of(job_type: JobType) -> dict[str, Any]:

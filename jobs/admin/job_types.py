@@ -18,7 +18,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from controlplane.core.admin import when
+from controlplane.core.admin import stamp_of, when
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form, posted
 from jobs.admin import job_type_pages
@@ -28,7 +28,6 @@ from jobs.admin.job_type_forms import (
     NewJobTypeForm,
     OptionsForm,
     options_of,
-    stamp_of,
 )
 from jobs.queries.statistics import counts_of
 from jobtypes import queries, services
@@ -172,7 +171,6 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
         return options_of(row)
 
     def _revise(self, request: HttpRequest, row: JobType, wish: dict[str, Any], form: ManifestForm) -> str:
-        form.check_seen(row)
         wishes = {name: wish[name] for name in ("docker_image", "manifest", "auto_update")}
         self.warn(request, services.edit_job_type(row, actor=request.user, **wishes))  # type: ignore[arg-type]
         return f"{row} has a revision {row.revision_num} now."
@@ -181,7 +179,6 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
         return services.validate_edit(row, user=request.user, manifest=wish["manifest"])  # type: ignore[arg-type]
 
     def _configure(self, request: HttpRequest, row: JobType, wish: dict[str, Any], form: ConfigurationForm) -> str:
-        form.check_seen(row)
         verdict = services.edit_job_type(row, actor=request.user, configuration=form.configuration())  # type: ignore[arg-type]
         self.warn(request, verdict)
         return f"Configured: {row}."

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
-from controlplane.core.admin import JsonField, ServiceForm, shown_json, when
+from controlplane.core.admin import JsonField, SeenForm, ServiceForm, shown_json, when
 from controlplane.core.detail_admin import Detail, DetailAdmin, Section
 from controlplane.core.graphs import Look
 from controlplane.core.service_admin import RowPage, ServiceAdmin, Verdict, plain_form
@@ -45,7 +45,7 @@ class NewRecipeTypeForm(RecipeTypeForm):
     is_active = forms.BooleanField(required=False, initial=True, label="Active", help_text="Recipes can be made of it.")
 
 
-class EditRecipeTypeForm(RecipeTypeForm):
+class EditRecipeTypeForm(RecipeTypeForm, SeenForm):
     auto_update = forms.BooleanField(
         required=False, initial=True, help_text="Recipe types that contain this one take a new revision of it, too."
     )

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from controlplane.core.admin import JsonField, ServiceForm, badge, facts, link, shown_json, when
+from controlplane.core.admin import JsonField, SeenForm, ServiceForm, badge, facts, link, shown_json, when
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form
 from controlplane.core.storage import StorageError, masked
@@ -57,6 +57,10 @@ class WorkspaceForm(ServiceForm):
     )
 
 
+class EditWorkspaceForm(WorkspaceForm, SeenForm):
+    """What may be changed of one."""
+
+
 class NewWorkspaceForm(WorkspaceForm):
     name = forms.CharField(
         max_length=50, required=False, help_text="Letters, digits, - and _; it stays as it is. Empty: by its title."
@@ -74,7 +78,7 @@ class WorkspaceAdmin(DetailAdmin, ServiceAdmin):
     fields = ("name",)
     history_of = "workspace"
     add_form = NewWorkspaceForm
-    change_form = WorkspaceForm
+    change_form = EditWorkspaceForm
 
     @admin.display(description="kind")
     def kind(self, row: Workspace) -> SafeString | str:

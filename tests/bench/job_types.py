@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tests.bench.line import Line
-from tests.bench.native import FEW, MANY, ROUNDS, Caller
+from tests.bench.native import FEW, MANY, ROUNDS, Caller, signed_in
 from tests.bench.rig import Rig
 
 NAMES: Final = 1000
@@ -24,6 +24,11 @@ LISTS: Final = {
     "job-types/pending/": "GET /v6/job-types/pending/",
     "job-types/running/": "GET /v6/job-types/running/",
     "job-types/system-failures/": "GET /v6/job-types/system-failures/",
+}
+# The first type has half of all jobs.
+PAGES: Final = {
+    "/admin/jobtypes/jobtype/": "admin: list of job types, with counts",
+    "/admin/jobtypes/jobtype/1/change/": "admin: page of a job type, with counts",
 }
 
 
@@ -40,13 +45,16 @@ def statistics(url: str) -> list[Line]:
             rigs[jobs] = rig = Rig(WEB_WORKERS="2")
             rate = _register(rig.deployment.start_web(WEB_WORKERS="2"), rig.token)
             folded = float(rig.python(_FILL, str(jobs)))
+        staff: dict[int, Caller] = {}
         for jobs, rig in rigs.items():
             callers[jobs] = Caller(rig.deployment.base_url, {"Authorization": f"Bearer {rig.token}"})
+            staff[jobs] = signed_in(rig, rig.deployment.base_url)
         types = f"{NAMES * len(VERSIONS)} of them, one caller"
         return [
             Line("POST /v6/job-types/, types/s", rate, 50, 100, types, more=True),
             Line("adding up counts, deltas/s", folded, 10_000, 30_000, "those of a million jobs", more=True),
-            *(line for path, what in LISTS.items() for line in _beside(callers, path, what)),
+            *(line for path, what in LISTS.items() for line in _beside(callers, f"/v6/{_with_size(path)}", what)),
+            *(line for path, what in PAGES.items() for line in _beside(staff, path, what)),
         ]
     finally:
         for rig in rigs.values():
@@ -54,11 +62,11 @@ def statistics(url: str) -> list[Line]:
 
 
 def _beside(callers: dict[int, Caller], path: str, what: str) -> list[Line]:
-    """A list at a million jobs, and that over the same at ten thousand."""
+    """A page at a million jobs, and that over the same at ten thousand."""
     took: dict[int, list[float]] = {jobs: [] for jobs in callers}
     for _ in range(TURNS):
         for jobs, caller in callers.items():
-            took[jobs].append(caller.milliseconds(f"/v6/{_with_size(path)}", ROUNDS // TURNS))
+            took[jobs].append(caller.milliseconds(path, ROUNDS // TURNS))
     few, many = (median(took[jobs]) for jobs in (FEW, MANY))
     ratio = median(more / less for less, more in zip(took[FEW], took[MANY], strict=True))
     return [

@@ -112,10 +112,14 @@ def _measure(caller: Caller, bare: Caller, rig: Rig) -> dict[str, float]:
     }
 
 
+def signed_in(rig: Rig, base: str) -> Caller:
+    """A caller with the session of an admin."""
+    return Caller(base, {"Cookie": f"sessionid={rig.python(_SESSION).strip()}"})
+
+
 def _admin(rig: Rig, caller: Caller) -> dict[str, float]:
     """The admin's list and a job's page, and the queries they show, bare."""
-    cookie = rig.python(_SESSION).strip()
-    staff = Caller(f"http://{caller._connection.host}:{caller._connection.port}", {"Cookie": f"sessionid={cookie}"})
+    staff = signed_in(rig, f"http://{caller._connection.host}:{caller._connection.port}")
     job = rig.deployment.rows("SELECT id FROM jobs_job WHERE status = 'COMPLETED' ORDER BY id DESC LIMIT 1")[0][0]
     return {
         "admin list": staff.milliseconds("/admin/jobs/job/"),

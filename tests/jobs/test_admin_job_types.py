@@ -224,7 +224,7 @@ def test_a_revision_of_what_was_edited_meanwhile_is_refused() -> None:
     data = _revision(job_type)
     services.edit_job_type(job_type, actor=None, docker_image="count:9")
     answer = client.post(_page(job_type, "revise"), data)
-    assert "edited since you opened this page" in str(answer.context["form"].non_field_errors())
+    assert "changed since you opened this page" in str(answer.context["form"].non_field_errors())
     assert JobTypeRevision.objects.count() == 2
 
 

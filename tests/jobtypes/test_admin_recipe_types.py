@@ -55,6 +55,12 @@ def _filled(definition: Any = CHAIN, **more: Any) -> dict[str, Any]:
     return {"title": "Words", "description": "", "definition": text, **more}
 
 
+def _edit(client: Client, row: RecipeType, data: dict[str, Any], **more: Any) -> Any:
+    """Send the form for a change, as it was opened just now."""
+    seen = RecipeType.objects.get(pk=row.pk).modified_at.isoformat()
+    return client.post(_page(row, "edit"), {**data, "seen": seen}, **more)
+
+
 def _outer(inner: RecipeType, title: str = "Outer") -> RecipeType:
     return make_recipe_type(definition_of({"inner": recipe_node(inner.name)}), title)
 
@@ -307,7 +313,7 @@ def test_check_says_what_would_be_and_makes_nothing() -> None:
 def test_an_edit_makes_a_revision_and_those_around_it_take_it() -> None:
     row = make_recipe_type()
     outer = _outer(row)
-    answer = browser("operator").post(_page(row, "edit"), _filled(LONGER, title="More", auto_update="on"), follow=True)
+    answer = _edit(browser("operator"), row, _filled(LONGER, title="More", auto_update="on"), follow=True)
     assert "Changed" in _told(answer)
     for each in (row, outer):
         each.refresh_from_db()
@@ -319,7 +325,7 @@ def test_an_edit_makes_a_revision_and_those_around_it_take_it() -> None:
 def test_without_auto_update_those_around_it_stay() -> None:
     row = make_recipe_type()
     outer = _outer(row)
-    browser("operator").post(_page(row, "edit"), _filled(LONGER))
+    _edit(browser("operator"), row, _filled(LONGER))
     outer.refresh_from_db()
     assert outer.revision_num == 1
 
@@ -328,9 +334,10 @@ def test_the_form_begins_with_what_there_is_and_saving_it_changes_nothing() -> N
     row = make_recipe_type(title="Words", description="All of them")
     client = browser("operator")
     form = client.get(_page(row, "edit")).context["form"]
-    assert form.initial == {"title": "Words", "description": "All of them", "definition": row.definition}
+    shown = {name: value for name, value in form.initial.items() if name != "seen"}
+    assert shown == {"title": "Words", "description": "All of them", "definition": row.definition}
     assert '"count-words"' in client.get(_page(row, "edit")).content.decode().replace("&quot;", '"')
-    client.post(_page(row, "edit"), _filled(row.definition, description="All of them"))
+    _edit(client, row, _filled(row.definition, description="All of them"))
     row.refresh_from_db()
     assert row.revision_num == 1
 
@@ -338,31 +345,41 @@ def test_the_form_begins_with_what_there_is_and_saving_it_changes_nothing() -> N
 def test_the_words_can_be_changed_although_what_it_names_is_gone() -> None:
     row = make_recipe_type()
     JobType.objects.update(is_active=False, deprecated_at="2026-01-01T00:00Z")
-    answer = browser("operator").post(_page(row, "edit"), _filled(row.definition, title="Other"), follow=True)
+    answer = _edit(browser("operator"), row, _filled(row.definition, title="Other"), follow=True)
     assert "Changed" in _told(answer)
-    answer = browser("operator").post(_page(row, "edit"), _filled(LONGER, title="Other"))
+    answer = _edit(browser("operator"), row, _filled(LONGER, title="Other"))
     assert "definition" in answer.context["form"].errors
 
 
 def test_warnings_of_an_edit_are_told() -> None:
     row = make_recipe_type()
     takes = {"files": [{"name": "TEXT", "required": False}]}
-    answer = browser("operator").post(_page(row, "edit"), _filled({**CHAIN, "input": takes}), follow=True)
+    answer = _edit(browser("operator"), row, _filled({**CHAIN, "input": takes}), follow=True)
     assert "MAY_BE_MISSING" in _told(answer)
 
 
 def test_check_of_an_edit_shows_what_changes_by_node_and_saves_nothing() -> None:
     row, client = make_recipe_type(), browser("operator")
-    page = client.post(_page(row, "edit"), _filled(LONGER, check="1")).content.decode()
+    page = _edit(client, row, _filled(LONGER, check="1")).content.decode()
     assert _rows(page) == {"d": "NEW"}
     assert "VALID" in page
-    same = client.post(_page(row, "edit"), _filled(row.definition, check="1")).content.decode()
+    same = _edit(client, row, _filled(row.definition, check="1")).content.decode()
     assert "No node changes." in same
-    bad = client.post(_page(row, "edit"), _filled({"nodes": 1}, check="1")).content.decode()
+    bad = _edit(client, row, _filled({"nodes": 1}, check="1")).content.decode()
     assert "INVALID_DEFINITION" in bad
     assert "No node changes." not in bad
     row.refresh_from_db()
     assert row.revision_num == 1
+
+
+def test_an_edit_of_what_was_changed_meanwhile_is_refused() -> None:
+    row, client = make_recipe_type(), browser("operator")
+    data = {**_filled(LONGER), "seen": client.get(_page(row, "edit")).context["form"]["seen"].value()}
+    _edit(client, row, _filled(row.definition, title="Somebody else's"))
+    answer = client.post(_page(row, "edit"), data)
+    assert "changed since you opened this page" in str(answer.context["form"].non_field_errors())
+    row.refresh_from_db()
+    assert (row.title, row.revision_num) == ("Somebody else's", 1)
 
 
 def test_one_that_is_not_there_is_not_edited() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
@@ -54,6 +55,12 @@ def page_of(row: Workspace, act: str = "change") -> str:
 def form_of(configuration: Any, **values: str) -> dict[str, str]:
     text = configuration if isinstance(configuration, str) else json.dumps(configuration)
     return {"title": "Raw data", "description": "", "base_url": "", "configuration": text, **values}
+
+
+def edit(client: Client, row: Workspace, data: dict[str, Any], **more: Any) -> Any:
+    """Send the form for a change, as it was opened just now."""
+    seen = Workspace.objects.get(pk=row.pk).modified_at.isoformat()
+    return client.post(page_of(row, "edit"), {**data, "seen": seen}, **more)
 
 
 def told(answer: Any) -> str:
@@ -210,11 +217,11 @@ def test_a_change_keeps_the_secret_that_is_masked() -> None:
     shown = json.loads(client.get(page_of(row, "edit")).context["form"]["configuration"].value())
     assert shown["broker"]["credentials"]["secret_access_key"] == MASK
     shown["broker"]["prefix"] = "in"
-    client.post(page_of(row, "edit"), form_of(shown, title="Raw"))
+    edit(client, row, form_of(shown, title="Raw"))
     row.refresh_from_db()
     assert (row.title, workspace_configuration(row)) == ("Raw", bucket(prefix="in"))
     shown["broker"]["credentials"]["access_key_id"] = "AKIA2"
-    answer = client.post(page_of(row, "edit"), form_of(shown))
+    answer = edit(client, row, form_of(shown))
     assert "send the secret itself" in str(answer.context["form"].errors["configuration"])
 
 
@@ -222,12 +229,12 @@ def test_a_configuration_that_is_left_alone_is_not_given_again(root: Path, setti
     row = make("raw", folder_at(root))
     settings.WORKSPACE_ROOTS = ["/srv/elsewhere"]
     for configuration in (folder_at(root), ""):
-        answer = browser("operator").post(page_of(row, "edit"), form_of(configuration, title=f"New {configuration}"))
+        answer = edit(browser("operator"), row, form_of(configuration, title=f"New {configuration}"))
         assert answer.status_code == 302
     last = Event.objects.filter(kind="workspace.edited").latest("id")
     assert last.after == {"title": "New"}
     assert "lies in none of the folders" in str(
-        browser("operator").post(page_of(row, "edit"), form_of(folder_at(root / "a"))).context["form"].errors
+        edit(browser("operator"), row, form_of(folder_at(root / "a"))).context["form"].errors
     )
 
 
@@ -251,12 +258,12 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_a_change_is_tried_with_the_secret_that_is_kept(tried: list[Any]) -> None:
     row, client = make(), browser("operator")
     masked = bucket(prefix="in", credentials={"access_key_id": "AKIA1", "secret_access_key": MASK})
-    answer = client.post(page_of(row, "edit"), {**form_of(masked), "check": "1"})
+    answer = edit(client, row, {**form_of(masked), "check": "1"})
     assert found(answer) == []  # nor is its own name taken
-    assert found(client.post(page_of(row, "edit"), {**form_of(""), "check": "1"})) == []
+    assert found(edit(client, row, {**form_of(""), "check": "1"})) == []
     assert tried == [bucket(prefix="in"), bucket()]
     unknown = bucket(credentials={"access_key_id": "AKIA2", "secret_access_key": MASK})
-    assert found(client.post(page_of(row, "edit"), {**form_of(unknown), "check": "1"})) == ["INVALID_CONFIGURATION"]
+    assert found(edit(client, row, {**form_of(unknown), "check": "1"})) == ["INVALID_CONFIGURATION"]
     row.refresh_from_db()
     assert workspace_configuration(row) == bucket()
 
@@ -313,7 +320,7 @@ def test_a_stored_secret_is_on_no_page_in_no_message_and_in_no_event(tried: list
         {"broker": masked["broker"] | {"prefix": ".."}},
     ):
         for more in ({"check": "1"}, {}):
-            _has_no_secret(client.post(page_of(row, "edit"), {**form_of(wish), **more}, follow=True))
+            _has_no_secret(edit(client, row, {**form_of(wish), **more}, follow=True))
     for act in ("check", "deprecate", "reactivate"):
         _has_no_secret(client.post(page_of(row, act), follow=True))
     assert tried == [bucket(), bucket()]
@@ -336,10 +343,10 @@ def test_a_configuration_that_no_key_reads_is_said_and_can_be_given_anew(root: P
     assert "UNREADABLE" in client.get(LIST).content.decode()
     assert "UNREADABLE_CONFIGURATION" in told(client.post(page_of(row, "check"), follow=True))
     assert client.get(page_of(row, "edit")).context["form"]["configuration"].value() == ""
-    assert found(client.post(page_of(row, "edit"), {**form_of(""), "check": "1"})) == ["UNREADABLE_CONFIGURATION"]
-    assert client.post(page_of(row, "edit"), form_of("", title="Lost")).status_code == 302
+    assert found(edit(client, row, {**form_of(""), "check": "1"})) == ["UNREADABLE_CONFIGURATION"]
+    assert edit(client, row, form_of("", title="Lost")).status_code == 302
     row.refresh_from_db()
     assert row.title == "Lost"
-    client.post(page_of(row, "edit"), form_of(folder_at(root)))
+    edit(client, row, form_of(folder_at(root)))
     row.refresh_from_db()
     assert workspace_configuration(row) == folder_at(root)

@@ -37,6 +37,7 @@ NAVIGATION: Final = (
             ("Job types", "jobtypes_jobtype", "category"),
             ("Recipe types", "jobtypes_recipetype", "account_tree"),
             ("Workspaces", "jobtypes_workspace", "folder_open"),
+            ("Artifacts", "jobs_artifact", "deployed_code"),
         ),
     ),
     (

@@ -193,14 +193,15 @@ class ServiceAdmin(ReadOnlyAdmin):
         title = f"Add {self.opts.verbose_name}"
         return self._page(request, title, form, reverse(f"admin:{self._name('changelist')}"), more)
 
-    def _row(self, pk: int) -> Any:
-        row = self.model._default_manager.filter(pk=pk).first()
+    def _row(self, request: HttpRequest, pk: int) -> Any:
+        """One of those that this user sees."""
+        row = self.get_queryset(request).filter(pk=pk).first()
         if row is None:
             raise Http404
         return row
 
     def _row_view(self, request: HttpRequest, pk: int, page: RowPage) -> HttpResponse:
-        row = self._row(pk)
+        row = self._row(request, pk)
         if not page.allowed(request, row):
             raise PermissionDenied
         back = reverse(f"admin:{self._name('change')}", args=[pk])

@@ -197,7 +197,7 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
     def _compare(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row = self._row(pk)
+        row = self._row(request, pk)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -160,7 +160,7 @@ class RecipeTypeAdmin(DetailAdmin, ServiceAdmin):
         """Two revisions, node by node: by default the newest and the one before."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row = self._row(pk)
+        row = self._row(request, pk)
         form = CompareForm(request.GET)
         context = {
             **self.admin_site.each_context(request),

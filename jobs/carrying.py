@@ -1,12 +1,14 @@
 """Carries what Seed jobs take in and give, on the machine that runs them, beside the scheduling pass.
 
 Threads of the pass's process, so that a transfer may take as long as it takes. Each works under a lease on its
-execution, in the database: should the process die, whoever looks next after the lease takes over.
+execution, in the database: should the process die, whoever looks next after the lease takes over. The next process
+of this machine need not wait for that: a lock on a file tells it that the one before is dead.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import queue
 import threading
@@ -14,7 +16,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
-from typing import Final
+from typing import IO, Final
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
@@ -134,6 +136,24 @@ def _give_up(execution: Execution, fault: staging.StagingFault, ring: Callable[[
     staging.room_of(execution.uuid).clear()
 
 
+def forget_leases(place_id: int) -> None:
+    """Free what is leased at a place. Caller knows that nobody there carries any more."""
+    rows = Execution.objects.filter(place=place_id, status__in=(states.CREATED, states.FINISHING))
+    rows.filter(leased_until__isnull=False).update(leased_until=None)
+
+
+def _lock_alone() -> IO[str] | None:
+    """The file that shows, while it is open, that this process carries; None while another one has it open."""
+    settings.RUN_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file: IO[str] = open(settings.RUN_DIR / "carrying.lock", "a")  # noqa: SIM115 # as long as the process lives
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
 class Carriers:
     """The threads of one process. `look` gives them work, and never waits."""
 
@@ -146,6 +166,9 @@ class Carriers:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._clear_at = time.monotonic()
+        self._alone = _lock_alone()
+        if self._alone is not None:
+            forget_leases(place_id)
 
     def look(self) -> None:
         """Take up what is to be carried, as far as there are hands for it; now and then remove old rooms."""

@@ -11,6 +11,7 @@ The moments and victims come from the seed that the report names. Nothing is kil
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import random
@@ -27,6 +28,7 @@ from typing import Any, Final
 import psutil
 
 from tests.deployment import Deployment
+from tests.factories import manifest_of
 from tests.kill.anatomy import PULSE, WORK, Anatomy, command_of, wait_for
 
 SETTINGS: Final = {
@@ -121,23 +123,24 @@ class Client:
         self.answers: Counter[str] = Counter()
 
     def submit(self, body: dict[str, Any], key: str, give_up: Callable[[], bool] = lambda: False) -> str:
-        """The id of the job; empty when told to give up."""
+        """The uuid of the job; empty when told to give up."""
         while not give_up():
             with suppress(OSError, http.client.HTTPException):
-                status, answer = self._post(json.dumps(body), key)
+                status, answer = self._post(body, key)
                 self.answers[str(status)] += 1
-                if status == 200:
-                    return str(answer["job_id"])
+                if status in (200, 201):
+                    return str(answer.get("job_id") or answer["uuid"])
                 assert status in (409, 500, 503), f"{status}: {answer}"
             self.answers["asked again"] += 1
             time.sleep(0.1)
         return ""
 
-    def _post(self, body: str, key: str) -> tuple[int, dict[str, Any]]:
+    def _post(self, body: dict[str, Any], key: str) -> tuple[int, dict[str, Any]]:
         connection = http.client.HTTPConnection(self._address, timeout=15)
         try:
             headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-            connection.request("POST", "/submit", body, headers | {"Idempotency-Key": key})
+            path = "/v6/jobs/" if is_seed(body) else "/submit"
+            connection.request("POST", path, json.dumps(body), headers | {"Idempotency-Key": key})
             response = connection.getresponse()
             return response.status, json.loads(response.read() or b"{}")
         finally:
@@ -153,6 +156,73 @@ def body_of(number: int, argv: list[str]) -> dict[str, Any]:
         "image": "none",
         "command": argv,
     }
+
+
+# --- Seed jobs -----------------------------------------------------------------------------------
+
+TEXT: Final = b"what goes in comes out\n"
+SEED_EVERY: Final = 3  # each third job is one
+_SEED_COMMAND: Final = (
+    'sh -c \'echo "start $NUMBER $PWD" >> "$LINES"; /bin/sleep "$SECONDS"; cp "$TEXT" "$OUTPUT_DIR/copy.txt"; '
+    'echo "end $NUMBER $PWD" >> "$LINES"\''
+)
+
+
+def is_seed(body: dict[str, Any]) -> bool:
+    return "job_type_id" in body
+
+
+class Seeds:
+    """A job type whose jobs copy a text and say so in `lines`, and the text, in a workspace of the deployment."""
+
+    def __init__(self, base_url: str, token: str, lines: Path, folder: Path) -> None:
+        self._address = base_url.removeprefix("http://")
+        self._headers = {"Authorization": f"Bearer {token}"}
+        broker = {"type": "host", "host_path": str(folder)}
+        self._post("/v6/workspaces/", {"name": "texts", "title": "Texts", "configuration": {"broker": broker}})
+        kinds = (("NUMBER", "integer"), ("SECONDS", "number"))
+        inputs = {"files": [{"name": "TEXT"}], "json": [{"name": name, "type": kind} for name, kind in kinds]}
+        outputs = {"files": [{"name": "COPY", "pattern": "copy.txt"}]}
+        manifest = manifest_of(command=_SEED_COMMAND, inputs=inputs, outputs=outputs, settings=[{"name": "LINES"}])
+        configuration = {"output_workspaces": {"default": "texts"}, "settings": {"LINES": str(lines)}}
+        wish = {"docker_image": "none", "manifest": manifest, "configuration": configuration}
+        self._job_type_id = self._post("/v6/job-types/", wish)["id"]
+        self._file_id = self._post("/v6/files/upload/?workspace=texts&path=in.txt", TEXT)["id"]
+
+    def body_of(self, number: int, seconds: float) -> dict[str, Any]:
+        values = {"NUMBER": number, "SECONDS": round(seconds, 3)}
+        given = {"files": {"TEXT": [self._file_id]}, "json": values}
+        tries = int(SETTINGS["DEFAULT_MAX_TRIES"])
+        wish = {"job_type_id": self._job_type_id, "input": given, "max_tries": tries}
+        return {**wish, "customer": "acme", "classification": f"job-{number}"}
+
+    def _post(self, path: str, body: Any) -> Any:
+        connection = http.client.HTTPConnection(self._address, timeout=15)
+        try:
+            raw = isinstance(body, bytes)
+            headers = self._headers | {"Content-Type": "text/plain" if raw else "application/json"}
+            connection.request("POST", path, body if raw else json.dumps(body), headers)
+            response = connection.getresponse()
+            answer = response.read()
+            assert response.status == 201, answer
+            return json.loads(answer)
+        finally:
+            connection.close()
+
+
+def output_faults(place: Deployment, folder: Path) -> Iterator[str]:
+    """What is wrong with what Seed jobs have put out: one file of each, whole, and nothing else."""
+    kept: dict[int, list[str]] = {row[0]: [] for row in place.rows("SELECT id FROM jobs_job WHERE shape = 'seed'")}
+    rows = place.rows("SELECT job_id, path, sha256 FROM jobs_file WHERE job_id IS NOT NULL AND deleted_at IS NULL")
+    for job_id, path, sha256 in rows:
+        kept[job_id].append(path)
+        there = (folder / path).read_bytes() if (folder / path).is_file() else None
+        if there != TEXT or sha256 != hashlib.sha256(TEXT).hexdigest():
+            yield f"{path} of job {job_id}, {sha256}, holds {there!r}"
+    yield from (f"job {job_id} has put out {paths}" for job_id, paths in kept.items() if len(paths) != 1)
+    staging = place.data_dir / "local" / "local" / "staging"
+    if left := sorted(each.name for each in staging.iterdir()) if staging.is_dir() else []:
+        yield f"folders of executions that were left behind: {left}"
 
 
 # --- Standing still ------------------------------------------------------------------------------
@@ -218,6 +288,8 @@ class Ordeal:
         self.place = place
         self.anatomy = Anatomy(place)
         self.lines = place.folder / "lines"
+        self._texts = place.data_dir / "workspaces" / "texts"
+        self._seeds: Seeds
         self.report = Report(seed, place.database, jobs)
         self._seconds = seconds
         self._random = random.Random(seed)
@@ -249,6 +321,7 @@ class Ordeal:
 
     def _live(self, url: str, token: str) -> None:
         """Submit, kill and watch, until every job has ended or too much time has passed."""
+        self._seeds = Seeds(url, token, self.lines, self._texts)
         clients = [Client(url, token) for _ in range(CLIENTS)]
         threads = [threading.Thread(target=self._submit, args=(n, client)) for n, client in enumerate(clients)]
         threads += [threading.Thread(target=self._kill, args=(int(url.rpartition(":")[2]),))]
@@ -269,7 +342,9 @@ class Ordeal:
         for number in range(client_number, self.report.jobs, CLIENTS):
             if number >= self.report.jobs - CLIENTS:  # the last ones wait until everything has been killed once
                 wait_for(lambda: self._dealt.is_set() or self._over.is_set(), END_SECONDS, "that all were killed")
-            body = body_of(number, command(self.lines, number, self._naps[number]))
+            nap = self._naps[number]
+            plain = body_of(number, command(self.lines, number, nap))
+            body = plain if number % SEED_EVERY else self._seeds.body_of(number, nap)
             key = f"{self.report.seed}-{number}"
             self._ids[number] = client.submit(body, key, self._over.is_set)
             if dice.random() < 0.1 and (again := client.submit(body, key, self._over.is_set)) != self._ids[number]:
@@ -395,6 +470,7 @@ class Ordeal:
 
     def _judge(self) -> None:
         self.report.faults += faults(self.place, self._ids, read_lines(self.lines))
+        self.report.faults += output_faults(self.place, self._texts)
         self.report.starts = sum(line.mark == "start" for line in read_lines(self.lines))
         self.report.executions = Counter(row[0] for row in self.place.rows("SELECT status FROM jobs_execution"))
         for what, longest in (

@@ -246,6 +246,22 @@ def test_a_job_canceled_while_its_input_is_brought_never_starts(scene: Scene) ->
     assert scheduling.hand_over(scene.stage.place.pk, scene.stage.provider) == 0
 
 
+def test_what_a_dead_process_of_this_machine_carried_is_taken_over_at_once(scene: Scene, settings: Any) -> None:
+    settings.RUN_DIR = scene.folder.parent / "run"
+    scene.submit(scene.job_type())
+    assert scene.stage.claim() == 1
+    place = scene.stage.place.pk
+    assert len(carrying.to_carry(place, 10)) == 1
+    living = carrying.Carriers(place, "bell")
+    assert len(carrying.to_carry(place, 10)) == 1, "nobody else lived, and yet the lease was kept"
+    # While somebody lives, leases are theirs.
+    carrying.Carriers(place, "bell")
+    assert carrying.to_carry(place, 10) == []
+    del living
+    carrying.Carriers(place, "bell")
+    assert len(carrying.to_carry(place, 10)) == 1
+
+
 def test_a_job_is_carried_for_by_one_at_a_time_and_taken_over_when_the_lease_is_over(scene: Scene) -> None:
     job = scene.submit(scene.job_type())
     write_output(scene.start(job))

@@ -20,7 +20,7 @@ def beside(left: Any, right: Any, heads: tuple[str, str]) -> SafeString:
     """Two JSON values as a table of their lines, with those that differ marked. Long equal parts are left out."""
     before, after = _lines(left), _lines(right)
     if max(len(before), len(after)) > MOST_LINES:
-        return format_html("<p>They are too long to be shown beside each other.</p>")
+        return format_html("<p>{}</p>", "They are too long to be shown beside each other.")
     body = format_html_join(
         "", "<tr class='{}'><td><pre>{}</pre></td><td><pre>{}</pre></td></tr>", _rows(before, after)
     )

@@ -17,6 +17,7 @@ EXPECTED = {
     "jobs": (RC, RC, R, RC, R, NOTHING),
     "job_types": (RC, RC, R, R, R, R),
     "files": (RC, RC, R, RC, R, NOTHING),
+    "artifacts": (RC, RC, R, RC, R, NOTHING),
     "operations": (RC, RC, R, RC, NOTHING, NOTHING),
     "holds": (RC, RC, R, R, NOTHING, NOTHING),
 }

@@ -86,7 +86,7 @@ def test_every_setting_it_names_is_read_and_every_one_read_is_named() -> None:
     source = (CHECKOUT / "controlplane" / "settings.py").read_text() + (
         CHECKOUT / "deploy/gunicorn.conf.py"
     ).read_text()
-    read = set(re.findall(r'env\.(?:text|flag|whole|names|database)\(\s*"([A-Z_]+)"', source))
+    read = set(re.findall(r'env\.(?:text|flag|whole|names|document|database)\(\s*"([A-Z_]+)"', source))
     read |= set(re.findall(r'environ\.get\("([A-Z_]+)"', source)) - {"PORT"}
     table = README.split("## Settings")[1].split("\n## ")[0]
     named = {

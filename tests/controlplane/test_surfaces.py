@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from accounts.api.mapsor import urls as users
 from controlplane.surfaces import NATIVE, _own_form
+from jobs.api.mapreduce import urls as mapreduce
 from jobs.api.mapsor import urls as jobs
 from tests.answers import assert_refused, json_of, text_of
 from tests.contracts import harness
@@ -146,8 +147,9 @@ def test_every_operation_has_an_id_of_its_own_a_summary_and_says_how_it_fails() 
         assert "Stands for" not in operation.spec.get("description", ""), operation.id
 
 
-def test_every_route_of_mapsor_stands_in_the_schema() -> None:
-    routes = {f"/{pattern.pattern}".replace("<str:id>", "{id}") for pattern in [*users.urlpatterns, *jobs.urlpatterns]}
+def test_every_route_of_mapsor_and_mapreduce_stands_in_the_schema() -> None:
+    patterns = [*users.urlpatterns, *jobs.urlpatterns, *mapreduce.urlpatterns]
+    routes = {re.sub(r"<str:(\w+)>", r"{\1}", f"/{pattern.pattern}") for pattern in patterns}
     assert routes == {path for _, path in harness.generated().operations() if not path.startswith(NATIVE)}
 
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 from accounts import services as accounts
 from accounts.models import ApiToken, Customer, User
 from jobs import services, states
-from jobs.models import Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
+from jobs.models import Artifact, Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
+from jobs.services.artifacts import put_artifact
 from jobtypes.models import Category, Error, JobType, RecipeType, Workspace
 from jobtypes.queries import storage_of
 from jobtypes.services import create_error
@@ -61,6 +62,7 @@ class Scenery:
             "customer": list(Customer.objects.order_by("pk").values_list("name", flat=True)[:4]),
             "customer_id": list(Customer.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "workspace": list(Workspace.objects.values_list("name", flat=True)[:10]),
+            "artifact": list(Artifact.objects.order_by("-pk").values_list("name", flat=True)[:10]),
             "file": list(File.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "job_type": list(JobType.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "job_type_name": list(JobType.objects.order_by("-pk").values_list("name", flat=True)[:10]),
@@ -82,6 +84,7 @@ def make_scenery() -> Scenery:
             if state in (states.COMPLETED, states.FAILED):
                 keep_output(job, stdout="a line\n", stderr="an error\n")
     for owner in (people["customer"], operator):
+        put_artifact(actor=owner.user, name="mapper", source=[b"#!/bin/sh"])
         _make_more(owner)
         make_recipe(owner=owner)
     for file in File.objects.select_related("workspace"):

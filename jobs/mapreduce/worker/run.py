@@ -1,0 +1,229 @@
+"""Runs the task of a document from its begin to its result, within its time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, Final
+
+from .errors import BAD_TASK, INTERNAL, STOPPED, TIMEOUT, TaskFailed
+from .objects import local_file, put, remove_folder, room_beside
+from .programs import Programs, Stderr
+from .shuffle import APOLLO_KEYS, STREAMING_KEYS, Sort, cut
+from .task import APOLLO, MAP, VERSION, Task, read_task
+
+DONE, FAILED, MISUSED = 0, 1, 2
+_NOT_FOR_PROGRAMS: Final = frozenset(
+    {"PYTHONUNBUFFERED"}  # each print would be a write(2): it doubles what a mapper costs
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`worker TASK.json`: the exit code, 0 when the task is done. The result lies in TASK.result.json then."""
+    if len(arguments) != 1:
+        print("usage: worker TASK.json", file=sys.stderr)
+        return MISUSED
+    path = arguments[0]
+    began = time.monotonic()
+    result: dict[str, Any] = {"version": VERSION}
+    try:
+        result |= _run(path)
+    except TaskFailed as failure:
+        result |= _failed(failure)
+    except Exception as fault:
+        import traceback
+
+        traceback.print_exc()
+        result |= _failed(TaskFailed(INTERNAL, f"The worker failed: {type(fault).__name__}: {fault}"))
+    result["seconds"] = round(time.monotonic() - began, 3)
+    if "error" in result:
+        print(f"{result['error']['code']}: {result['error']['message']}", file=sys.stderr)
+    _write_result(f"{path.removesuffix('.json')}.result.json", result)
+    return FAILED if "error" in result else DONE
+
+
+def _failed(failure: TaskFailed) -> dict[str, Any]:
+    return {"done": False, "error": {"code": failure.code, "message": failure.message, **failure.facts}}
+
+
+def _write_result(path: str, result: dict[str, Any]) -> None:
+    part = f"{path}.{os.urandom(6).hex()}.part"
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump(result, file)
+    os.replace(part, path)
+
+
+def _run(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError as error:
+        raise TaskFailed(BAD_TASK, f"{path} cannot be read: {error.strerror}.") from error
+    task = read_task(text)
+    with _within(task.limits.seconds), _folder() as folder:
+        programs = Programs(_environment(task), Stderr(task.limits.stderr_bytes))
+        try:
+            done = _map(task, programs, folder) if task.stage == MAP else _reduce(task, programs, folder)
+        finally:
+            programs.kill_all()
+        programs.stderr.last_lines()
+    return {"done": True, "task": task.id, **done}
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """TaskFailed is raised in this thread when the time is up, or when we are asked to end."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is being cleaned up is not to be stopped again
+        if number == signal.SIGALRM:
+            raise TaskFailed(TIMEOUT, f"The task was stopped after {seconds:g} seconds.", limit_seconds=seconds)
+        raise TaskFailed(STOPPED, "The task was asked to end.")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.signal(signal.SIGTERM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@contextmanager
+def _folder() -> Iterator[str]:
+    """A folder for what is sorted, gone at the end."""
+    folder = f"{os.environ.get('TMPDIR') or '/tmp'}/mapreduce-{os.urandom(6).hex()}"  # noqa: S108 - 0700, a new name
+    os.mkdir(folder, 0o700)
+    try:
+        yield folder
+    finally:
+        remove_folder(folder)
+
+
+def _environment(task: Task) -> dict[str, str]:
+    """What programs see: ours without keys of storage, and the names that Hadoop gives to streaming programs."""
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in task.secret_names and name not in _NOT_FOR_PROGRAMS
+    }
+    env |= {
+        "mapreduce_job_id": task.job,
+        "mapreduce_task_id": task.id,
+        "mapreduce_task_partition": str(task.number),
+        "mapreduce_task_ismap": "true" if task.stage == MAP else "false",
+    }
+    if task.splits:
+        split = task.splits[0]
+        env |= {
+            "mapreduce_map_input_file": str(split.place),
+            "mapreduce_map_input_start": str(split.start),
+            "mapreduce_map_input_length": str(split.end - split.start),
+        }
+    return env
+
+
+class _Read:
+    """What a map task has read so far."""
+
+    lines = size = 0
+
+    def count(self, block: bytes) -> None:
+        self.lines += block.count(b"\n")
+        self.size += len(block)
+
+
+def _map(task: Task, programs: Programs, folder: str) -> dict[str, Any]:
+    read = _Read()
+    keys = APOLLO_KEYS if task.protocol == APOLLO else STREAMING_KEYS
+
+    def new_sort() -> Sort:
+        return Sort(programs, folder, task.limits.sort_bytes, keys)
+
+    warnings = []
+    if task.protocol == APOLLO:
+        from . import apollo
+
+        sort = new_sort()
+        sort.open()
+        records_out = apollo.map_lines(task, programs, sort, read.count).pairs
+    else:
+        from . import streaming
+
+        mapped, sort = streaming.map_splits(task, programs, new_sort, read.count)
+        records_out = mapped.lines
+        if mapped.unread:
+            warnings.append("The mapper ended without reading all of its input.")
+    outputs = []
+    with room_beside(task.output.below(task.id), folder) as room:
+        for spill in cut(sort.blocks(), room):
+            place = task.output.below(f"{task.id}_{spill.partition}")
+            put(spill.path, place, durable=False)
+            where = {"path": place.path} if place.path is not None else {"url": place.url}
+            outputs.append({"partition": spill.partition, **where, "map": task.number, "size": spill.size})
+    return {
+        "records_in": read.lines,
+        "bytes_in": read.size,
+        "records_out": records_out,
+        "bytes_out": sum(spill["size"] for spill in outputs),
+        "outputs": outputs,
+        "warnings": warnings,
+    }
+
+
+def _reduce(task: Task, programs: Programs, folder: str) -> dict[str, Any]:
+    files = []
+    for number, output in enumerate(task.map_outputs):
+        try:
+            files.append(local_file(output.place, output.size, folder, f"map-{number}"))
+        except TaskFailed as failure:
+            raise TaskFailed(failure.code, failure.message, map=output.map_index, **failure.facts) from failure
+    keys = APOLLO_KEYS if task.protocol == APOLLO else STREAMING_KEYS
+    merged = Sort(programs, folder, task.limits.sort_bytes, keys)
+    if files:
+        merged.merge(files)
+    warnings = []
+    with room_beside(task.output, folder) as room:
+        target = f"{room}/object"
+        if task.protocol == APOLLO:
+            from . import apollo
+
+            ordered = Sort(programs, folder, task.limits.sort_bytes, ("-k2,2",))
+            ordered.open()
+            groups = apollo.Groups(merged.blocks(), f"{folder}/groups")
+            groups_in = records_out = apollo.reduce_groups(task, programs, groups, ordered, target).pairs
+            records_in = groups.values
+        else:
+            from . import streaming
+
+            reduced = streaming.reduce_records(task, programs, merged.blocks(), target)
+            groups_in, records_in = reduced.groups, reduced.lines
+            records_out = _count_lines(target)
+            if reduced.unread:
+                warnings.append("The reducer ended without reading all of its input.")
+        written = os.stat(target).st_size
+        put(target, task.output, durable=True)
+    return {
+        "records_in": records_in,
+        "bytes_in": sum(output.size for output in task.map_outputs),
+        "groups": groups_in,
+        "records_out": records_out,
+        "bytes_out": written,
+        "warnings": warnings,
+    }
+
+
+def _count_lines(path: str) -> int:
+    lines = 0
+    with suppress(OSError), open(path, "rb", buffering=0) as file:
+        while block := file.read(1 << 20):
+            lines += block.count(b"\n")
+    return lines

@@ -1,0 +1,211 @@
+"""Between mappers and reducers: records are sorted by coreutils' sort, cut into partitions, and merged again.
+
+A record is a line of fields, parted by TABs:
+
+    partition (decimal, of one width in a task)   count   key [value]          streaming
+    partition                                     hash    key (JSON) sequence value (JSON)      apollo
+
+`count` says how many lines `key TAB value` of a mapper the record stands for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+from .errors import SORT_FAILED, TaskFailed
+from .lines import BLOCK_BYTES, whole_lines
+from .partition import streaming_partition
+from .programs import Programs, pipe, read_blocks, write_all
+
+TABLE_LINES: Final = 200_000
+TABLE_BYTES: Final = 16 << 20
+_ROUND: Final = 20_000  # records put together at a time
+MERGED_AT_ONCE: Final = 64
+NO_LIMIT: Final = 1 << 62  # of records that we have written ourselves
+
+STREAMING_KEYS: Final = ("-k3,3", "-k3")  # by key, then by value: the order of values depends on nothing else
+APOLLO_KEYS: Final = ("-k2,2", "-k3,3", "-k4,4")  # by hash, then by key: values in the mappers' order
+
+
+class Spill(NamedTuple):
+    """The records of one partition, sorted, in a file."""
+
+    partition: int
+    path: str
+    size: int
+
+
+class Sort:
+    """A `sort` that takes records on `fd` or from files, and gives them in order."""
+
+    def __init__(self, programs: Programs, folder: str, memory_bytes: int, keys: Sequence[str]) -> None:
+        self._programs = programs
+        self._options = ["-s", "-t", "\t", "-S", f"{memory_bytes}b", "-T", folder]
+        self._folder = folder
+        self._keys = keys
+        self.fd = -1
+        self._pid = -1
+        self._sorted: Iterator[bytes] = iter(())
+
+    def open(self) -> None:
+        """Take records, partition first, on `fd`."""
+        stdin, self.fd = pipe()
+        try:
+            self._start(["--parallel=1", "-k1,1", *self._keys], stdin)
+        finally:
+            os.close(stdin)
+
+    def merge(self, paths: Sequence[str]) -> None:
+        """Take sorted files; of equal records those of an earlier file come first."""
+        listed = f"{self._folder}/merged"
+        with open(listed, "wb") as file:
+            file.write(b"\0".join(os.fsencode(path) for path in paths))
+        self._start(["-m", f"--batch-size={MERGED_AT_ONCE}", f"--files0-from={listed}", *self._keys], None)
+
+    def _start(self, options: Sequence[str], stdin: int | None) -> None:
+        out, stdout = pipe()
+        env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+        try:
+            self._pid = self._programs.start("engine's sort", ["sort", *self._options, *options], stdin, stdout, env)
+        except TaskFailed as failure:
+            os.close(out)
+            raise TaskFailed(SORT_FAILED, failure.message) from failure
+        finally:
+            os.close(stdout)
+        self._sorted = read_blocks(out)
+
+    def blocks(self) -> Iterator[bytes]:
+        """The records in order. Raises TaskFailed when sort fails: a full disk, no memory."""
+        self.close()
+        yield from self._sorted
+        if self._pid > 0 and self._programs.wait(self._pid):
+            self.fail()
+
+    def close(self) -> None:
+        """No more records come."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def write(self, records: bytes) -> None:
+        try:
+            write_all(self.fd, records)
+        except BrokenPipeError:
+            self._programs.wait(self._pid)
+            self.fail()
+
+    def fail(self) -> None:
+        self._programs.kill_all()
+        said = self._programs.stderr.last_lines() or "it ended unexpectedly"
+        raise TaskFailed(SORT_FAILED, f"Sorting failed: {said.splitlines()[-1]}", stderr=said)
+
+
+class Table:
+    """Counts equal lines before they are sorted: most lines of a mapper that counts are equal to others."""
+
+    def __init__(self, sort: Sort, partitions: int) -> None:
+        self._sort = sort
+        self._partitions = partitions
+        self._width = len(str(partitions - 1))
+        self._counts: Counter[bytes] = Counter()
+        self._held_bytes = 0
+        self.lines = 0
+
+    def add(self, blocks: Iterable[bytes], line_bytes: int, who: str) -> None:
+        counts = self._counts
+        for block in whole_lines(blocks, line_bytes, f"the {who}'s output"):
+            lines = block.split(b"\n")
+            lines.pop()
+            known = len(counts)
+            counts.update(lines)
+            self.lines += len(lines)
+            # A dict keeps its order: what is new stands at its end.
+            self._held_bytes += sum(map(len, islice(reversed(counts), len(counts) - known)))
+            if len(counts) > TABLE_LINES or self._held_bytes > TABLE_BYTES:
+                self.flush()
+
+    def flush(self) -> None:
+        items = iter(self._counts.items())
+        width, partitions = self._width, self._partitions
+        while some := list(islice(items, _ROUND)):
+            if partitions == 1:
+                records = [b"0\t%d\t%b\n" % (count, line) for line, count in some]
+            else:
+                records = [
+                    b"%0*d\t%d\t%b\n" % (width, streaming_partition(line, partitions), count, line)
+                    for line, count in some
+                ]
+            self._sort.write(b"".join(records))
+        self._counts.clear()
+        self._held_bytes = 0
+
+
+def cut(blocks: Iterable[bytes], folder: str) -> list[Spill]:
+    """Write each partition's records, sorted by partition, to a file of its own; none where there are none."""
+    spills: list[Spill] = []
+    file = None
+    try:
+        for block in whole_lines(blocks, NO_LIMIT, "a spill"):
+            begin = 0
+            while begin < len(block):
+                mark = block[begin : block.index(b"\t", begin) + 1]
+                last = block.rfind(b"\n" + mark, begin)
+                stop = block.index(b"\n", last + 1 if last >= 0 else begin) + 1
+                if file is None or spills[-1].partition != int(mark):
+                    if file is not None:
+                        file.close()
+                    spills.append(Spill(int(mark), f"{folder}/spill-{int(mark)}", 0))
+                    file = open(spills[-1].path, "wb", buffering=0)  # noqa: SIM115 - closed below, or by the next
+                write_all(file.fileno(), block[begin:stop])
+                spills[-1] = spills[-1]._replace(size=spills[-1].size + stop - begin)
+                begin = stop
+    finally:
+        if file is not None:
+            file.close()
+    return spills
+
+
+class Expansion:
+    """From sorted records back to lines `key TAB value`, as often as each was written."""
+
+    def __init__(self, records: Iterable[bytes]) -> None:
+        self._records = records
+        self.lines = 0
+        self.groups = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        last: bytes | None = None
+        for block in whole_lines(self._records, NO_LIMIT, "a spill"):
+            out: list[bytes] = []
+            size = 0
+            records = block.split(b"\n")
+            records.pop()
+            for record in records:
+                _, count, line = record.split(b"\t", 2)
+                key = line.partition(b"\t")[0]
+                if key != last:
+                    last = key
+                    self.groups += 1
+                times = int(count)
+                self.lines += times
+                size += times * (len(line) + 1)
+                if size <= BLOCK_BYTES:
+                    out.append((line + b"\n") * times)
+                    continue
+                yield b"".join(out)
+                yield from _repeated(line + b"\n", times)
+                out, size = [], 0
+            yield b"".join(out)
+
+
+def _repeated(line: bytes, times: int) -> Iterator[bytes]:
+    """The line `times` times, in blocks."""
+    at_once = max(BLOCK_BYTES // len(line), 1)
+    whole, rest = divmod(times, at_once)
+    for _ in range(whole):
+        yield line * at_once
+    yield line * rest

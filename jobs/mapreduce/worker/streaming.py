@@ -1,0 +1,71 @@
+"""The streaming protocol: a process per split and per partition, lines in, lines `key TAB value` out.
+
+The conventions are Hadoop Streaming's: a line without TAB is a key with an empty value; a reducer sees the lines
+of its partition sorted by key, bytewise. Ours besides: values of a key are sorted, too, so that the same input
+always gives the same output.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from .objects import input_lines
+from .programs import Filter, Programs
+from .shuffle import Expansion, Sort, Table
+from .task import Task
+
+
+class Mapped(NamedTuple):
+    """What a map task has written: lines of the mapper, and what it left unread."""
+
+    lines: int
+    unread: bool
+
+
+def map_splits(
+    task: Task, programs: Programs, new_sort: Callable[[], Sort], count: Callable[[bytes], None]
+) -> tuple[Mapped, Sort]:
+    """Run the mapper over the splits, and the combiner over what it writes; the sort holds the records."""
+    mapper = Filter(programs, "mapper", task.program, _input(task, count))
+    sort, table = _shuffled(task, mapper, new_sort(), 1 if task.combiner else task.partitions)
+    mapped = Mapped(table.lines, mapper.unread)
+    if task.combiner:
+        combiner = Filter(programs, "combiner", task.combiner, iter(Expansion(sort.blocks())))
+        sort, _ = _shuffled(task, combiner, new_sort(), task.partitions)
+    return mapped, sort
+
+
+def _input(task: Task, count: Callable[[bytes], None]) -> Iterator[bytes]:
+    for split in task.splits:
+        for block in input_lines(split):
+            count(block)
+            yield block
+
+
+def _shuffled(task: Task, program: Filter, sort: Sort, partitions: int) -> tuple[Sort, Table]:
+    sort.open()
+    table = Table(sort, partitions)
+    table.add(program.blocks, task.limits.line_bytes, program.who)
+    program.finish()
+    table.flush()
+    return sort, table
+
+
+class Reduced(NamedTuple):
+    groups: int
+    lines: int
+    unread: bool
+
+
+def reduce_records(task: Task, programs: Programs, records: Iterable[bytes], target: str) -> Reduced:
+    """Run the reducer over a partition's records; it writes to the file `target` itself."""
+    lines = Expansion(records)
+    stdout = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        reducer = Filter(programs, "reducer", task.program, iter(lines), stdout)
+        reducer.finish()
+    finally:
+        os.close(stdout)
+    return Reduced(lines.groups, lines.lines, reducer.unread)

@@ -12,8 +12,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from .calls import Call, Calls
@@ -44,9 +45,8 @@ def _calls(task: Task, programs: Programs, who: str, name: str) -> Iterator[Call
         os.close(lock)
 
 
-def _json(value: object) -> str:
-    """Of one line, without TABs: ASCII only."""
-    return json.dumps(value, separators=(",", ":"))
+# Of one line, without TABs: ASCII only.
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _no_constant(name: str) -> object:
@@ -84,16 +84,21 @@ def map_lines(task: Task, programs: Programs, sort: Sort, count: Callable[[bytes
             records = []
             for key, value in _pairs(call):
                 try:
-                    name = canonical_key(key)
-                except (ValueError, OverflowError) as error:
+                    name, hashed = _named(key)
+                except (TypeError, ValueError, OverflowError) as error:
                     raise _bad_answer("mapper", call, f"has a key that is none ({error})") from error
-                hashed = apollo_hash(json.loads(name))
                 records.append(
                     f"{hashed % task.partitions:0{width}d}\t{hashed:010d}\t{name}\t{sequence}\t{_json(value)}\n"
                 )
             mapped.pairs += len(records)
             sort.write("".join(records).encode())
     return mapped
+
+
+@lru_cache(10_000, typed=True)  # true is not 1
+def _named(key: Hashable) -> tuple[str, int]:
+    name = canonical_key(key)
+    return name, apollo_hash(json.loads(name))
 
 
 def _map_calls(task: Task, mapped: Mapped, count: Callable[[bytes], None]) -> Iterator[Call]:
@@ -118,7 +123,7 @@ def _counted(blocks: Iterable[bytes], count: Callable[[bytes], None]) -> Iterato
         yield block
 
 
-def _pairs(call: Call) -> Iterator[tuple[object, object]]:
+def _pairs(call: Call) -> Iterator[tuple[Any, object]]:
     """Go writes no pairs as null."""
     answer = _answer("mapper", call)
     pairs = answer.get("pairs", ()) if isinstance(answer, dict) else None

@@ -221,8 +221,10 @@ class Calls:
         if not call.answer and self._unclaimed:
             call.answer = self._unclaimed.pop(0)
         if not call.answer:
+            self._programs.kill_all()
+            said = self._programs.stderr.last_lines()
             message = f"The {self._who} ended without an answer on {os.path.basename(self._path)}."
-            raise TaskFailed(BAD_OUTPUT, message, number=call.number, stderr=self._programs.stderr.last_lines())
+            raise TaskFailed(BAD_OUTPUT, message, program=self._who, number=call.number, stderr=said)
         if call.listens_at:
             with suppress(FileNotFoundError):
                 os.unlink(call.listens_at)

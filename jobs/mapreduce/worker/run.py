@@ -87,14 +87,14 @@ def _within(seconds: float) -> Iterator[None]:
             raise TaskFailed(TIMEOUT, f"The task was stopped after {seconds:g} seconds.", limit_seconds=seconds)
         raise TaskFailed(STOPPED, "The task was asked to end.")
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.signal(signal.SIGTERM, stop)
+    before = [(number, signal.signal(number, stop)) for number in (signal.SIGALRM, signal.SIGTERM)]
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 @contextmanager

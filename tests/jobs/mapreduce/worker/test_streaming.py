@@ -8,6 +8,7 @@ import random
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -74,7 +75,7 @@ def test_a_table_that_is_full_many_times_changes_no_result(tmp_path: Path, text:
     assert sum(map(len, full)) > sum(map(len, whole))
 
 
-def _records_of(folder: Path, document: dict) -> list[bytes]:
+def _records_of(folder: Path, document: dict[str, Any]) -> list[bytes]:
     """The map task run in this process."""
     path = folder / "here.json"
     path.write_text(json.dumps(document))

@@ -21,8 +21,13 @@ MAP: dict[str, Any] = {
     "input": [{"path": "/in", "start": 1, "end": 5, "size": 9}],
     "output": {"path": "/out"},
 }
-REDUCE = MAP | {"stage": "reduce", "index": 1, "input": [{"url": "s3://b/k", "store": "inner", "map": 3, "size": 7}],
-                "stores": {"inner": {"endpoint": "http://127.0.0.1:1", "access_key_env": "A", "secret_key_env": "B"}}}  # fmt: skip
+STORE = {"endpoint": "http://127.0.0.1:1", "access_key_env": "A", "secret_key_env": "B"}
+REDUCE = MAP | {
+    "stage": "reduce",
+    "index": 1,
+    "input": [{"url": "s3://b/k", "store": "inner", "map": 3, "size": 7}],
+    "stores": {"inner": STORE},
+}
 
 
 def read(document: dict[str, Any]) -> Any:

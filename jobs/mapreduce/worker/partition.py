@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterable
 from typing import Final
 from zlib import crc32
 
@@ -47,9 +48,9 @@ def apollo_hash(key: str | float | bool) -> int:
     return fnv_1a_32(gob(key))
 
 
-def streaming_partition(line: bytes, partitions: int) -> int:
-    """The partition of a line `key TAB value`; a line without TAB is a key."""
-    return crc32(line.partition(b"\t")[0]) % partitions
+def streaming_partitions(lines: Iterable[bytes], partitions: int) -> list[int]:
+    """The partition of each line `key TAB value`; a line without TAB is a key."""
+    return [crc32(line.partition(b"\t")[0]) % partitions for line in lines]
 
 
 def canonical_key(key: object) -> str:

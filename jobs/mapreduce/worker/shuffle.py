@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple
 
 from .errors import SORT_FAILED, TaskFailed
 from .lines import BLOCK_BYTES, whole_lines
-from .partition import streaming_partition
+from .partition import streaming_partitions
 from .programs import Programs, pipe, read_blocks, write_all
 
 TABLE_LINES: Final = 200_000
@@ -104,13 +105,14 @@ class Sort:
         raise TaskFailed(SORT_FAILED, f"Sorting failed: {said.splitlines()[-1]}", stderr=said)
 
 
+Items = Iterable[tuple[bytes, int]]  # lines `key TAB value`, and how often each was written
+
+
 class Table:
     """Counts equal lines before they are sorted: most lines of a mapper that counts are equal to others."""
 
-    def __init__(self, sort: Sort, partitions: int) -> None:
-        self._sort = sort
-        self._partitions = partitions
-        self._width = len(str(partitions - 1))
+    def __init__(self, sink: Callable[[Items], None]) -> None:
+        self._sink = sink
         self._counts: Counter[bytes] = Counter()
         self._held_bytes = 0
         self.lines = 0
@@ -129,19 +131,60 @@ class Table:
                 self.flush()
 
     def flush(self) -> None:
-        items = iter(self._counts.items())
-        width, partitions = self._width, self._partitions
-        while some := list(islice(items, _ROUND)):
-            if partitions == 1:
-                records = [b"0\t%d\t%b\n" % (count, line) for line, count in some]
-            else:
-                records = [
-                    b"%0*d\t%d\t%b\n" % (width, streaming_partition(line, partitions), count, line)
-                    for line, count in some
-                ]
-            self._sort.write(b"".join(records))
+        self._sink(self._counts.items())
         self._counts.clear()
         self._held_bytes = 0
+
+
+def write_items(sort: Sort, partitions: int, items: Items) -> None:
+    """Give `sort` a record for each item."""
+    marks = [b"%0*d\t" % (len(str(partitions - 1)), number) for number in range(partitions)]
+    items = iter(items)
+    while some := list(islice(items, _ROUND)):
+        if partitions == 1:
+            records = [b"0\t%d\t%b\n" % (count, line) for line, count in some]
+        else:
+            chosen = streaming_partitions([line for line, _ in some], partitions)
+            records = [
+                b"%b%d\t%b\n" % (marks[number], count, line) for number, (line, count) in zip(chosen, some, strict=True)
+            ]
+        sort.write(b"".join(records))
+
+
+class Levels:
+    """The counts of lines as numbers of base BASE, a sort for each of their digits.
+
+    A combiner may run over parts of a key's values, and over what it has made of others. So a line that was
+    written n times is not given to it n times: the values of a level are combined, and the result stands for
+    them BASE times on the level below.
+    """
+
+    BASE: Final = 8
+
+    def __init__(self, new_sort: Callable[[], Sort]) -> None:
+        self._new_sort = new_sort
+        self._sorts: list[Sort] = []
+
+    def write(self, items: Items) -> None:
+        """Share the items' counts out to the levels."""
+        level, base = 0, self.BASE
+        left = list(items)
+        while left:
+            if level == len(self._sorts):
+                self._sorts.append(self._new_sort())
+                self._sorts[level].open()
+            write_items(self._sorts[level], 1, (item if item[1] < base else (item[0], item[1] % base) for item in left))
+            left = [(line, count // base) for line, count in left if count >= base]
+            level += 1
+
+    def rounds(self, sink: Callable[[Items], None]) -> Iterator[tuple[Expansion, Callable[[Items], None]]]:
+        """From the highest level down: the lines to be combined, and where to what becomes of them; `sink` at last."""
+        while self._sorts:
+            lines = Expansion(self._sorts.pop().blocks())
+            yield lines, partial(self._write_below, self._sorts[-1]) if self._sorts else sink
+
+    def _write_below(self, sort: Sort, items: Items) -> None:
+        write_items(sort, 1, ((line, count * self.BASE) for line, count in items))
 
 
 def cut(blocks: Iterable[bytes], folder: str) -> list[Spill]:

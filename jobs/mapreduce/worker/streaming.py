@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from .objects import input_lines
 from .programs import Filter, Programs
-from .shuffle import Expansion, Sort, Table
+from .shuffle import Expansion, Items, Levels, Sort, Table, write_items
 from .task import Task
 
 
@@ -28,13 +29,17 @@ def map_splits(
     task: Task, programs: Programs, new_sort: Callable[[], Sort], count: Callable[[bytes], None]
 ) -> tuple[Mapped, Sort]:
     """Run the mapper over the splits, and the combiner over what it writes; the sort holds the records."""
+    sort = new_sort()
+    sort.open()
+    to_sort = partial(write_items, sort, task.partitions)
+    levels = Levels(new_sort) if task.combiner else None
     mapper = Filter(programs, "mapper", task.program, _input(task, count))
-    sort, table = _shuffled(task, mapper, new_sort(), 1 if task.combiner else task.partitions)
-    mapped = Mapped(table.lines, mapper.unread)
-    if task.combiner:
-        combiner = Filter(programs, "combiner", task.combiner, iter(Expansion(sort.blocks())))
-        sort, _ = _shuffled(task, combiner, new_sort(), task.partitions)
-    return mapped, sort
+    lines = _counted(task, mapper, levels.write if levels else to_sort)
+    if levels:
+        assert task.combiner
+        for source, sink in levels.rounds(to_sort):
+            _counted(task, Filter(programs, "combiner", task.combiner, iter(source)), sink)
+    return Mapped(lines, mapper.unread), sort
 
 
 def _input(task: Task, count: Callable[[bytes], None]) -> Iterator[bytes]:
@@ -44,13 +49,13 @@ def _input(task: Task, count: Callable[[bytes], None]) -> Iterator[bytes]:
             yield block
 
 
-def _shuffled(task: Task, program: Filter, sort: Sort, partitions: int) -> tuple[Sort, Table]:
-    sort.open()
-    table = Table(sort, partitions)
+def _counted(task: Task, program: Filter, sink: Callable[[Items], None]) -> int:
+    """Give `sink` what the program writes; how many lines it was."""
+    table = Table(sink)
     table.add(program.blocks, task.limits.line_bytes, program.who)
     program.finish()
     table.flush()
-    return sort, table
+    return table.lines
 
 
 class Reduced(NamedTuple):

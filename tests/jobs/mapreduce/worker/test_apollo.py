@@ -84,7 +84,7 @@ def test_two_tasks_use_the_same_names_in_a_tmp_of_their_own(tmp_path: Path, word
     driver = Driver(tmp_path, 1, protocol="apollo")
     path = write(tmp_path, b"a b\n" * 200)
     alone = shutil.copytree(WORKER, tmp_path / "alone")
-    mapper = shutil.copy(words[0][0], tmp_path)
+    mapper = str(shutil.copy(words[0][0], tmp_path))
     running = []
     for index in range(2):
         private = tmp_path / f"private-{index}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.mapreduce.worker.partition import apollo_hash, canonical_key, gob, streaming_partition
+from jobs.mapreduce.worker.partition import apollo_hash, canonical_key, gob, streaming_partitions
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ def test_a_number_beyond_all_floats_is_no_key() -> None:
 
 @given(st.binary(max_size=20).filter(lambda key: b"\t" not in key), st.binary(max_size=20), st.integers(1, 1000))
 def test_the_partition_of_a_line_is_that_of_its_key(key: bytes, value: bytes, partitions: int) -> None:
-    found = streaming_partition(key + b"\t" + value, partitions)
-    assert found == streaming_partition(key, partitions)
-    assert 0 <= found < partitions
+    whole, bare = streaming_partitions([key + b"\t" + value, key], partitions)
+    assert whole == bare
+    assert 0 <= whole < partitions
 
 
 def test_the_partition_is_the_same_in_every_process() -> None:
-    assert [streaming_partition(word, 100) for word in (b"", b"the", b"\xff")] == [0, 78, 80]
+    assert streaming_partitions([b"", b"the", b"\xff"], 100) == [0, 78, 80]

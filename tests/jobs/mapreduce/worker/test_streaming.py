@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.mapreduce.worker import run, shuffle
-from jobs.mapreduce.worker.partition import streaming_partition
+from jobs.mapreduce.worker.partition import streaming_partitions
 from tests.jobs.mapreduce.worker import driver as drivers
 from tests.jobs.mapreduce.worker import programs
 from tests.jobs.mapreduce.worker.driver import Driver, run_task, splits
@@ -38,7 +38,7 @@ def expected(text: bytes, partitions: int) -> list[bytes]:
     """What each reducer should write: a plain count, sorted bytewise."""
     counts = sorted((word.encode(), count) for word, count in Counter(text.decode().split()).items())
     return [
-        b"".join(b"%b\t%d\n" % one for one in counts if streaming_partition(one[0], partitions) == i)
+        b"".join(b"%b\t%d\n" % one for one in counts if streaming_partitions([one[0]], partitions) == [i])
         for i in range(partitions)
     ]
 

@@ -88,7 +88,7 @@ def map_lines(task: Task, programs: Programs, sort: Sort, count: Callable[[bytes
                 except (TypeError, ValueError, OverflowError) as error:
                     raise _bad_answer("mapper", call, f"has a key that is none ({error})") from error
                 records.append(
-                    f"{hashed % task.partitions:0{width}d}\t{hashed:010d}\t{name}\t{sequence}\t{_json(value)}\n"
+                    f"1\t{hashed % task.partitions:0{width}d}\t{hashed:010d}\t{name}\t{sequence}\t{_json(value)}\n"
                 )
             mapped.pairs += len(records)
             sort.write("".join(records).encode())
@@ -165,7 +165,7 @@ class Groups:
             for block in whole_lines(self._records, NO_LIMIT, "a spill"):
                 write_all(file.fileno(), block)
                 for record in block.split(b"\n")[:-1]:
-                    _, of, name, appeared, _ = record.split(b"\t", 4)
+                    _, _, of, name, appeared, _ = record.split(b"\t", 5)
                     key, end = name.decode(), position + len(record) + 1
                     if of != hashed:
                         yield from sorted(waiting, key=lambda group: group.appeared)
@@ -226,7 +226,7 @@ def reduce_groups(task: Task, programs: Programs, groups: Groups, sort: Sort, ta
             if not isinstance(order, int | float) or isinstance(order, bool) or order not in keys:
                 raise _bad_answer("reducer", call, 'does not name its order in "key"')
             key = keys.pop(int(order))
-            sort.write(f"0\t{int(order):015d}\t{key}\t{_json(answer['value'])}\n".encode())
+            sort.write(f"1\t{int(order):015d}\t{key}\t{_json(answer['value'])}\n".encode())
     return _write_pairs(sort.blocks(), target)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from .errors import BAD_TASK, INTERNAL, STOPPED, TIMEOUT, TaskFailed
 from .objects import local_file, put, remove_folder, room_beside
 from .programs import Programs, Stderr
-from .shuffle import APOLLO_KEYS, STREAMING_KEYS, Sort, cut
+from .shuffle import APOLLO_KEYS, RESULT_KEYS, STREAMING_KEYS, Sort, cut
 from .task import APOLLO, MAP, VERSION, Task, read_task
 
 DONE, FAILED, MISUSED = 0, 1, 2
@@ -196,7 +196,7 @@ def _reduce(task: Task, programs: Programs, folder: str) -> dict[str, Any]:
         if task.protocol == APOLLO:
             from . import apollo
 
-            ordered = Sort(programs, folder, task.limits.sort_bytes, ("-k2,2",))
+            ordered = Sort(programs, folder, task.limits.sort_bytes, RESULT_KEYS)
             ordered.open()
             groups = apollo.Groups(merged.blocks(), f"{folder}/groups")
             groups_in = records_out = apollo.reduce_groups(task, programs, groups, ordered, target).pairs

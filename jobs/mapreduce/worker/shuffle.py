@@ -2,10 +2,11 @@
 
 A record is a line of fields, parted by TABs:
 
-    partition (decimal, of one width in a task)   count   key [value]          streaming
-    partition                                     hash    key (JSON) sequence value (JSON)      apollo
+    count   partition (decimal, of one width in a task)   key   [value]                             streaming
+    1       partition                                     hash  key (JSON)  sequence  value (JSON)  apollo
 
-`count` says how many lines `key TAB value` of a mapper the record stands for.
+`count` says how many lines `key TAB value` of a mapper the record stands for. What is sorted by stands together, as
+sort finds the first of its keys once and any further one at each comparison.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from typing import Final, NamedTuple
 
 from .errors import SORT_FAILED, TaskFailed
@@ -28,8 +29,9 @@ _ROUND: Final = 20_000  # records put together at a time
 MERGED_AT_ONCE: Final = 64
 NO_LIMIT: Final = 1 << 62  # of records that we have written ourselves
 
-STREAMING_KEYS: Final = ("-k3,3", "-k3")  # by key, then by value: the order of values depends on nothing else
-APOLLO_KEYS: Final = ("-k2,2", "-k3,3", "-k4,4")  # by hash, then by key: values in the mappers' order
+STREAMING_KEYS: Final = ("-k2,3", "-k3")  # by key, then by value: the order of values depends on nothing else
+APOLLO_KEYS: Final = ("-k2,5",)  # all of one width, or JSON, which has nothing that comes before TAB
+RESULT_KEYS: Final = ("-k2,2",)
 
 
 class Spill(NamedTuple):
@@ -53,10 +55,10 @@ class Sort:
         self._sorted: Iterator[bytes] = iter(())
 
     def open(self) -> None:
-        """Take records, partition first, on `fd`."""
+        """Take records on `fd`."""
         stdin, self.fd = pipe()
         try:
-            self._start(["--parallel=1", "-k1,1", *self._keys], stdin)
+            self._start(["--parallel=1", *self._keys], stdin)
         finally:
             os.close(stdin)
 
@@ -138,15 +140,16 @@ class Table:
 
 def write_items(sort: Sort, partitions: int, items: Items) -> None:
     """Give `sort` a record for each item."""
-    marks = [b"%0*d\t" % (len(str(partitions - 1)), number) for number in range(partitions)]
+    marks = [b"%0*d" % (len(str(partitions - 1)), number) for number in range(partitions)]
     items = iter(items)
     while some := list(islice(items, _ROUND)):
         if partitions == 1:
-            records = [b"0\t%d\t%b\n" % (count, line) for line, count in some]
+            records = [b"%d\t0\t%b\n" % (count, line) for line, count in some]
         else:
             chosen = streaming_partitions([line for line, _ in some], partitions)
             records = [
-                b"%b%d\t%b\n" % (marks[number], count, line) for number, (line, count) in zip(chosen, some, strict=True)
+                b"%d\t%b\t%b\n" % (count, marks[number], line)
+                for number, (line, count) in zip(chosen, some, strict=True)
             ]
         sort.write(b"".join(records))
 
@@ -193,23 +196,32 @@ def cut(blocks: Iterable[bytes], folder: str) -> list[Spill]:
     file = None
     try:
         for block in whole_lines(blocks, NO_LIMIT, "a spill"):
-            begin = 0
-            while begin < len(block):
-                mark = block[begin : block.index(b"\t", begin) + 1]
-                last = block.rfind(b"\n" + mark, begin)
-                stop = block.index(b"\n", last + 1 if last >= 0 else begin) + 1
-                if file is None or spills[-1].partition != int(mark):
+            for partition, records in _by_partition(block):
+                if file is None or spills[-1].partition != partition:
                     if file is not None:
                         file.close()
-                    spills.append(Spill(int(mark), f"{folder}/spill-{int(mark)}", 0))
+                    spills.append(Spill(partition, f"{folder}/spill-{partition}", 0))
                     file = open(spills[-1].path, "wb", buffering=0)  # noqa: SIM115 - closed below, or by the next
-                write_all(file.fileno(), block[begin:stop])
-                spills[-1] = spills[-1]._replace(size=spills[-1].size + stop - begin)
-                begin = stop
+                write_all(file.fileno(), records)
+                spills[-1] = spills[-1]._replace(size=spills[-1].size + len(records))
     finally:
         if file is not None:
             file.close()
     return spills
+
+
+def _partition_of(record: bytes) -> int:
+    return int(record.split(b"\t", 2)[1])
+
+
+def _by_partition(block: bytes) -> Iterator[tuple[int, bytes]]:
+    """The block's parts; most blocks are of one partition, and are not looked at line by line."""
+    first, last = _partition_of(block[: block.index(b"\n")]), _partition_of(block[block.rfind(b"\n", 0, -1) + 1 :])
+    if first == last:
+        yield first, block
+        return
+    for partition, records in groupby(block.split(b"\n")[:-1], _partition_of):
+        yield partition, b"\n".join(records) + b"\n"
 
 
 class Expansion:
@@ -224,25 +236,34 @@ class Expansion:
         last: bytes | None = None
         for block in whole_lines(self._records, NO_LIMIT, "a spill"):
             out: list[bytes] = []
-            size = 0
+            added = 0  # bytes beyond those of the block
             records = block.split(b"\n")
             records.pop()
             for record in records:
-                _, count, line = record.split(b"\t", 2)
+                count, _, line = record.split(b"\t", 2)
                 key = line.partition(b"\t")[0]
                 if key != last:
                     last = key
                     self.groups += 1
-                times = int(count)
-                self.lines += times
-                size += times * (len(line) + 1)
-                if size <= BLOCK_BYTES:
-                    out.append((line + b"\n") * times)
+                if count == b"1":
+                    out.append(line)
                     continue
-                yield b"".join(out)
+                times = int(count)
+                self.lines += times - 1
+                added += times * (len(line) + 1)
+                if added <= BLOCK_BYTES:
+                    out += [line] * times
+                    continue
+                yield _joined(out)
                 yield from _repeated(line + b"\n", times)
-                out, size = [], 0
-            yield b"".join(out)
+                out, added = [], 0
+            self.lines += len(records)
+            yield _joined(out)
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    lines.append(b"")
+    return b"\n".join(lines)
 
 
 def _repeated(line: bytes, times: int) -> Iterator[bytes]:

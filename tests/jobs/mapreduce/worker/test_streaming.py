@@ -87,7 +87,7 @@ def _records_of(folder: Path, document: dict[str, Any]) -> list[bytes]:
 def _expanded(records: bytes) -> list[bytes]:
     found = []
     for record in records.splitlines():
-        _, count, line = record.split(b"\t", 2)
+        count, _, line = record.split(b"\t", 2)
         found += [line] * int(count)
     return found
 

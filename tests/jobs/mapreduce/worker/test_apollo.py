@@ -18,6 +18,8 @@ from jobs.mapreduce.worker.partition import apollo_hash
 from tests.jobs.mapreduce.worker import programs
 from tests.jobs.mapreduce.worker.driver import WORKER, Driver, JobFailed, run_task, splits
 
+pytestmark = pytest.mark.group("mapreduce")
+
 TEXT = "the cat the dog\r\né the\n\ncat 1 2 1\nno newline at the end".encode()
 
 

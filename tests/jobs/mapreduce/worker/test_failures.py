@@ -17,8 +17,9 @@ import pytest
 from tests.jobs.mapreduce.worker import programs
 from tests.jobs.mapreduce.worker.driver import PYTHON, WORKER, Driver, JobFailed, run_task, splits
 
+pytestmark = pytest.mark.group("mapreduce")
+
 CAT = programs.python(programs.CAT)
-MARK = "left-behind-by-a-test-of-mapreduce"
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from jobs.mapreduce.worker import lines
 from jobs.mapreduce.worker.errors import TaskFailed
 
+pytestmark = pytest.mark.group("mapreduce")
+
 TEXTS = st.lists(
     st.sampled_from(["", "a", "bb", "é", "三つ", "\r", "a\rb", "long " * 9, "\t", " "]), max_size=12
 ).flatmap(

@@ -23,6 +23,8 @@ from tests.jobs.mapreduce.worker import programs
 from tests.jobs.mapreduce.worker.driver import Driver, run_task
 from tests.servers import S3Server
 
+pytestmark = pytest.mark.group("mapreduce")
+
 TEXT = b"the cat\nthe dog\r\n\nand the bird"
 CAT = programs.python(programs.CAT)
 

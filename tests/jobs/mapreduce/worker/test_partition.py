@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from jobs.mapreduce.worker.partition import apollo_hash, canonical_key, gob, streaming_partitions
 
+pytestmark = pytest.mark.group("mapreduce")
+
 
 @pytest.mark.parametrize(
     ("key", "hashed"),

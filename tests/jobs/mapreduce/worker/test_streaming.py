@@ -7,6 +7,7 @@ import json
 import random
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from jobs.mapreduce.worker.partition import streaming_partitions
 from tests.jobs.mapreduce.worker import driver as drivers
 from tests.jobs.mapreduce.worker import programs
 from tests.jobs.mapreduce.worker.driver import Driver, run_task, splits
+
+pytestmark = pytest.mark.group("mapreduce")
 
 MAPPER, REDUCER = programs.python(programs.MAPPER), programs.python(programs.REDUCER)
 CAT = programs.python(programs.CAT)
@@ -61,6 +64,73 @@ def test_a_combiner_changes_no_result(tmp_path: Path, text: Path) -> None:
     found = driver.run(splits([text], 30_000), MAPPER, REDUCER, combiner=REDUCER)
     assert found == expected(text.read_bytes(), 3)
     assert sum(result["records_in"] for result in driver.reduced) < sum(r["records_out"] for r in driver.mapped) / 2
+
+
+def test_a_combiner_reads_a_repeated_line_a_few_times_only(tmp_path: Path) -> None:
+    path = tmp_path / "in"
+    path.write_bytes(b"often seldom\n" * 3 + b"often\n" * 99_997)
+    tell = "import atexit, sys; seen = []; atexit.register(lambda: print('read', len(seen), file=sys.stderr))\n"
+    tell += "stdin, sys.stdin = sys.stdin, (seen.append(1) or line for line in sys.stdin)\n"
+    driver = Driver(tmp_path, 1, protocol="streaming")
+    found = driver.run(splits([path], 1 << 30), MAPPER, REDUCER, combiner=programs.python(tell + programs.REDUCER))
+    assert found == [b"often\t100000\nseldom\t3\n"]
+    read = [int(line.split()[1]) for line in driver.mapped[0]["stderr"].splitlines() if line.startswith("read ")]
+    assert sum(read) < 100
+    assert driver.mapped[0]["records_out"] == 100_003
+    assert driver.reduced[0]["records_in"] == 2
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"a\tx", b"a\ty", b"b"]), st.integers(1, 600)), max_size=5))
+def test_no_value_is_lost_between_levels(items: list[tuple[bytes, int]]) -> None:
+    """With a combiner that gives back a sum, as lines that stand for a value each."""
+    sorts: list[list[tuple[bytes, int]]] = []
+
+    class Held:
+        """Instead of a sort: what is written to it."""
+
+        def open(self) -> None:
+            sorts.append([])
+            self.items = sorts[-1]
+
+        def write(self, records: bytes) -> None:
+            self.items += [(line, int(count)) for count, _, line in (r.split(b"\t", 2) for r in records.splitlines())]
+
+        def blocks(self) -> Iterator[bytes]:
+            yield b"".join(b"%d\t0\t%b\n" % (count, line) for line, count in self.items)
+
+    levels = shuffle.Levels(Held)  # type: ignore[arg-type]
+    levels.write(items)
+    found: Counter[bytes] = Counter()
+    weight = shuffle.Levels.BASE ** (len(sorts) - 1)
+    for lines, _ in levels.rounds(lambda items: None):
+        for line in b"".join(lines).splitlines():
+            found[line] += weight
+        weight //= shuffle.Levels.BASE
+    wanted: Counter[bytes] = Counter()
+    for line, count in items:
+        wanted[line] += count
+    assert found == wanted
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path, text: Path) -> None:
+    """Whatever comes first: values are in order, too."""
+    numbered = programs.python("import sys\nfor n, line in enumerate(sys.stdin):\n    print(len(line), n, sep='\\t')")
+    found = []
+    for number, slots in enumerate((1, 3)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found.append(Driver(folder, 2, slots, protocol="streaming").run(splits([text], 20_000), numbered, CAT))
+    assert found[0] == found[1]
+    assert all(found[0])
+
+
+def test_more_map_outputs_than_are_merged_at_once(tmp_path: Path, text: Path) -> None:
+    driver = Driver(tmp_path, 1, protocol="streaming")
+    driver.mapped = [run_task(tmp_path, driver.map_task(0, splits([text], 1 << 30), MAPPER))] * 150
+    assert run_task(tmp_path, driver.reduce_task(0, REDUCER))["done"]
+    once = [line.split(b"\t") for line in expected(text.read_bytes(), 1)[0].splitlines()]
+    found = (tmp_path / "output/0.json").read_bytes().splitlines()
+    assert found == [b"%b\t%d" % (word, int(count) * 150) for word, count in once]
 
 
 def test_a_table_that_is_full_many_times_changes_no_result(tmp_path: Path, text: Path) -> None:

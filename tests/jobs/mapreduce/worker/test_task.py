@@ -10,6 +10,8 @@ import pytest
 from jobs.mapreduce.worker.errors import TaskFailed
 from jobs.mapreduce.worker.task import Limits, Place, Store, read_task
 
+pytestmark = pytest.mark.group("mapreduce")
+
 MAP: dict[str, Any] = {
     "version": 1,
     "id": "j-m-0",

@@ -71,6 +71,7 @@ def _run(path: str) -> dict[str, Any]:
         try:
             done = _map(task, programs, folder) if task.stage == MAP else _reduce(task, programs, folder)
         finally:
+            _stop_no_more()
             programs.kill_all()
         programs.stderr.last_lines()
     return {"done": True, "task": task.id, **done}
@@ -81,8 +82,7 @@ def _within(seconds: float) -> Iterator[None]:
     """TaskFailed is raised in this thread when the time is up, or when we are asked to end."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is being cleaned up is not to be stopped again
+        _stop_no_more()
         if number == signal.SIGALRM:
             raise TaskFailed(TIMEOUT, f"The task was stopped after {seconds:g} seconds.", limit_seconds=seconds)
         raise TaskFailed(STOPPED, "The task was asked to end.")
@@ -95,6 +95,12 @@ def _within(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before:
             signal.signal(number, handler)
+
+
+def _stop_no_more() -> None:
+    """What is being cleaned up is not to be stopped."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @contextmanager
@@ -145,14 +151,14 @@ def _map(task: Task, programs: Programs, folder: str) -> dict[str, Any]:
     read = _Read()
     keys = APOLLO_KEYS if task.protocol == APOLLO else STREAMING_KEYS
 
-    def new_sort() -> Sort:
-        return Sort(programs, folder, task.limits.sort_bytes, keys)
+    def new_sort(share: int) -> Sort:
+        return Sort(programs, folder, task.limits.sort_bytes // share, keys)
 
     warnings = []
     if task.protocol == APOLLO:
         from . import apollo
 
-        sort = new_sort()
+        sort = new_sort(1)
         sort.open()
         records_out = apollo.map_lines(task, programs, sort, read.count).pairs
     else:

@@ -164,7 +164,8 @@ class Levels:
 
     BASE: Final = 8
 
-    def __init__(self, new_sort: Callable[[], Sort]) -> None:
+    def __init__(self, new_sort: Callable[[int], Sort]) -> None:
+        """`new_sort(n)` makes a sort that takes an n-th of the memory."""
         self._new_sort = new_sort
         self._sorts: list[Sort] = []
 
@@ -174,7 +175,7 @@ class Levels:
         left = list(items)
         while left:
             if level == len(self._sorts):
-                self._sorts.append(self._new_sort())
+                self._sorts.append(self._new_sort(2 << level))
                 self._sorts[level].open()
             write_items(self._sorts[level], 1, (item if item[1] < base else (item[0], item[1] % base) for item in left))
             left = [(line, count // base) for line, count in left if count >= base]

@@ -26,10 +26,10 @@ class Mapped(NamedTuple):
 
 
 def map_splits(
-    task: Task, programs: Programs, new_sort: Callable[[], Sort], count: Callable[[bytes], None]
+    task: Task, programs: Programs, new_sort: Callable[[int], Sort], count: Callable[[bytes], None]
 ) -> tuple[Mapped, Sort]:
     """Run the mapper over the splits, and the combiner over what it writes; the sort holds the records."""
-    sort = new_sort()
+    sort = new_sort(1)
     sort.open()
     to_sort = partial(write_items, sort, task.partitions)
     levels = Levels(new_sort) if task.combiner else None

@@ -88,6 +88,9 @@ def test_no_value_is_lost_between_levels(items: list[tuple[bytes, int]]) -> None
     class Held:
         """Instead of a sort: what is written to it."""
 
+        def __init__(self, share: int) -> None:
+            assert share == 2 << len(sorts)
+
         def open(self) -> None:
             sorts.append([])
             self.items = sorts[-1]

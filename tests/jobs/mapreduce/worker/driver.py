@@ -18,7 +18,9 @@ PYTHON = [sys.executable, "-I", "-S"]
 TASK_SECONDS = 300
 
 
-def run_task(folder: Path, document: Mapping[str, Any], env: Mapping[str, str] | None = None) -> dict[str, Any]:
+def run_task(
+    folder: Path, document: Mapping[str, Any], env: Mapping[str, str] | None = None, python: Sequence[str] | None = None
+) -> dict[str, Any]:
     """The result document, which is read whatever the exit code says; both must agree."""
     path = folder / f"{document.get('id', 'task')}.json"
     path.write_text(json.dumps(document))
@@ -31,7 +33,11 @@ def run_task(folder: Path, document: Mapping[str, Any], env: Mapping[str, str] |
         **(env or {}),
     }
     done = subprocess.run(
-        [*PYTHON, WORKER, str(path)], env=own, capture_output=True, timeout=TASK_SECONDS, stdin=subprocess.DEVNULL
+        [*(python or PYTHON), WORKER, str(path)],
+        env=own,
+        capture_output=True,
+        timeout=TASK_SECONDS,
+        stdin=subprocess.DEVNULL,
     )
     result: dict[str, Any] = json.loads(path.with_suffix(".result.json").read_text())
     assert done.returncode == (0 if result["done"] else 1), done.stderr.decode(errors="replace")
@@ -57,6 +63,8 @@ class JobFailed(Exception):
 
 class Driver:
     """One job. `shared` are members of every task document: protocol, limits, stores."""
+
+    python: Sequence[str] | None = None  # what runs the worker, if not PYTHON
 
     def __init__(self, folder: Path, partitions: int = 1, slots: int = 2, **shared: Any) -> None:
         self.folder = folder
@@ -104,7 +112,7 @@ class Driver:
 
     def _run_all(self, documents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         with ThreadPoolExecutor(self.slots) as slots:
-            results = list(slots.map(lambda document: run_task(self.folder, document), documents))
+            results = list(slots.map(lambda document: run_task(self.folder, document, python=self.python), documents))
         for result in results:
             if not result["done"]:
                 raise JobFailed(result)

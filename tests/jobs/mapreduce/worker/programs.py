@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-PYTHON = [sys.executable, "-I", "-S"]
-
 # Hadoop Streaming's word count, as everybody writes it.
 MAPPER = r"""
 import sys
@@ -42,9 +40,9 @@ if last is not None:
 CAT = "import sys, shutil; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
 
 
-def python(code: str) -> list[str]:
+def python(code: str, interpreter: str = sys.executable) -> list[str]:
     """The argument vector of a program in Python."""
-    return [*PYTHON, "-c", code]
+    return [interpreter, "-I", "-S", "-c", code]
 
 
 # Reads and answers as programs of Apollo do; the folder of the sockets may be another one than /tmp.

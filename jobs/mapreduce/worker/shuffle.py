@@ -15,7 +15,8 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby, islice
+from itertools import compress, groupby, islice
+from operator import not_
 from typing import Final, NamedTuple
 
 from .errors import SORT_FAILED, TaskFailed
@@ -159,20 +160,27 @@ class Levels:
 
     A combiner may run over parts of a key's values, and over what it has made of others. So a line that was
     written n times is not given to it n times: the values of a level are combined, and the result stands for
-    them BASE times on the level below.
+    them BASE times on the level below. Where a key has one line, written fewer than BASE times, there is nothing
+    to gain: it goes to `sink` as it is.
     """
 
     BASE: Final = 8
 
-    def __init__(self, new_sort: Callable[[int], Sort]) -> None:
-        """`new_sort(n)` makes a sort that takes an n-th of the memory."""
+    def __init__(self, new_sort: Callable[[int], Sort], sink: Callable[[Items], None]) -> None:
+        """`new_sort(n)` makes a sort that takes an n-th of the memory; `sink` is given what is not to be combined."""
         self._new_sort = new_sort
+        self._sink = sink
         self._sorts: list[Sort] = []
 
     def write(self, items: Items) -> None:
         """Share the items' counts out to the levels."""
         level, base = 0, self.BASE
-        left = list(items)
+        given = list(items)
+        keys = [line.partition(b"\t")[0] for line, _ in given]
+        times = Counter(keys)
+        alone = [count < base and times[key] == 1 for (_, count), key in zip(given, keys, strict=True)]
+        self._sink(compress(given, alone))
+        left = list(compress(given, map(not_, alone)))
         while left:
             if level == len(self._sorts):
                 self._sorts.append(self._new_sort(2 << level))
@@ -181,11 +189,11 @@ class Levels:
             left = [(line, count // base) for line, count in left if count >= base]
             level += 1
 
-    def rounds(self, sink: Callable[[Items], None]) -> Iterator[tuple[Expansion, Callable[[Items], None]]]:
-        """From the highest level down: the lines to be combined, and where to what becomes of them; `sink` at last."""
+    def rounds(self) -> Iterator[tuple[Expansion, Callable[[Items], None]]]:
+        """From the highest level down: the lines to be combined, and where to what becomes of them."""
         while self._sorts:
             lines = Expansion(self._sorts.pop().blocks())
-            yield lines, partial(self._write_below, self._sorts[-1]) if self._sorts else sink
+            yield lines, partial(self._write_below, self._sorts[-1]) if self._sorts else self._sink
 
     def _write_below(self, sort: Sort, items: Items) -> None:
         write_items(sort, 1, ((line, count * self.BASE) for line, count in items))

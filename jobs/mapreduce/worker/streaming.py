@@ -32,12 +32,12 @@ def map_splits(
     sort = new_sort(1)
     sort.open()
     to_sort = partial(write_items, sort, task.partitions)
-    levels = Levels(new_sort) if task.combiner else None
+    levels = Levels(new_sort, to_sort) if task.combiner else None
     mapper = Filter(programs, "mapper", task.program, _input(task, count))
     lines = _counted(task, mapper, levels.write if levels else to_sort)
     if levels:
         assert task.combiner
-        for source, sink in levels.rounds(to_sort):
+        for source, sink in levels.rounds():
             _counted(task, Filter(programs, "combiner", task.combiner, iter(source)), sink)
     return Mapped(lines, mapper.unread), sort
 

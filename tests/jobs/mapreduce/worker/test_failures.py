@@ -103,7 +103,8 @@ def test_garbage_is_keys_like_others(tmp_path: Path, source: Path) -> None:
 
 
 def test_a_combiner_that_fails(tmp_path: Path, source: Path) -> None:
-    document = Driver(tmp_path, protocol="streaming").map_task(0, splits([source], 1 << 30), CAT)
+    mapper = programs.python("print('key\\n' * 100)")
+    document = Driver(tmp_path, protocol="streaming").map_task(0, splits([source], 1 << 30), mapper)
     error = run_task(tmp_path, document | {"combiner": programs.python("raise SystemExit(3)")})["error"]
     assert (error["code"], error["program"], error["exit_code"]) == ("PROGRAM_FAILED", "combiner", 3)
 

@@ -77,12 +77,11 @@ def test_a_combiner_reads_a_repeated_line_a_few_times_only(tmp_path: Path) -> No
     read = [int(line.split()[1]) for line in driver.mapped[0]["stderr"].splitlines() if line.startswith("read ")]
     assert sum(read) < 100
     assert driver.mapped[0]["records_out"] == 100_003
-    assert driver.reduced[0]["records_in"] == 2
+    assert driver.reduced[0]["records_in"] == 1 + 3, "what is seldom is not worth it"
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"a\tx", b"a\ty", b"b"]), st.integers(1, 600)), max_size=5))
 def test_no_value_is_lost_between_levels(items: list[tuple[bytes, int]]) -> None:
-    """With a combiner that gives back a sum, as lines that stand for a value each."""
     sorts: list[list[tuple[bytes, int]]] = []
 
     class Held:
@@ -101,11 +100,12 @@ def test_no_value_is_lost_between_levels(items: list[tuple[bytes, int]]) -> None
         def blocks(self) -> Iterator[bytes]:
             yield b"".join(b"%d\t0\t%b\n" % (count, line) for line, count in self.items)
 
-    levels = shuffle.Levels(Held)  # type: ignore[arg-type]
-    levels.write(items)
     found: Counter[bytes] = Counter()
+    levels = shuffle.Levels(Held, lambda few: found.update(dict(few)))  # type: ignore[arg-type]
+    for item in items:
+        levels.write([item])
     weight = shuffle.Levels.BASE ** (len(sorts) - 1)
-    for lines, _ in levels.rounds(lambda items: None):
+    for lines, _ in levels.rounds():
         for line in b"".join(lines).splitlines():
             found[line] += weight
         weight //= shuffle.Levels.BASE

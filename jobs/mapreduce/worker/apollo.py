@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from types import SimpleNamespace
 
 from .calls import Call, Calls
 from .errors import BAD_LINE, BAD_OUTPUT, LINE_TOO_LONG, TaskFailed
@@ -26,7 +26,11 @@ from .programs import Programs, write_all
 from .shuffle import NO_LIMIT, Sort
 from .task import Task
 
-ARGUMENT_BYTES: Final = 128 << 10  # of one argument, its final NUL included: execve(2)
+TYPE_CHECKING = False  # typing would take a fifth of the start
+if TYPE_CHECKING:
+    from typing import Any
+
+ARGUMENT_BYTES = 128 << 10  # of one argument, its final NUL included: execve(2)
 
 
 @contextmanager
@@ -46,7 +50,7 @@ def _calls(task: Task, programs: Programs, who: str, name: str) -> Iterator[Call
 
 
 # Of one line, without TABs: ASCII only.
-_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _no_constant(name: str) -> object:
@@ -140,7 +144,7 @@ def _pairs(call: Call) -> Iterator[tuple[Any, object]]:
 # --- Reduce --------------------------------------------------------------------------------------
 
 
-class Group(NamedTuple):
+class Group(SimpleNamespace):
     """A key and where its records lie in the file of merged ones."""
 
     key: str  # JSON
@@ -171,9 +175,9 @@ class Groups:
                         yield from sorted(waiting, key=lambda group: group.appeared)
                         waiting, hashed = [], of
                     if waiting and waiting[-1].key == key:
-                        waiting[-1] = waiting[-1]._replace(end=end)
+                        waiting[-1].end = end
                     else:
-                        waiting.append(Group(key, position, end, appeared))
+                        waiting.append(Group(key=key, start=position, end=end, appeared=appeared))
                     self.values += 1
                     position = end
         yield from sorted(waiting, key=lambda group: group.appeared)

@@ -14,16 +14,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final
 
 from .errors import BAD_OUTPUT, PROGRAM_FAILED, TaskFailed
 from .programs import Programs
 
-BACKLOG: Final = 4096
-LISTEN_SECONDS: Final = 15  # within which a reducer must listen
-_TRY_AGAIN_SECONDS: Final = 0.002
-_UCRED: Final = struct.Struct("3i")  # pid, uid, gid: unix(7)
-_SEND_BYTES: Final = 1 << 16
+BACKLOG = 4096
+LISTEN_SECONDS = 15  # within which a reducer must listen
+_TRY_AGAIN_SECONDS = 0.002
+_UCRED = struct.Struct("3i")  # pid, uid, gid: unix(7)
+_SEND_BYTES = 1 << 16
 
 
 class Call:

@@ -7,11 +7,10 @@ CRLF is dropped, as is a lone CR at the end of the object; empty lines count; th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
 
 from .errors import LINE_TOO_LONG, TaskFailed
 
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES = 1 << 20
 
 
 def first_byte_read(start: int) -> int:

@@ -9,17 +9,19 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
 
 from .errors import INPUT_UNREADABLE, OUTPUT_UNWRITABLE, TaskFailed
 from .lines import first_byte_read, split_blocks, unix_lines
 
+TYPE_CHECKING = False  # typing would take a fifth of the start
 if TYPE_CHECKING:
+    from typing import Any
+
     from .task import Place, Split, Store
 
-CONNECT_SECONDS: Final = 10
-READ_SECONDS: Final = 60
-TRIES: Final = 5
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+TRIES = 5
 
 
 def _unreadable(place: Place, why: object, **facts: object) -> TaskFailed:
@@ -144,8 +146,12 @@ def local_file(place: Place, size: int, folder: str, name: str) -> str:
     return target
 
 
-@cache
 def _client(store: Store) -> Any:
+    return _s3(store.endpoint, store.region, store.access_key_env, store.secret_key_env)
+
+
+@cache
+def _s3(endpoint: str | None, region: str, access_key_env: str, secret_key_env: str) -> Any:
     try:
         import boto3
         from botocore.config import Config
@@ -156,9 +162,9 @@ def _client(store: Store) -> Any:
         read_timeout=READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": TRIES},
     )
-    keys = os.environ.get(store.access_key_env), os.environ.get(store.secret_key_env)
-    session = boto3.session.Session(*keys, region_name=store.region)
-    return session.client("s3", endpoint_url=store.endpoint, config=config)
+    keys = os.environ.get(access_key_env), os.environ.get(secret_key_env)
+    session = boto3.session.Session(*keys, region_name=region)
+    return session.client("s3", endpoint_url=endpoint, config=config)
 
 
 # --- Writing -------------------------------------------------------------------------------------

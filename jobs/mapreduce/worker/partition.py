@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable
-from typing import Final
 from zlib import crc32
 
 _STRING, _FLOAT, _BOOL = 6, 4, 1  # Go's type ids, doubled as gob writes signed integers
 
-TYPES: Final = {str: _STRING * 2, float: _FLOAT * 2, int: _FLOAT * 2, bool: _BOOL * 2}
+TYPES = {str: _STRING * 2, float: _FLOAT * 2, int: _FLOAT * 2, bool: _BOOL * 2}
 
 
 def _gob_uint(value: int) -> bytes:

@@ -8,13 +8,12 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
 
 from .errors import PROGRAM_FAILED, TaskFailed
 from .lines import BLOCK_BYTES
 
-TAIL_BYTES: Final = 4096
-_LEFT_OPEN_SECONDS: Final = 1  # how long to wait for the end of a stderr that something unknown holds open
+TAIL_BYTES = 4096
+_LEFT_OPEN_SECONDS = 1  # how long to wait for the end of a stderr that something unknown holds open
 
 
 class Stderr:

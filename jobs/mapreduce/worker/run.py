@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Final
 
 from .errors import BAD_TASK, INTERNAL, STOPPED, TIMEOUT, TaskFailed
 from .objects import local_file, put, remove_folder, room_beside
@@ -18,8 +17,12 @@ from .programs import Programs, Stderr
 from .shuffle import APOLLO_KEYS, RESULT_KEYS, STREAMING_KEYS, Sort, cut
 from .task import APOLLO, MAP, VERSION, Task, read_task
 
+TYPE_CHECKING = False  # typing would take a fifth of the start
+if TYPE_CHECKING:
+    from typing import Any
+
 DONE, FAILED, MISUSED = 0, 1, 2
-_NOT_FOR_PROGRAMS: Final = frozenset(
+_NOT_FOR_PROGRAMS = frozenset(
     {"PYTHONUNBUFFERED"}  # each print would be a write(2): it doubles what a mapper costs
 )
 

@@ -17,25 +17,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import compress, groupby, islice
 from operator import not_
-from typing import Final, NamedTuple
+from types import SimpleNamespace
 
 from .errors import SORT_FAILED, TaskFailed
 from .lines import BLOCK_BYTES, whole_lines
 from .partition import streaming_partitions
 from .programs import Programs, pipe, read_blocks, write_all
 
-TABLE_LINES: Final = 200_000
-TABLE_BYTES: Final = 16 << 20
-_ROUND: Final = 20_000  # records put together at a time
-MERGED_AT_ONCE: Final = 64
-NO_LIMIT: Final = 1 << 62  # of records that we have written ourselves
+TABLE_LINES = 200_000
+TABLE_BYTES = 16 << 20
+_ROUND = 20_000  # records put together at a time
+MERGED_AT_ONCE = 64
+NO_LIMIT = 1 << 62  # of records that we have written ourselves
 
-STREAMING_KEYS: Final = ("-k2,3", "-k3")  # by key, then by value: the order of values depends on nothing else
-APOLLO_KEYS: Final = ("-k2,5",)  # all of one width, or JSON, which has nothing that comes before TAB
-RESULT_KEYS: Final = ("-k2,2",)
+STREAMING_KEYS = ("-k2,3", "-k3")  # by key, then by value: the order of values depends on nothing else
+APOLLO_KEYS = ("-k2,5",)  # all of one width, or JSON, which has nothing that comes before TAB
+RESULT_KEYS = ("-k2,2",)
 
 
-class Spill(NamedTuple):
+class Spill(SimpleNamespace):
     """The records of one partition, sorted, in a file."""
 
     partition: int
@@ -164,7 +164,7 @@ class Levels:
     to gain: it goes to `sink` as it is.
     """
 
-    BASE: Final = 8
+    BASE = 8
 
     def __init__(self, new_sort: Callable[[int], Sort], sink: Callable[[Items], None]) -> None:
         """`new_sort(n)` makes a sort that takes an n-th of the memory; `sink` is given what is not to be combined."""
@@ -209,10 +209,10 @@ def cut(blocks: Iterable[bytes], folder: str) -> list[Spill]:
                 if file is None or spills[-1].partition != partition:
                     if file is not None:
                         file.close()
-                    spills.append(Spill(partition, f"{folder}/spill-{partition}", 0))
+                    spills.append(Spill(partition=partition, path=f"{folder}/spill-{partition}", size=0))
                     file = open(spills[-1].path, "wb", buffering=0)  # noqa: SIM115 - closed below, or by the next
                 write_all(file.fileno(), records)
-                spills[-1] = spills[-1]._replace(size=spills[-1].size + len(records))
+                spills[-1].size += len(records)
     finally:
         if file is not None:
             file.close()

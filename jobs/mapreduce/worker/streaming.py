@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from types import SimpleNamespace
 
 from .objects import input_lines
 from .programs import Filter, Programs
@@ -18,7 +18,7 @@ from .shuffle import Expansion, Items, Levels, Sort, Table, write_items
 from .task import Task
 
 
-class Mapped(NamedTuple):
+class Mapped(SimpleNamespace):
     """What a map task has written: lines of the mapper, and what it left unread."""
 
     lines: int
@@ -39,7 +39,7 @@ def map_splits(
         assert task.combiner
         for source, sink in levels.rounds():
             _counted(task, Filter(programs, "combiner", task.combiner, iter(source)), sink)
-    return Mapped(lines, mapper.unread), sort
+    return Mapped(lines=lines, unread=mapper.unread), sort
 
 
 def _input(task: Task, count: Callable[[bytes], None]) -> Iterator[bytes]:
@@ -58,7 +58,7 @@ def _counted(task: Task, program: Filter, sink: Callable[[Items], None]) -> int:
     return table.lines
 
 
-class Reduced(NamedTuple):
+class Reduced(SimpleNamespace):
     groups: int
     lines: int
     unread: bool
@@ -73,4 +73,4 @@ def reduce_records(task: Task, programs: Programs, records: Iterable[bytes], tar
         reducer.finish()
     finally:
         os.close(stdout)
-    return Reduced(lines.groups, lines.lines, reducer.unread)
+    return Reduced(groups=lines.groups, lines=lines.lines, unread=reducer.unread)

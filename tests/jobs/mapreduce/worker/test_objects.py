@@ -31,7 +31,8 @@ CAT = programs.python(programs.CAT)
 
 def of_path(path: Path, **members: Any) -> Split:
     size = path.stat().st_size
-    return Split(Place(str(path), None, Store()), 0, size, size, False)._replace(**members)
+    split = {"start": 0, "end": size, "size": size, "gzip": False, **members}
+    return Split(place=Place(path=str(path), url=None, store=Store()), **split)
 
 
 # --- Compressed ----------------------------------------------------------------------------------
@@ -93,7 +94,9 @@ def web() -> Iterator[str]:
 
 
 def of_url(url: str, start: int, end: int, size: int = len(TEXT)) -> bytes:
-    return b"".join(input_lines(Split(Place(None, url, Store()), start, end, size, False)))
+    return b"".join(
+        input_lines(Split(place=Place(path=None, url=url, store=Store()), start=start, end=end, size=size, gzip=False))
+    )
 
 
 def test_parts_are_read_over_http(web: str) -> None:

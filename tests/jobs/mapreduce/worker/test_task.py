@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.mapreduce.worker.errors import TaskFailed
-from jobs.mapreduce.worker.task import Limits, Place, Store, read_task
+from jobs.mapreduce.worker.task import Place, Split, Store, read_task
 
 pytestmark = pytest.mark.group("mapreduce")
 
@@ -38,9 +38,10 @@ def read(document: dict[str, Any]) -> Any:
 
 def test_a_map_task_is_read() -> None:
     task = read(MAP | {"combiner": ["c", "-x"], "limits": {"seconds": 1.5, "line_bytes": 10}})
-    assert task.splits == ((Place("/in", None, Store()), 1, 5, 9, False),)
+    place = Place(path="/in", url=None, store=Store())
+    assert task.splits == (Split(place=place, start=1, end=5, size=9, gzip=False),)
     assert (task.job, task.program, task.combiner, task.number) == ("-", ("./mapper",), ("c", "-x"), 0)
-    assert task.limits == Limits(seconds=1.5, line_bytes=10)
+    assert (task.limits.seconds, task.limits.line_bytes, task.limits.sort_bytes) == (1.5, 10, 64 << 20)
     assert task.sockets == "/tmp"
     assert str(task.output.below("x")) == "/out/x"
 
@@ -48,8 +49,8 @@ def test_a_map_task_is_read() -> None:
 def test_a_reduce_task_is_read() -> None:
     task = read(REDUCE)
     assert task.splits == ()
-    assert task.map_outputs[0].place.store == Store("http://127.0.0.1:1", "us-east-1", "A", "B")
-    assert task.map_outputs[0][1:] == (3, 7)
+    assert task.map_outputs[0].place.store == Store(**STORE, region="us-east-1")
+    assert (task.map_outputs[0].map_index, task.map_outputs[0].size) == (3, 7)
     assert {"A", "B", "AWS_SECRET_ACCESS_KEY"} <= task.secret_names
 
 

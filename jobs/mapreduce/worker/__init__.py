@@ -20,7 +20,7 @@ The task document; members without a default must be there, unknown ones are ref
     protocol     "streaming" | "apollo"
     program      ["/path/of/program", "argument", …]
     combiner     none; the same, for a streaming map task: reads and writes lines as a reducer does, but gives lines
-                 of the same meaning; it is run over parts of a key's values, any number of times
+                 of the same meaning; it is run over parts of a key's values, any number of times or never
     partitions   of the job, which is the number of reduce tasks
     input        map: [{place, "start": 0, "end": size, "size", "gzip": false}, …]; bytes of objects, the size being
                  that of the whole object; a compressed one is not cut

@@ -176,8 +176,7 @@ def _map(task: Task, programs: Programs, folder: str) -> dict[str, Any]:
         for spill in cut(sort.blocks(), room):
             place = task.output.below(f"{task.id}_{spill.partition}")
             put(spill.path, place, durable=False)
-            where = {"path": place.path} if place.path is not None else {"url": place.url}
-            outputs.append({"partition": spill.partition, **where, "map": task.number, "size": spill.size})
+            outputs.append({**place.document(), "map": task.number, "partition": spill.partition, "size": spill.size})
     return {
         "records_in": read.lines,
         "bytes_in": read.size,

@@ -22,6 +22,7 @@ MAX_PARTITIONS = 10_000
 class Store(SimpleNamespace):
     """Where s3:// addresses lead; the keys are in variables of the environment that programs do not see."""
 
+    name: str = ""
     endpoint: str | None = None
     region: str = "us-east-1"
     access_key_env: str = "AWS_ACCESS_KEY_ID"
@@ -37,6 +38,12 @@ class Place(SimpleNamespace):
 
     def __str__(self) -> str:
         return self.path or (self.url or "").partition("?")[0]  # what follows may be a signature
+
+    def document(self) -> dict[str, str]:
+        """As a task document has it."""
+        if self.path is not None:
+            return {"path": self.path}
+        return {"url": self.url or "", **({"store": self.store.name} if self.store.name else {})}
 
     def below(self, name: str) -> Place:
         if self.path is not None:
@@ -178,19 +185,20 @@ def read_task(text: bytes) -> Task:
     protocol = members.choice("protocol", (APOLLO, STREAMING))
     partitions = members.whole("partitions", 1, MAX_PARTITIONS)
     mapping = stage == MAP
+    index = members.whole("index", 0, 1 << 31 if mapping else partitions - 1)
     given = members.objects("input")
     output = _Members(members.any("output"), "output")
     task = Task(
         id=_name(members.text("id")),
         job=members.text("job", "-"),
         stage=stage,
-        number=members.whole("index", 0, 1 << 31 if mapping else partitions - 1),
+        number=index,
         protocol=protocol,
         program=members.words("program"),
         combiner=members.words("combiner") if mapping and protocol == STREAMING and members.has("combiner") else None,
         partitions=partitions,
         splits=tuple(_split(each, stores) for each in given) if mapping else (),
-        map_outputs=() if mapping else tuple(_map_output(each, stores) for each in given),
+        map_outputs=() if mapping else tuple(_map_output(each, stores, index) for each in given),
         output=_place(output, stores),
         limits=_limits(members.any("limits")),
         sockets=members.text("sockets", "/tmp"),  # noqa: S108 - where the protocol has them
@@ -215,6 +223,7 @@ def _stores(value: object) -> Mapping[str, Store]:
     for name in given.names():
         one = _Members(given.any(name), f"stores.{name}")
         found[name] = Store(
+            name=name,
             endpoint=one.text("endpoint") if one.has("endpoint") else None,
             region=one.text("region", Store().region),
             access_key_env=one.text("access_key_env", Store().access_key_env),
@@ -258,7 +267,8 @@ def _split(members: _Members, stores: Mapping[str, Store]) -> Split:
     return split
 
 
-def _map_output(members: _Members, stores: Mapping[str, Store]) -> MapOutput:
+def _map_output(members: _Members, stores: Mapping[str, Store], partition: int) -> MapOutput:
+    members.whole("partition", partition, partition)
     found = MapOutput(
         place=_place(members, stores),
         map_index=members.whole("map", 0, 1 << 31),

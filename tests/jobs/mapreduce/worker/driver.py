@@ -86,12 +86,7 @@ class Driver:
 
     def reduce_task(self, index: int, program: Sequence[str], **members: Any) -> dict[str, Any]:
         """Of the map tasks that have run."""
-        given = [
-            {name: output[name] for name in ("path", "url", "map", "size") if name in output}
-            for result in self.mapped
-            for output in result["outputs"]
-            if output["partition"] == index
-        ]
+        given = [output for result in self.mapped for output in result["outputs"] if output["partition"] == index]
         output = {"path": str(self.folder / "output" / f"{index}.json")}
         task = self._task(f"job-r-{index}", "reduce", index, program)
         return {**self.shared, **task, "input": given, "output": output, **members}

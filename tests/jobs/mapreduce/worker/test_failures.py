@@ -69,21 +69,21 @@ def test_a_mapper_that_cannot_be_started(tmp_path: Path, source: Path, argv: lis
 
 
 def test_a_mapper_that_hangs_is_stopped_with_all_it_has_started(tmp_path: Path, source: Path) -> None:
-    hang = f"import subprocess, sys, time; subprocess.Popen(['sleep', '1000', '{tmp_path}'][:2]); time.sleep(1000)"
+    hang = "import subprocess, sys, time; subprocess.Popen(['sleep', '98761']); time.sleep(1000)"
     began = time.monotonic()
     error = map_error(tmp_path, source, programs.python(hang), limits={"seconds": 1.5})
     assert (error["code"], error["limit_seconds"]) == ("TIMEOUT", 1.5)
     assert error["message"] == "The task was stopped after 1.5 seconds."
     assert time.monotonic() - began < 15
-    assert [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "1000"]] == []
+    assert [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "98761"]] == []
 
 
 def test_a_process_that_a_mapper_leaves_behind_is_ended(tmp_path: Path, source: Path) -> None:
     code = "import subprocess; null = subprocess.DEVNULL\n"
-    code += "subprocess.Popen(['sleep', '1001'], stdout=null, stderr=null, stdin=null)"
+    code += "subprocess.Popen(['sleep', '98762'], stdout=null, stderr=null, stdin=null)"
     driver = Driver(tmp_path, protocol="streaming")
     assert run_task(tmp_path, driver.map_task(0, splits([source], 1 << 30), programs.python(code)))["done"]
-    assert [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "1001"]] == []
+    assert [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "98762"]] == []
 
 
 def test_a_mapper_that_writes_one_endless_line(tmp_path: Path, source: Path) -> None:

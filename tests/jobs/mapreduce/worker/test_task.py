@@ -27,7 +27,7 @@ STORE = {"endpoint": "http://127.0.0.1:1", "access_key_env": "A", "secret_key_en
 REDUCE = MAP | {
     "stage": "reduce",
     "index": 1,
-    "input": [{"url": "s3://b/k", "store": "inner", "map": 3, "size": 7}],
+    "input": [{"url": "s3://b/k", "store": "inner", "map": 3, "partition": 1, "size": 7}],
     "stores": {"inner": STORE},
 }
 
@@ -49,7 +49,7 @@ def test_a_map_task_is_read() -> None:
 def test_a_reduce_task_is_read() -> None:
     task = read(REDUCE)
     assert task.splits == ()
-    assert task.map_outputs[0].place.store == Store(**STORE, region="us-east-1")
+    assert task.map_outputs[0].place.store == Store(**STORE, name="inner", region="us-east-1")
     assert (task.map_outputs[0].map_index, task.map_outputs[0].size) == (3, 7)
     assert {"A", "B", "AWS_SECRET_ACCESS_KEY"} <= task.secret_names
 
@@ -93,6 +93,10 @@ def test_an_address_is_shown_without_its_signature() -> None:
         ({"input": [{"url": "s3://bucket", "size": 4}]}, r"input\[0\].url must name a bucket and a key"),
         ({"input": [{"url": "s3://b/k", "size": 4, "store": "x"}]}, r"input\[0\].store is none of stores"),
         ({"input": [{"path": "/in", "size": 4, "colour": 1}]}, r"input\[0\].colour is not known"),
+        (
+            {"stage": "reduce", "index": 1, "input": [{"path": "/a", "map": 0, "size": 1, "partition": 0}]},
+            r"input\[0\].partition must be a whole number from 1 to 1",
+        ),
         ({"output": None}, "output must be an object"),
         ({"output": {}}, "output.url must be a text"),
         ({"stores": {"x": 1}}, "stores.x must be an object"),

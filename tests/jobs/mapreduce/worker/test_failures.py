@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -194,6 +195,27 @@ def test_it_ends_when_it_is_asked_to(tmp_path: Path, source: Path) -> None:
     process.communicate(timeout=20)
     assert process.returncode == 1
     assert json.loads((tmp_path / "task.result.json").read_text())["error"]["code"] == "STOPPED"
+
+
+def test_a_worker_that_is_killed_leaves_nothing_to_be_seen_and_may_be_run_again(tmp_path: Path, source: Path) -> None:
+    slow = "import sys, time\nfor line in sys.stdin:\n    print(line, end='')\n"
+    slow += "    if line == 'key500\\tvalue\\n': print('half', file=sys.stderr, flush=True); time.sleep(0.3)"
+    document = Driver(tmp_path, 2, protocol="streaming").map_task(0, splits([source], 1 << 30), programs.python(slow))
+    undisturbed = [Path(one["path"]).read_bytes() for one in run_task(tmp_path, document)["outputs"]]
+    again = document | {"output": {"path": str(tmp_path / "again")}}
+    path = tmp_path / "task.json"
+    path.write_text(json.dumps(again))
+    env = {"TMPDIR": str(tmp_path / "killed")}
+    (tmp_path / "killed").mkdir()
+    process = subprocess.Popen([*PYTHON, WORKER, str(path)], stderr=subprocess.PIPE, env=env)
+    assert process.stderr is not None
+    assert process.stderr.readline() == b"half\n"
+    process.kill()
+    process.communicate(timeout=20)
+    shutil.rmtree(tmp_path / "killed")
+    assert not (tmp_path / "again").exists()
+    assert not path.with_suffix(".result.json").exists()
+    assert [Path(one["path"]).read_bytes() for one in run_task(tmp_path, again)["outputs"]] == undisturbed
 
 
 def test_it_starts_without_what_is_slow_to_load(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASES = ("sqlite", "postgresql")
 NOTHING_COLLECTED = 5
 STOP_SECONDS = 20
+SLOWEST = 15  # tests that are named with their seconds
 
 
 @dataclass
@@ -56,7 +57,7 @@ def run_pytest(database: str, url: str, workers: str, arguments: list[str]) -> O
         if url:
             environment["DATABASE_URL"] = url
         distribution = ["-n", workers, "--dist", "loadgroup"] if workers != "0" else []
-        command = [sys.executable, "-m", "pytest", "-q", *distribution, *arguments]
+        command = [sys.executable, "-m", "pytest", "-q", f"--durations={SLOWEST}", *distribution, *arguments]
         began = time.monotonic()
         try:
             exit_code = _run_until_ended(command, environment)

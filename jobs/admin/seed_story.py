@@ -77,7 +77,7 @@ def _files(job: Job) -> dict[int, File]:
 def _some(files: Iterable[tuple[str, list[int]]]) -> Iterable[tuple[str, list[int]]]:
     """At most FILES_SHOWN of them."""
     left = FILES_SHOWN
-    for name, ids in files:
+    for name, ids in sorted(files):  # databases keep them in orders of their own
         yield name, ids[:left]
         left -= min(len(ids), left)
 

@@ -12,6 +12,7 @@ from accounts import access
 from accounts.models import Role, User
 from controlplane.core.remembered import Remembered
 from controlplane.core.storage import Storage, open_storage
+from controlplane.core.unstorable import UNSTORABLE
 from jobs.errors import ArtifactNotFound
 from jobs.models import Artifact, ArtifactVersion
 
@@ -57,6 +58,8 @@ def own_artifacts(user: User, customer: str | None = None) -> QuerySet[Artifact]
 
 def find_artifact(user: User, name: str, action: str, *, customer: str | None = None) -> Artifact:
     """The artifact that `user` means by `name`, if they may do `action` to it. Raises ArtifactNotFound, Forbidden."""
+    if UNSTORABLE.search(name) or UNSTORABLE.search(customer or ""):
+        raise ArtifactNotFound
     found = own_artifacts(user, customer).filter(name=name).select_related("customer", "owner").first()
     if found is None:
         raise ArtifactNotFound

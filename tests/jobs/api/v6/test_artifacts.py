@@ -110,6 +110,9 @@ def test_staff_name_whose_artifact_they_mean(people: People) -> None:
     assert bytes_of(people.monitor.get(f"{ONE}content/", customer="acme")) == CONTENT
     assert_error(people.operator.get(ONE, customer="nobody"), 404)
     assert_error(people.stranger.get(ONE, customer="acme"), 404)
+    for strange in ("a\0", "\0"):
+        assert_error(people.operator.get(ONE, customer=strange), 404)
+        assert_error(people.operator.get(f"{PATH}{strange}/"), 404)
     assert people.operator.delete(f"{ONE}?customer=acme").status_code == 204
     assert [each.customer for each in Artifact.objects.filter(deleted_at=None)] == [None]
 

@@ -54,7 +54,7 @@ def soak(database: str, jobs: int, seconds: float, seed: int) -> Report:
     with server(database):
         place = Deployment(database, **SETTINGS)
         try:
-            report = Ordeal(place, jobs=jobs, seconds=seconds, seed=seed).run()
+            report = Ordeal(place, jobs=jobs, seconds=seconds, seed=seed, with_seeds=True).run()
             if report.faults:
                 logs = environment.CHECKOUT / ".data" / f"soak-{database}-{seed}.log"
                 logs.parent.mkdir(exist_ok=True)

@@ -282,14 +282,15 @@ class Report:
 
 
 class Ordeal:
-    """One run. `seconds`: over how long the jobs are submitted."""
+    """One run. `seconds`: over how long the jobs are submitted; `with_seeds`: each third is a Seed job."""
 
-    def __init__(self, place: Deployment, *, jobs: int, seconds: float, seed: int) -> None:
+    def __init__(self, place: Deployment, *, jobs: int, seconds: float, seed: int, with_seeds: bool = False) -> None:
+        self._with_seeds = with_seeds
         self.place = place
         self.anatomy = Anatomy(place)
         self.lines = place.folder / "lines"
         self._texts = place.data_dir / "workspaces" / "texts"
-        self._seeds: Seeds
+        self._seeds: Seeds | None = None
         self.report = Report(seed, place.database, jobs)
         self._seconds = seconds
         self._random = random.Random(seed)
@@ -321,7 +322,8 @@ class Ordeal:
 
     def _live(self, url: str, token: str) -> None:
         """Submit, kill and watch, until every job has ended or too much time has passed."""
-        self._seeds = Seeds(url, token, self.lines, self._texts)
+        if self._with_seeds:
+            self._seeds = Seeds(url, token, self.lines, self._texts)
         clients = [Client(url, token) for _ in range(CLIENTS)]
         threads = [threading.Thread(target=self._submit, args=(n, client)) for n, client in enumerate(clients)]
         threads += [threading.Thread(target=self._kill, args=(int(url.rpartition(":")[2]),))]
@@ -344,7 +346,7 @@ class Ordeal:
                 wait_for(lambda: self._dealt.is_set() or self._over.is_set(), END_SECONDS, "that all were killed")
             nap = self._naps[number]
             plain = body_of(number, command(self.lines, number, nap))
-            body = plain if number % SEED_EVERY else self._seeds.body_of(number, nap)
+            body = plain if self._seeds is None or number % SEED_EVERY else self._seeds.body_of(number, nap)
             key = f"{self.report.seed}-{number}"
             self._ids[number] = client.submit(body, key, self._over.is_set)
             if dice.random() < 0.1 and (again := client.submit(body, key, self._over.is_set)) != self._ids[number]:

@@ -136,7 +136,7 @@ class ArtifactViewSet(NativeViewSet):
 
     @extend_schema(
         summary="Delete a program",
-        description="With all its versions. Jobs that were started with it keep theirs.",
+        description="With all its versions.",
         parameters=[NAME, CUSTOMER],
         responses={204: OpenApiResponse(description="Deleted.")},
     )

@@ -14,7 +14,7 @@ from controlplane.core.admin import badge, facts, link, shown_json, table, when
 from controlplane.core.detail_admin import Detail
 from controlplane.core.graphs import Look, shown_graph
 from jobs import states
-from jobs.admin.story import TONES
+from jobs.admin.story import TONES, status_badge
 from jobs.models import Outcome, Recipe, RecipeNode
 from jobs.queries.recipes import Progress, made_nodes, progress_of, superseding, why_waits
 from jobtypes.recipe.definition import Condition, Definition, JobTypeRef, Node, parse
@@ -107,13 +107,9 @@ def _facts(recipe: Recipe, request: HttpRequest) -> SafeString | str:
 def _progress(progress: Progress) -> SafeString | str:
     """The jobs that are made, with those of recipes inside it, by their status as the API has it."""
     counts = [(each, progress.jobs[each]) for each in states.SHOWN_STATES if progress.jobs[each]]
-    by_status = format_html_join("", "<p>{} {}</p>", ((_badge(status), count) for status, count in counts))
+    by_status = format_html_join("", "<p>{} {}</p>", ((status_badge(status), count) for status, count in counts))
     inside = f"{progress.recipes_completed} of {progress.recipes} completed" if progress.recipes else ""
     return facts((("Jobs", how_far(progress)), ("By status", by_status), ("Recipes inside it", inside)))
-
-
-def _badge(status: str) -> SafeString:
-    return badge(status, TONES.get(status, "quiet"))
 
 
 # --- Nodes ---------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ from controlplane.core.storage.base import (
     in_parts,
 )
 from controlplane.core.storage.errors import NoSuchFile, StorageError, StorageRefused, StorageUnavailable
-from controlplane.core.storage.paths import checked_path
+from controlplane.core.storage.paths import checked_path, is_legal
 
 BLOCKS: Final = 50_000  # of one blob, at most
 READ_BYTES: Final = 2 * 1024**2  # asked for at once; the SDK sets aside ten times as much
@@ -126,6 +126,14 @@ class AzureBlobStorage(Storage):
         with self._plain_words(path):
             found = self._blob(path).get_blob_properties()
         return Stat(size=found.size, media_type=found.content_settings.content_type, modified=found.last_modified)
+
+    def walk(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        place = checked_path(self._prefix + checked_path(folder)) + "/" if folder else self._prefix
+        with self._plain_words(folder):
+            for found in self._client.list_blobs(name_starts_with=place or None):
+                path = str(found.name).removeprefix(self._prefix)
+                if is_legal(path):
+                    yield path, int(found.size)
 
     def delete(self, path: str) -> None:
         blob = self._blob(path)

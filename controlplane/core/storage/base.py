@@ -76,6 +76,13 @@ class Storage(ABC):
         """Size, media type and time. NoSuchFile."""
 
     @abstractmethod
+    def walk(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        """Every file below `folder` ("": everything), as path and bytes, ordered by the bytes of the path.
+
+        None when there is no such folder. What is no plain file, and what has a path that is not legal, is left out.
+        """
+
+    @abstractmethod
     def delete(self, path: str) -> None:
         """Remove a file. That there is none is no error."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
@@ -28,8 +29,9 @@ from controlplane.core.storage.base import (
     checked_start,
 )
 from controlplane.core.storage.errors import NoSuchFile, StorageError, StorageRefused, StorageUnavailable
-from controlplane.core.storage.paths import checked_path
+from controlplane.core.storage.paths import checked_path, is_legal
 
+PART: Final = ".part-"
 FOLDER_MODE: Final = 0o750
 FILE_MODE: Final = 0o640
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -68,7 +70,7 @@ class HostStorage(Storage):
         measure = Measure(max_bytes)
         chunks = measure.through(source)
         with self._folder(path, folders, make=True) as folder:
-            half = f".part-{secrets.token_hex(8)}"
+            half = f"{PART}{secrets.token_hex(8)}"
             with _plain_words(path):
                 if _is_folder(name, folder):
                     raise IsADirectoryError(errno.EISDIR, "is a folder")
@@ -93,6 +95,22 @@ class HostStorage(Storage):
         with self._open(path) as file:
             found = os.fstat(file.fileno())
         return Stat(size=found.st_size, media_type=None, modified=datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def walk(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        folders = checked_path(folder).split("/") if folder else []
+        found: list[tuple[str, int]] = []
+        try:
+            with self._folder(folder, folders) as at, _plain_words(folder):
+                for above, _, names, descriptor in os.fwalk(".", dir_fd=at):
+                    place = posixpath.normpath(posixpath.join(folder, above))
+                    for name in names:
+                        path = posixpath.normpath(posixpath.join(place, name))
+                        size = _size(name, descriptor)
+                        if size is not None and is_legal(path) and not name.startswith(PART):
+                            found.append((path, size))
+        except NoSuchFile:
+            return
+        yield from sorted(found, key=lambda each: each[0].encode())
 
     def delete(self, path: str) -> None:
         folders, name = _split(checked_path(path))
@@ -166,6 +184,15 @@ def _enter(at: int, name: str, *, make: bool) -> int:
         if make:
             raise
         raise FileNotFoundError(errno.ENOENT, "no such file") from error  # below a file there is nothing
+
+
+def _size(name: str, folder: int) -> int | None:
+    """Of a plain file; None of anything else, and of what is gone meanwhile."""
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _is_folder(name: str, folder: int) -> bool:

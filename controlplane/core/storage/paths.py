@@ -20,6 +20,10 @@ def checked_path(path: str, field: str = "path") -> str:
     return path
 
 
+def is_legal(path: str) -> bool:
+    return not _fault(path)
+
+
 def _fault(path: str) -> str:
     if not path:
         return "must not be empty"

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any, ClassVar, Final
 
 import boto3
-from botocore import exceptions
+from botocore import UNSIGNED, exceptions
 from botocore.config import Config
 
 from controlplane.core.storage.base import (
@@ -26,7 +26,7 @@ from controlplane.core.storage.base import (
     in_parts,
 )
 from controlplane.core.storage.errors import NoSuchFile, StorageError, StorageRefused, StorageUnavailable
-from controlplane.core.storage.paths import checked_path
+from controlplane.core.storage.paths import checked_path, is_legal
 
 PARTS: Final = 10_000  # of one file, at most
 DEFAULT_REGION: Final = "us-east-1"
@@ -55,7 +55,10 @@ _LOCK: Final = Lock()  # clients may be shared by threads, the session that make
 
 
 class S3Storage(Storage):
-    """`prefix` is "" or a path below which all lies. Without keys, the credentials are those of this machine."""
+    """`prefix` is "" or a path below which all lies. Without keys, the credentials are those of this machine.
+
+    `anonymous`: without keys, requests are not signed at all, and what is asked for has to be public.
+    """
 
     kind: ClassVar[str] = "s3"
 
@@ -69,6 +72,7 @@ class S3Storage(Storage):
         access_key: str | None = None,
         secret_key: str | None = None,
         encryption: str | None = None,
+        anonymous: bool = False,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
@@ -81,7 +85,7 @@ class S3Storage(Storage):
                 endpoint_url=endpoint,
                 aws_access_key_id=access_key,
                 aws_secret_access_key=secret_key,
-                config=_config(own_endpoint=endpoint is not None),
+                config=_config(own_endpoint=endpoint is not None, anonymous=anonymous),
             )
 
     def put(
@@ -120,6 +124,27 @@ class S3Storage(Storage):
         with self._plain_words(path):
             found: Mapping[str, Any] = self._client.head_object(Bucket=self._bucket, Key=key)
         return Stat(size=found["ContentLength"], media_type=found.get("ContentType"), modified=found["LastModified"])
+
+    def walk(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        place = f"{self._key(folder)}/" if folder else self._prefix
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=place)
+        with self._plain_words(folder):
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    path = str(found["Key"]).removeprefix(self._prefix)
+                    if is_legal(path):
+                        yield path, int(found["Size"])
+
+    def make_bucket(self) -> None:
+        """Make the bucket, if it is not there. Raises StorageRefused, StorageUnavailable."""
+        region = self._client.meta.region_name
+        where = {} if region == DEFAULT_REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        try:
+            with self._plain_words(""):
+                self._client.create_bucket(Bucket=self._bucket, **where)
+        except StorageError:
+            with self._plain_words(""):
+                self._client.head_bucket(Bucket=self._bucket)  # somebody else's, or there already
 
     def delete(self, path: str) -> None:
         key = self._key(path)
@@ -211,14 +236,14 @@ def _session() -> Any:
     return boto3.session.Session()
 
 
-def _config(*, own_endpoint: bool) -> Config:
+def _config(*, own_endpoint: bool, anonymous: bool) -> Config:
     # Not everything that speaks S3 knows AWS's newer checksums, nor buckets as host names.
     checksums = "when_required" if own_endpoint else "when_supported"
     return Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        signature_version="s3v4",
+        signature_version=UNSIGNED if anonymous else "s3v4",
         request_checksum_calculation=checksums,
         response_checksum_validation=checksums,
         s3={"addressing_style": "path" if own_endpoint else "auto"},

@@ -77,6 +77,17 @@ class TestStorage:
         assert place.files() == {"a/file"}
         assert place.halves() == 0
 
+    def test_it_walks_through_what_is_below_a_folder(self, storage: Storage) -> None:
+        for path in ("b/x", "b/é", "b/a/deep", "b-c", "b.txt", "a"):
+            storage.put(path, [path.encode()])
+        everything = ["a", "b-c", "b.txt", "b/a/deep", "b/x", "b/é"]
+        assert list(storage.walk()) == [(path, len(path.encode())) for path in everything]
+        assert [path for path, _ in storage.walk("b")] == ["b/a/deep", "b/x", "b/é"]
+        assert list(storage.walk("b/a")) == [("b/a/deep", 8)]
+        assert list(storage.walk("none")) == list(storage.walk("b/x")) == []
+        with pytest.raises(InvalidRequest):
+            list(storage.walk("../b"))
+
     def test_it_cuts_large_pieces_and_joins_small_ones(self, storage: Storage) -> None:
         content = noise(17 * MIB)
         storage.put("large", [content])

@@ -12,7 +12,7 @@ class Schedule(NamedTuple):
 
 
 SCHEDULES: Final = (
-    Schedule("jobs.tasks.sweep", 5, "make the hints of lanes and job types true again, take up forgotten operations"),
+    Schedule("jobs.tasks.sweep", 5, "make the hints of lanes and job types true again, take up what is forgotten"),
     Schedule("jobs.tasks.fold_counts", 5, "add up what moved of job types' jobs"),
     Schedule("jobs.tasks.advance_stuck_recipes", 60, "take up recipes whose wake-up was lost"),
     Schedule("jobs.tasks.sample_load", 60, "note how many jobs wait and run"),

@@ -85,6 +85,15 @@ MAX_UPLOAD_MIB = env.whole("MAX_UPLOAD_MIB", 5120, minimum=1)
 # Where programs of MapReduce jobs are kept: a broker as workspaces have them.
 ARTIFACT_STORAGE = env.document("ARTIFACT_STORAGE", {"type": "host", "host_path": str(DATA_DIR / "artifacts")})
 MAX_ARTIFACT_MIB = env.whole("MAX_ARTIFACT_MIB", 512, minimum=1)
+# What MapReduce jobs may read and write beside storage: folders of this machine, open to everybody who may submit.
+MAPREDUCE_FOLDERS = env.names("MAPREDUCE_FOLDERS")
+if not all(os.path.isabs(folder) for folder in MAPREDUCE_FOLDERS):
+    env.faults.append(Fault("MAPREDUCE_FOLDERS", "absolute paths of folders, comma-separated"))
+# Where s3://bucket/key is; AWS's own when empty.
+MAPREDUCE_S3_ENDPOINT = env.text("MAPREDUCE_S3_ENDPOINT")
+MAPREDUCE_IMAGE = env.text("MAPREDUCE_IMAGE", "python:3.11-slim")
+MAPREDUCE_TASK_TIMEOUT_SECONDS = env.whole("MAPREDUCE_TASK_TIMEOUT_SECONDS", 6 * 3600, minimum=1)
+SPLIT_SIZE = env.whole("SPLIT_SIZE", 64 * 2**20, minimum=1)
 # Whom requests without a token act for on the MapReduce surface: nobody, unless said so.
 MAPREDUCE_ANONYMOUS_USER = env.text("MAPREDUCE_ANONYMOUS_USER")
 
@@ -278,6 +287,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RoleEnum": "accounts.models.Role",
         "CloudEnum": "clusters.queries.CLOUDS",
+        "LocalCloudEnum": [("local", "local")],
         "JobStatusEnum": "jobs.states.SHOWN_STATES",
         "JobStateEnum": "jobs.states.JOB_STATES",
         "ExecutionStatusEnum": "jobs.states.SHOWN_EXECUTION_STATES",
@@ -315,6 +325,7 @@ TASKS = {
     "jobs.tasks.carry_on": "work",
     "jobs.tasks.advance_recipe": "work",
     "jobs.tasks.advance_stuck_recipes": "work",
+    "jobs.tasks.look_for_input": "work",
     "jobs.tasks.fold_counts": "work",
     "jobs.tasks.sample_load": "work",
     "jobs.tasks.apply_retention": "work",

@@ -1,4 +1,4 @@
-"""Carries what Seed jobs take in and give, on the machine that runs them, beside the scheduling pass.
+"""Carries what staged jobs take in and give, on the machine that runs them, beside the scheduling pass.
 
 Threads of the pass's process, so that a transfer may take as long as it takes. Each works under a lease on its
 execution, in the database: should the process die, whoever looks next after the lease takes over. The next process
@@ -27,8 +27,9 @@ from structlog.contextvars import bound_contextvars
 from accounts import events
 from controlplane.core import sets
 from jobs import sql, staging, states
-from jobs.models import Execution, File, Job
+from jobs.models import STAGED, Execution, File, Job
 from jobs.scheduling import conclude
+from jobs.services.mapreduce_steps import run_maps_again
 
 logger = logging.getLogger("jobs.carrying")
 CARRIERS: Final = 4
@@ -69,9 +70,7 @@ def to_carry(place_id: int, limit: int) -> list[Execution]:
     now = timezone.now()
     free = Q(leased_until__isnull=True) | Q(leased_until__lt=now)
     bring = Q(status=states.CREATED, prepared_at__isnull=True, job__status=states.STARTING)
-    rows = Execution.objects.filter(
-        bring | Q(status=states.FINISHING), free, place=place_id, job__revision__isnull=False
-    )
+    rows = Execution.objects.filter(bring | Q(status=states.FINISHING), free, place=place_id, job__shape__in=STAGED)
     found = list(rows.select_related("job__job_type").order_by("id")[:limit])
     return [
         execution
@@ -117,7 +116,8 @@ def _keep(execution: Execution, lease: Lease, ring: Callable[[], None]) -> None:
             _describe(file_id, metadata)
         customer = execution.job.customer_id
         events.record([("file.created", "file", file.pk, None, customer, None, {"name": file.name}) for file in made])
-        conclude(execution.uuid, detail=detail, output={"files": files, "json": dict(kept.json)})
+        output = {"files": files, "json": dict(kept.json)} if kept.facts is None else kept.facts
+        conclude(execution.uuid, detail=detail, output=output)
         ring()
     staging.room_of(execution.uuid).clear()
 
@@ -131,6 +131,8 @@ def _describe(file_id: int, metadata: object) -> None:
 
 def _give_up(execution: Execution, fault: staging.StagingFault, ring: Callable[[], None]) -> None:
     with transaction.atomic():
+        if fault.lost_maps:
+            run_maps_again(execution.job, fault.lost_maps)
         conclude(execution.uuid, error_name=fault.error_name, detail=fault.detail)
         ring()
     staging.room_of(execution.uuid).clear()
@@ -219,7 +221,8 @@ def carriers_of(place_id: int, bell: str) -> Carriers:
 
 
 def clear_rooms() -> None:
-    """Remove the rooms of executions that have ended, or that nobody knows."""
+    """Remove the rooms of executions that have ended or that nobody knows, and what MapReduce jobs have left."""
+    staging.clear_leftovers()
     there = dict(staging.rooms())
     if not there:
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from django.db.models import Q, QuerySet
 
 from clusters.queries import CLOUDS
@@ -18,6 +20,11 @@ from controlplane.core.filters import (
 from jobs import queries, sql, states
 from jobs.models import Job, Shape
 from jobtypes.models import Category
+
+
+def listed(jobs: QuerySet[Job], asked: Container[str]) -> QuerySet[Job]:
+    """Those of `jobs` that a list is about: tasks of MapReduce jobs only where their parent is asked for."""
+    return jobs if "parent" in asked else jobs.filter(parent__isnull=True)
 
 
 class JobFilter(FilterSet):
@@ -48,10 +55,10 @@ class JobFilter(FilterSet):
     )
     job_type_id = WholesFilter(field_name="job_type_id", label="id of its job type")
     job_type_name = TextsFilter(field_name="job_type__name", label="name of its job type")
+    parent = ReferencesFilter(field_name="parent", label="id or uuid of the MapReduce job whose task it is")
     recipe_id = ReferencesFilter(field_name="recipe", label="id or uuid of its recipe")
     # Of Scale's, for what no job here has.
     batch_id = AbsentFilter(label="id of its batch")
-    parent = AbsentFilter(label="id of the job it is part of")
     source_sensor_class = AbsentFilter(label="of its source files")
     source_sensor = AbsentFilter(label="of its source files")
     source_collection = AbsentFilter(label="of its source files")

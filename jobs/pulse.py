@@ -24,7 +24,7 @@ from controlplane.core.doorbell import Doorbell, socket_of
 from jobs import scheduling, sql
 from jobs.carrying import carriers_of
 from jobs.models import RunsFor
-from jobs.services import report_place
+from jobs.services import advance_mapreduce, report_place
 
 logger = logging.getLogger("jobs.pulse")
 TERM_SECONDS: Final = 20.0
@@ -110,6 +110,7 @@ class Pulse:
                 scheduling.pass_on_cancels(self._place_id, self._provider)
             claimed = 0
             if rung or tick or seen:
+                advance_mapreduce(self._place_id)
                 claimed = scheduling.claim(self._place_id, just_ended=self._pace.just_ended()) or 0
             if claimed or seen or tick:
                 self._carriers.look()

@@ -23,7 +23,7 @@ from controlplane.core import sets
 from controlplane.core.doorbell import sound
 from controlplane.core.enqueue import bell
 from jobs import counts, states
-from jobs.models import Job, Lane, Scope
+from jobs.models import Job, Lane, Scope, Shape
 
 PULSE_TASK: Final = "jobs.tasks.run_pass"
 
@@ -58,7 +58,7 @@ _VARYING: Final = (
     ("queue", "text"), ("timeout_seconds", "integer"), ("max_tries", "smallint"), ("tries_granted", "smallint"),
     ("retry_of_id", "bigint"), ("shape", "text"), ("job_type_id", "bigint"), ("revision_id", "bigint"),
     ("input", "jsonb"), ("configuration", "jsonb"), ("input_bytes", "bigint"), ("recipe_id", "bigint"),
-    ("supersedes_id", "bigint"),
+    ("supersedes_id", "bigint"), ("parent_id", "bigint"), ("part", "integer"),
 )  # fmt: skip
 JOB_FIELDS: Final = tuple(name.removesuffix("_id") for name, _ in _VARYING)
 _NAMES: Final = ", ".join(name for name, _ in _VARYING)
@@ -217,10 +217,14 @@ class LaneFacts:
     memory_mib: int
 
 
+# A MapReduce job takes no room, its tasks do. Said as the partial index over lanes says it.
+_TAKES_ROOM: Final = f"""
+status IN ({", ".join(f"'{status}'" for status in states.ACTIVE)}) AND NOT (shape = '{Shape.MAPREDUCE}')
+"""
 _LANES: Final = f"""
 WITH active AS (
     SELECT lane_id, count(*) AS jobs, sum(vcpus_milli) AS vcpus, sum(memory_mib) AS memory FROM jobs_job
-    WHERE status IN ({", ".join(f"'{status}'" for status in states.ACTIVE)}) GROUP BY lane_id
+    WHERE {_TAKES_ROOM} GROUP BY lane_id
 ), chosen AS (
     SELECT id FROM jobs_lane WHERE place_id = %s AND waiting AND (NOT held OR %s)
     UNION SELECT lane_id FROM active UNION SELECT id FROM jobs_lane WHERE id = %s
@@ -344,7 +348,7 @@ def lines() -> dict[int, Line]:
 
 _ACTIVE_JOBS: Final = f"""
 SELECT place_id, status, count(*) FROM jobs_job
-WHERE status IN ({", ".join(f"'{status}'" for status in states.ACTIVE)}) GROUP BY place_id, status
+WHERE {_TAKES_ROOM} GROUP BY place_id, status
 """  # noqa: S608
 _DELAYED_JOBS: Final = f"SELECT count(*) FROM jobs_job WHERE status = '{states.DELAYED}'"  # noqa: S608
 
@@ -362,7 +366,7 @@ def delayed_jobs() -> int:
 # --- Apply ---------------------------------------------------------------------------------------
 
 _ACTIVE_EXECUTIONS: Final = """
-SELECT e.id, e.job_id, e.uuid, j.status, j.tries, j.max_tries, j.revision_id, j.superseded_at IS NOT NULL,
+SELECT e.id, e.job_id, e.uuid, j.shape, j.status, j.tries, j.max_tries, j.revision_id, j.superseded_at IS NOT NULL,
     j.started_at, j.queued_at, e.started_at, e.stopped_at
 FROM jobs_execution e JOIN jobs_job j ON j.id = e.job_id
 WHERE e.uuid {among} AND e.status {among} ORDER BY j.id
@@ -376,6 +380,7 @@ class ActiveExecution:
     id: int
     job_id: int
     uuid: uuid.UUID
+    shape: str
     job_status: str
     tries: int
     max_tries: int
@@ -395,7 +400,7 @@ def lock_active_executions(uuids: Sequence[uuid.UUID], statuses: Sequence[str]) 
     statement = _ACTIVE_EXECUTIONS.format(among="IN (SELECT value FROM json_each(%s))")
     rows = sets.run(statement, [json.dumps([each.hex for each in uuids]), json.dumps(list(statuses))])
     return [
-        ActiveExecution(*(*row[:2], uuid.UUID(row[2]), *row[3:7], bool(row[7]), *map(_aware, row[8:]))) for row in rows
+        ActiveExecution(*(*row[:2], uuid.UUID(row[2]), *row[3:8], bool(row[8]), *map(_aware, row[9:]))) for row in rows
     ]
 
 

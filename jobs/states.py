@@ -22,9 +22,10 @@ REJECTED: Final = "REJECTED"
 #      ↕         ↑  ↑        │  └───────┬──────→ DELAYED ─→ QUEUED (the next try)
 #   BLOCKED      │  └────────┘          ↓
 #                └── requeue ──── FAILED | CANCELED ←─ CANCELING (a stop was asked for)
+# A MapReduce job is never queued, its tasks are: it is PENDING until the first of them starts, then RUNNING.
 JOB: Final = Machine(
     {
-        PENDING: frozenset({QUEUED, BLOCKED, CANCELED}),
+        PENDING: frozenset({QUEUED, BLOCKED, RUNNING, CANCELED, FAILED}),
         BLOCKED: frozenset({PENDING, CANCELED}),
         QUEUED: frozenset({STARTING, CANCELED, FAILED}),
         DELAYED: frozenset({QUEUED, CANCELED}),

@@ -42,10 +42,16 @@ def answer_canary() -> None:
 
 
 def sweep() -> None:
-    """Make the hints of lanes and job types true again, and take up operations that nobody works on."""
+    """Make the hints of lanes and job types true again, and take up what nobody works on."""
     services.refresh_lanes()
     services.refresh_unmet()
     services.carry_on_forgotten()
+    services.look_again()
+
+
+def look_for_input(job_id: int) -> None:
+    """Find what a MapReduce job is to read, and queue its first tasks."""
+    services.look_for_input(job_id)
 
 
 def carry_on(operation_id: int) -> None:

@@ -32,6 +32,7 @@ def prepare() -> Path:
     folder = Path(os.environ[RUN_FOLDER]) / WORKER
     folder.mkdir(exist_ok=True)
     os.environ["DATA_DIR"] = str(folder / "data")
+    os.environ["MAPREDUCE_FOLDERS"] = str(folder / "data" / "mapreduce")
     # WhiteNoise warns when the folder of static files is not there.
     (folder / "data" / "static").mkdir(parents=True, exist_ok=True)
     os.environ["DJANGO_SETTINGS_MODULE"] = "controlplane.settings"

@@ -4,12 +4,15 @@ from jobs.models.artifact import Artifact, ArtifactVersion, Protocol
 from jobs.models.count import CountDelta, JobCount
 from jobs.models.engine import Beat, Gate, Hold, Lane, Place, RunsFor, Scope
 from jobs.models.file import File, FileType
-from jobs.models.job import MAX_PRIORITY, Execution, Job, Priority, Shape
+from jobs.models.job import MAX_PRIORITY, STAGED, TASKS, Execution, Job, Priority, Shape
+from jobs.models.mapreduce import MapReduceSpec
 from jobs.models.operation import Kind, LoadSample, Operation, OperationFailure
 from jobs.models.recipe import Outcome, Recipe, RecipeNode
 
 __all__ = [
     "MAX_PRIORITY",
+    "STAGED",
+    "TASKS",
     "Artifact",
     "ArtifactVersion",
     "Beat",
@@ -24,6 +27,7 @@ __all__ = [
     "Kind",
     "Lane",
     "LoadSample",
+    "MapReduceSpec",
     "Operation",
     "OperationFailure",
     "Outcome",

@@ -24,6 +24,15 @@ class Shape(models.TextChoices):
 
     CONTAINER = "container"
     SEED = "seed"
+    MAPREDUCE = "mapreduce"
+    MAP = "map"
+    REDUCE = "reduce"
+
+
+# What stands around such a job's command: see jobs.staging.
+STAGED: Final = (Shape.SEED, Shape.MAP, Shape.REDUCE)
+# Tasks of a MapReduce job, which itself runs nothing and takes no room.
+TASKS: Final = (Shape.MAP, Shape.REDUCE)
 
 
 class Priority(models.IntegerChoices):
@@ -45,6 +54,9 @@ class Job(models.Model):
     A Seed job has a job type, the revision it was submitted with, and `input` and `output` as its interface
     says: {"files": {NAME: [file id]}, "json": {NAME: value}}. `input_bytes` is the size of its input files,
     `configuration` what was given for this job alone.
+
+    A MapReduce job has a MapReduceSpec, and its tasks are jobs whose `parent` it is: `shape` is their stage,
+    `part` their number in it, `input` the split of a map task, `output` what the task has left.
     """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
@@ -79,6 +91,9 @@ class Job(models.Model):
     supersedes = models.ForeignKey(
         "self", null=True, on_delete=models.SET_NULL, related_name="superseded_by", db_index=False
     )
+
+    parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="parts", db_index=False)
+    part = models.PositiveIntegerField(null=True)
 
     status = models.CharField(max_length=12, choices=[(s, s) for s in states.JOB_STATES], default=states.QUEUED)
     reason = models.CharField(max_length=64, blank=True, help_text="Why it has the status it has; a stable code.")
@@ -120,22 +135,48 @@ class Job(models.Model):
                 | (~Q(shape="seed") & Q(job_type__isnull=True, revision__isnull=True)),
                 name="job_type_of_seed_jobs",
             ),
+            models.CheckConstraint(
+                condition=Q(shape__in=TASKS, parent__isnull=False, part__isnull=False)
+                | (~Q(shape__in=TASKS) & Q(parent__isnull=True, part__isnull=True)),
+                name="job_parent_of_tasks",
+            ),
+            models.UniqueConstraint(
+                fields=["parent", "shape", "part"],
+                condition=Q(parent__isnull=False, superseded_at__isnull=True),
+                name="job_part_once",
+            ),
         ]
         indexes = [
             models.Index(
                 fields=["lane", "priority", "queued_at", "id"], name="job_in_line", condition=Q(status=states.QUEUED)
             ),
-            models.Index(fields=["lane"], name="job_active", condition=Q(status__in=states.ACTIVE)),
+            # What takes room, by lane: a MapReduce job takes none, its tasks do.
+            models.Index(
+                fields=["lane"], name="job_active", condition=Q(status__in=states.ACTIVE) & ~Q(shape="mapreduce")
+            ),
             models.Index(fields=["due_at"], name="job_delayed", condition=Q(status=states.DELAYED)),
-            models.Index(fields=["customer", "submitted_at", "id"], name="job_of_customer"),
+            models.Index(
+                fields=["customer", "submitted_at", "id"], name="job_of_customer", condition=Q(parent__isnull=True)
+            ),
             models.Index(fields=["retry_of"], name="job_retries", condition=Q(retry_of__isnull=False)),
-            # The lists: everybody's, a customer's, those in a state, those of a class.
-            models.Index(fields=["modified_at", "id"], name="job_by_change"),
-            models.Index(fields=["customer", "modified_at", "id"], name="job_of_customer_by_change"),
-            models.Index(fields=["status", "modified_at", "id"], name="job_in_state_by_change"),
+            # The lists, without tasks: everybody's, a customer's, those in a state, those of a class.
+            models.Index(fields=["modified_at", "id"], name="job_by_change", condition=Q(parent__isnull=True)),
+            models.Index(
+                fields=["customer", "modified_at", "id"],
+                name="job_of_customer_by_change",
+                condition=Q(parent__isnull=True),
+            ),
+            models.Index(
+                fields=["status", "modified_at", "id"],
+                name="job_in_state_by_change",
+                condition=Q(parent__isnull=True),
+            ),
             # By its beginning, too: that takes an operator class on PostgreSQL.
             models.Index(
-                fields=["classification", "id"], name="job_of_class", opclasses=["varchar_pattern_ops", "int8_ops"]
+                fields=["classification", "id"],
+                name="job_of_class",
+                opclasses=["varchar_pattern_ops", "int8_ops"],
+                condition=Q(parent__isnull=True),
             ),
             # Those of a job type: the list, and the first and last of each state.
             models.Index(
@@ -147,6 +188,17 @@ class Job(models.Model):
                 fields=["job_type", "status", "error", "moved_at"],
                 name="job_of_type_in_state",
                 condition=Q(job_type__isnull=False),
+            ),
+            # Those that go on now, and of each the tasks that have not come to a good end.
+            models.Index(
+                fields=["place"],
+                name="job_mapreduce_alive",
+                condition=Q(shape="mapreduce", status__in=(states.PENDING, states.RUNNING, states.CANCELING)),
+            ),
+            models.Index(
+                fields=["parent", "shape", "status"],
+                name="job_part_not_done",
+                condition=Q(parent__isnull=False) & ~Q(status=states.COMPLETED),
             ),
             models.Index(fields=["recipe"], name="job_of_recipe", condition=Q(recipe__isnull=False)),
             models.Index(fields=["supersedes"], name="job_superseded", condition=Q(supersedes__isnull=False)),

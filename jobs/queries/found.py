@@ -24,6 +24,7 @@ LISTED: Final = (
     *("submitted_at", "queued_at", "started_at", "ended_at", "moved_at", "modified_at"),
     *("customer__name", "owner__username", "place__cloud", "place__region", "lane__queue", "lane__on_hold"),
     *("job_type_id", "revision_id", "input", "input_bytes", "recipe_id", "supersedes_id", "superseded_at"),
+    *("parent_id", "part"),
 )
 
 
@@ -63,7 +64,7 @@ def columns_of(job: Job) -> dict[str, Any]:
 
 
 def visible_jobs(user: User) -> QuerySet[Job]:
-    """The jobs that `user` may read."""
+    """The jobs that `user` may read. No tasks."""
     jobs = Job.objects.all()
     if user.role != Role.CUSTOMER:
         return jobs
@@ -133,8 +134,12 @@ def submitted_between(
     cloud: str | None = None,
     region: str | None = None,
 ) -> QuerySet[Job]:
-    """A customer's jobs submitted from `start` to `end`, both included, newest first, that `user` may read."""
-    jobs = visible_jobs(user).filter(customer__name=customer, submitted_at__gte=start, submitted_at__lte=end)
+    """A customer's jobs submitted from `start` to `end`, both included, newest first, that `user` may read.
+
+    Without tasks of MapReduce jobs.
+    """
+    jobs = visible_jobs(user).filter(parent__isnull=True)
+    jobs = jobs.filter(customer__name=customer, submitted_at__gte=start, submitted_at__lte=end)
     if classification is not None:
         jobs = jobs.filter(classification=classification)
     if cloud is not None:

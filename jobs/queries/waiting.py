@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from controlplane.core import sets
 from jobs import gates, sql, states
-from jobs.models import Job, Lane, Place, Scope
+from jobs.models import Job, Lane, Place, Scope, Shape
+from jobs.queries import mapreduce
 from jobs.queries.recipes import kept_back
 
 HELD: Final = "HELD"
@@ -62,7 +63,7 @@ def explain(job: Job) -> list[gates.Reason]:
         retry = gates.Reason(RETRY, hint, since=job.due_at, value=job.tries, limit=job.max_tries)
         return [retry, *_kept(job)]
     if job.status in (states.PENDING, states.BLOCKED):
-        return kept_back(job)
+        return kept_back(job) if job.shape != Shape.MAPREDUCE else mapreduce.kept_back(job)
     if job.status != states.QUEUED:
         return []
     found = _kept(job)

@@ -16,6 +16,7 @@ from structlog.contextvars import bound_contextvars
 from clusters.providers.base import End, Observation, Phase
 from controlplane.core import instruments
 from jobs import sql, staging, states
+from jobs.models import Shape
 from jobs.services.cancel import CANCELED_BY_USER
 from jobs.services.move import move, move_executions
 from jobtypes.models import Error
@@ -70,7 +71,7 @@ def _apply(observations: Sequence[Observation]) -> int:
 def conclude(
     execution_uuid: UUID, *, error_name: str = "", detail: str = "", output: Mapping[str, Any] | None = None
 ) -> bool:
-    """End a Seed job's execution that is not at its provider: its input could not be brought, or its output is kept.
+    """End an execution that is not at its provider: its input could not be brought, or its output is kept.
 
     `error_name`: of the control plane's own error that it ends with, none if all went well. Caller holds
     the transaction. False when it has ended already.
@@ -97,6 +98,8 @@ _SEED_ENDS: Final = {
     End.CANNOT_START: (states.FAILED, "docker-task-launch"),
 }
 _STOPPED: Final = (states.CANCELED, states.LOST, states.INTERRUPTED)
+# The exit codes after which there is something to be kept: the worker of tasks leaves word of what went wrong, too.
+_LEAVES_SOMETHING: Final[dict[str, tuple[int, ...]]] = {Shape.SEED: (0,), Shape.MAP: (0, 1), Shape.REDUCE: (0, 1)}
 
 
 class Outcomes:
@@ -128,9 +131,9 @@ class Outcomes:
         if seen.phase is not Phase.ENDED:
             self._runs(execution, seen.started_at)
             self._execution(execution, states.RUNNING, self.RUNNING, values)
-        elif seen.end is End.EXITED and seen.exit_code == 0 and execution.revision_id is not None:
+        elif seen.end is End.EXITED and seen.exit_code in _LEAVES_SOMETHING.get(execution.shape, ()):
             self._runs(execution, seen.started_at)
-            stopped = {"stopped_at": seen.ended_at or self._now, "exit_code": 0}
+            stopped = {"stopped_at": seen.ended_at or self._now, "exit_code": seen.exit_code}
             self._execution(execution, states.FINISHING, self.STOPPED, {**values, **stopped})
         else:
             self._ended(execution, seen, values)

@@ -15,7 +15,7 @@ from clusters.providers.errors import Refused
 from controlplane.core import instruments, sets
 from controlplane.core.encryption import SecretUnreadable, decrypt
 from jobs import staging, states
-from jobs.models import Execution
+from jobs.models import STAGED, Execution
 from jobs.scheduling.applying import as_stored, conclude
 from jobs.services.move import move, move_executions
 from jobtypes.models import Error
@@ -28,16 +28,16 @@ def hand_over(place_id: int, provider: Provider, again: Sequence[str] = ()) -> i
     provider starts nothing twice.
     """
     rows = Execution.objects.filter(place=place_id, job__status__in=(states.STARTING, states.RUNNING))
-    # A Seed job waits until its input is there.
-    fresh = rows.filter(Q(job__revision__isnull=True) | Q(prepared_at__isnull=False), status=states.CREATED)
+    # What is staged waits until its input is there.
+    fresh = rows.filter(~Q(job__shape__in=STAGED) | Q(prepared_at__isnull=False), status=states.CREATED)
     forgotten = [UUID(execution_id) for execution_id in again]
     wanted = fresh if not forgotten else rows.filter(sets.among("uuid", forgotten, Execution)).union(fresh)
-    fields = ("id", "uuid", "job_id", "status", "job__revision_id", "job__image", "job__command", "job__env")
+    fields = ("id", "uuid", "job_id", "status", "job__shape", "job__image", "job__command", "job__env")
     limits = ("job__vcpus_milli", "job__memory_mib", "job__timeout_seconds", "job__priority")
     executions = list(wanted.values_list(*fields, *limits))
-    works, refused = _works([row for row in executions if row[4] is None])
-    seeds, faults = staging.works([row[1] for row in executions if row[4] is not None])
-    works += seeds
+    works, refused = _works([row for row in executions if row[4] not in STAGED])
+    staged, faults = staging.works([row[1] for row in executions if row[4] in STAGED])
+    works += staged
     refused |= _run(provider, works) if works else {}
     given_up = refused.keys() | faults.keys()
     fresh_ids = [row[0] for row in executions if row[3] == states.CREATED and str(row[1]) not in given_up]

@@ -1,6 +1,6 @@
 """Every write of jobs."""
 
-from jobs.services.cancel import cancel_jobs, requeue_jobs, retry_job
+from jobs.services.cancel import cancel_jobs, requeue_jobs
 from jobs.services.files import (
     delete_file,
     edit_file,
@@ -14,9 +14,12 @@ from jobs.services.fold import fold_counts
 from jobs.services.gates import lift_cap, set_cap
 from jobs.services.holds import hold_jobs, lift_hold, place_hold, refresh_lanes, release_jobs
 from jobs.services.load import sample_load
+from jobs.services.mapreduce import MapReduceWish, look_again, look_for_input, submit_mapreduce
+from jobs.services.mapreduce_steps import advance_mapreduce
 from jobs.services.move import move, move_executions
 from jobs.services.operations import carry_on, carry_on_forgotten, select_jobs, start_operation, stop_operation
 from jobs.services.places import report_place
+from jobs.services.retry import retry_job
 from jobs.services.seeds import SeedWish, seed_requests
 from jobs.services.steer import set_priority
 from jobs.services.submit import JobRequest, Submitted, submit_jobs
@@ -24,8 +27,10 @@ from jobs.services.unmet import refresh_unmet
 
 __all__ = [
     "JobRequest",
+    "MapReduceWish",
     "SeedWish",
     "Submitted",
+    "advance_mapreduce",
     "cancel_jobs",
     "carry_on",
     "carry_on_forgotten",
@@ -35,6 +40,8 @@ __all__ = [
     "hold_jobs",
     "lift_cap",
     "lift_hold",
+    "look_again",
+    "look_for_input",
     "max_upload_bytes",
     "measure_file",
     "move",
@@ -56,5 +63,6 @@ __all__ = [
     "start_operation",
     "stop_operation",
     "submit_jobs",
+    "submit_mapreduce",
     "upload_file",
 ]

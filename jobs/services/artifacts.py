@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import access
@@ -17,7 +18,7 @@ from controlplane.core.connections import give_back
 from controlplane.core.errors import Conflict, InvalidRequest
 from controlplane.core.storage import StorageError, Stored
 from jobs.errors import ArtifactNotFound
-from jobs.models import Artifact, ArtifactVersion, Protocol
+from jobs.models import Artifact, ArtifactVersion, MapReduceSpec, Protocol
 from jobs.queries.artifacts import artifact_storage, find_artifact, own_artifacts, path_of
 
 logger = logging.getLogger("jobs.artifacts")
@@ -67,18 +68,26 @@ def edit_artifact(artifact: Artifact, *, actor: User, protocol: str) -> None:
 
 
 def delete_artifact(artifact: Artifact, *, actor: User) -> None:
-    """Take an artifact away, with its versions' bytes. Raises ArtifactNotFound when somebody was faster.
+    """Take an artifact away, with the bytes of its versions but those that jobs name: jobs keep what they began with.
 
-    Where the storage fails the artifact is gone all the same, and an object may be left behind.
+    Raises ArtifactNotFound when somebody was faster. Where the storage fails the artifact is gone all the same, and
+    an object may be left behind.
     """
     with transaction.atomic():
         now = timezone.now()
         if not Artifact.objects.filter(pk=artifact.pk, deleted_at=None).update(deleted_at=now, modified_at=now):
             raise ArtifactNotFound
-        versions = list(artifact.versions.all())
-        artifact.versions.all().delete()
+        # Locked, then looked at: a job that is being submitted has them, or finds them gone.
+        list(artifact.versions.select_for_update().order_by("pk").values_list("pk"))
+        named = Exists(MapReduceSpec.objects.filter(_names(OuterRef("pk"))))
+        versions = list(artifact.versions.exclude(named))
+        ArtifactVersion.objects.filter(pk__in=[version.pk for version in versions]).delete()
         _tell("artifact.deleted", artifact, actor, {"name": artifact.name})
     _drop(versions)
+
+
+def _names(version: Any) -> Q:
+    return Q(mapper=version) | Q(reducer=version) | Q(combiner=version)
 
 
 # --- Steps ---------------------------------------------------------------------------------------

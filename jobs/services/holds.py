@@ -12,7 +12,7 @@ from accounts.events import tell
 from accounts.models import User
 from controlplane.core import sets
 from jobs import queries, states
-from jobs.models import Hold, Job, Lane, Scope
+from jobs.models import Hold, Job, Lane, Scope, Shape
 from jobs.services.gates import let_no_claim_run, ring_all
 from jobs.services.places import twin_lane_id
 from jobs.services.steer import waiting
@@ -50,11 +50,12 @@ def lift_hold(hold: Hold, *, actor: User | None = None) -> None:
 def hold_jobs(ids: Sequence[int], *, actor: User | None, hint: str = "") -> list[int]:
     """Keep waiting jobs from starting until they are released. Returns the ids that are held by this call.
 
-    They go over to the lane of held jobs; who holds them, since when and why is a Hold each.
+    They go over to the lane of held jobs; who holds them, since when and why is a Hold each. A MapReduce job is in
+    no line that it could be held in; its tasks are.
     """
     with transaction.atomic():
         let_no_claim_run()
-        found = _change_lanes(waiting(ids).filter(lane__on_hold=False))
+        found = _change_lanes(waiting(ids).filter(lane__on_hold=False).exclude(shape=Shape.MAPREDUCE))
         now, actor_id = timezone.now(), actor.pk if actor else None
         sets.insert(
             Hold,

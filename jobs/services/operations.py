@@ -26,8 +26,8 @@ from controlplane.core.errors import InvalidRequest
 from controlplane.core.transitions import compare_and_set
 from jobs import queries, states
 from jobs.errors import EmptySelection, OperationState
-from jobs.filters import JobFilter
-from jobs.models import Job, Kind, Operation, OperationFailure
+from jobs.filters import JobFilter, listed
+from jobs.models import Job, Kind, Operation, OperationFailure, Shape
 from jobs.services.cancel import cancel_jobs, requeue_jobs
 from jobs.services.holds import hold_jobs, release_jobs
 from jobs.services.steer import set_priority
@@ -53,7 +53,7 @@ _ABOUT: Final[dict[str, Q]] = {
     Kind.CANCEL: ~Q(status__in=(*states.FINAL, states.CANCELING)),
     Kind.REQUEUE: Q(status__in=(states.FAILED, states.CANCELED)),
     Kind.PRIORITY: Q(status__in=states.WAITING),
-    Kind.HOLD: Q(status__in=states.WAITING, lane__on_hold=False),
+    Kind.HOLD: Q(status__in=states.WAITING, lane__on_hold=False) & ~Q(shape=Shape.MAPREDUCE),
     Kind.RELEASE: Q(lane__on_hold=True),
 }
 
@@ -68,7 +68,7 @@ def _filter(user: User, selection: Mapping[str, Sequence[str]]) -> JobFilter:
     data = QueryDict(mutable=True)
     for name, values in selection.items():
         data.setlist(name, [str(value) for value in values])
-    found = JobFilter(data, queryset=queries.changeable_jobs(user))
+    found = JobFilter(data, queryset=listed(queries.changeable_jobs(user), data))
     if not found.is_valid():
         name, messages = next(iter(found.faults().items()))
         raise InvalidRequest(messages[0], field=name)

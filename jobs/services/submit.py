@@ -42,7 +42,35 @@ class SeedPart:
         """In the order of sql.JOB_FIELDS."""
         own = None if self.configuration is None else dict(self.configuration)
         taken = (self.job_type_id, self.revision_id, dict(self.input), own, self.input_bytes)
-        return (Shape.SEED.value, *taken, self.recipe_id, self.supersedes)
+        return (Shape.SEED.value, *taken, self.recipe_id, self.supersedes, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class MapReducePart:
+    """What makes a job a MapReduce job, or a task of the one whose id is `parent`. `split` is a map task's."""
+
+    shape: str = Shape.MAPREDUCE
+    parent: int | None = None
+    part: int | None = None
+    split: Mapping[str, Any] | None = None
+    input_bytes: int | None = None
+    supersedes: int | None = None
+
+    def row(self) -> tuple[Any, ...]:
+        """In the order of sql.JOB_FIELDS."""
+        split = None if self.split is None else dict(self.split)
+        return (
+            str(self.shape),
+            None,
+            None,
+            split,
+            None,
+            self.input_bytes,
+            None,
+            self.supersedes,
+            self.parent,
+            self.part,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +94,10 @@ class JobRequest:
     max_tries: int | None = None
     retry_of: int | None = None
     seed: SeedPart | None = None
+    mapreduce: MapReducePart | None = None
+
+    def kind(self) -> SeedPart | MapReducePart | None:
+        return self.seed or self.mapreduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +175,7 @@ def _check_quotas(owner: User, requests: Sequence[JobRequest], found: Mapping[Li
             )
 
 
-_NO_SEED: Final = (Shape.CONTAINER.value, *[None] * 7)
+_CONTAINER: Final = (Shape.CONTAINER.value, *[None] * 9)
 
 # customer, cloud, region, queue, vcpus_milli, memory_mib, job type -> the ids of customer, place and lane
 LineKey = tuple[str, str, str, str, int, int, int | None]
@@ -165,7 +197,7 @@ def _key(request: JobRequest) -> LineKey:
 
 def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tuple[Any, ...]:
     """One row in the order of sql.JOB_FIELDS; `found` keeps the lines that this batch has looked up."""
-    key = _key(request)
+    key, kind = _key(request), request.kind()
     if key not in found:
         found[key] = _line(owner_id, key)
     tries = request.max_tries or settings.DEFAULT_MAX_TRIES
@@ -185,5 +217,5 @@ def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tupl
         tries,
         tries,
         request.retry_of,
-        *(request.seed.row() if request.seed else _NO_SEED),
+        *(kind.row() if kind else _CONTAINER),
     )

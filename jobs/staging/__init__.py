@@ -1,13 +1,20 @@
-"""What stands around a Seed job's command: its input is brought to the place, its output is kept afterwards.
+"""What stands around a job's command: its input is brought to the place, its output is kept afterwards.
 
-`bringing` and `keeping` move bytes, each for one execution, outside of any transaction and safe to be done
-twice; `works` makes of an execution what a provider runs; `facts` are the manifest and the configuration.
+Of Seed jobs and of tasks of MapReduce jobs. `bringing` and `keeping`, and `tasks`, move bytes, each for one
+execution, outside of any transaction and safe to be done twice; `works` makes of an execution what a provider
+runs; `facts` are a Seed job's manifest and configuration.
 """
 
-from jobs.staging.bringing import bring
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jobs.models import TASKS, Execution
+from jobs.staging import bringing, keeping, tasks
 from jobs.staging.facts import StagingFault, error_of_exit, manifest_of
-from jobs.staging.keeping import Kept, described, keep
+from jobs.staging.keeping import Kept, described
 from jobs.staging.rooms import Room, room_of, rooms
+from jobs.staging.tasks import clear_leftovers
 from jobs.staging.works import works
 
 __all__ = [
@@ -15,6 +22,7 @@ __all__ = [
     "Room",
     "StagingFault",
     "bring",
+    "clear_leftovers",
     "described",
     "error_of_exit",
     "keep",
@@ -23,3 +31,20 @@ __all__ = [
     "rooms",
     "works",
 ]
+
+
+def bring(execution: Execution, alive: Callable[[], None]) -> None:
+    """Make the execution's room and bring its input there. Loaded with it: its job.
+
+    `alive` is called often, and raises when somebody else has taken over. Raises StagingFault; whatever it
+    raises, the room may be half made.
+    """
+    (tasks.bring if execution.job.shape in TASKS else bringing.bring)(execution, alive)
+
+
+def keep(execution: Execution, alive: Callable[[], None]) -> Kept:
+    """Store what the execution has left in its room. Loaded with it: its job, and that job's type.
+
+    Stored twice, it is the same. `alive` as in `bring`. Raises StagingFault.
+    """
+    return (tasks.keep if execution.job.shape in TASKS else keeping.keep)(execution, alive)

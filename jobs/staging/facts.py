@@ -12,11 +12,15 @@ from jobtypes.seed.verdicts import Invalid
 
 
 class StagingFault(Exception):
-    """A Seed job cannot run, or its output cannot be kept; `error_name` is that of a built-in error."""
+    """A job cannot run, or its output cannot be kept; `error_name` is that of a built-in error.
 
-    def __init__(self, error_name: str, detail: str) -> None:
+    `lost_maps`: the numbers of map tasks of whom nothing is left, that a reduce task cannot do without.
+    """
+
+    def __init__(self, error_name: str, detail: str, lost_maps: tuple[int, ...] = ()) -> None:
         self.error_name = error_name
         self.detail = detail
+        self.lost_maps = lost_maps
         super().__init__(f"{error_name}: {detail}")
 
 

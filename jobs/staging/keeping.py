@@ -24,12 +24,16 @@ from jobtypes.seed.outputs import Captured, OutputFault, OutputFound, capture
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was kept: rows of files that are not in the database yet, JSON values, metadata of input files by id."""
+    """What was kept: rows of files that are not in the database yet, JSON values, metadata of input files by id.
+
+    `facts`: what a task of a MapReduce job has left, in place of files and JSON values.
+    """
 
     files: list[File] = field(default_factory=list)
     json: Mapping[str, Any] = field(default_factory=dict)
     input_metadata: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    facts: Mapping[str, Any] | None = None
 
 
 def keep(execution: Execution, alive: Callable[[], None]) -> Kept:

@@ -1,4 +1,4 @@
-"""From a Seed job's execution to what a provider runs."""
+"""From an execution whose input is there to what a provider runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from uuid import UUID
 from django.conf import settings
 
 from clusters.providers.base import Mount, Volume, Work
-from jobs.models import Execution
+from jobs.models import TASKS, Execution
+from jobs.staging import tasks
 from jobs.staging.facts import StagingFault, configuration_of, manifest_of, settings_of
 from jobs.staging.rooms import Room, room_of
 from jobtypes.seed.allocation import allocate
@@ -19,13 +20,13 @@ from jobtypes.seed.manifest import Manifest, MountPoint
 
 
 def works(uuids: Sequence[UUID]) -> tuple[list[Work], dict[str, StagingFault]]:
-    """What a provider is to run of Seed jobs' executions whose input is there, and those that cannot run."""
+    """What a provider is to run of executions whose input is there, and those that cannot run."""
     rows = Execution.objects.filter(uuid__in=uuids).select_related("job__job_type")
     made: list[Work] = []
     faults: dict[str, StagingFault] = {}
     for execution in rows:
         try:
-            made.append(_work(execution))
+            made.append(tasks.work(execution) if execution.job.shape in TASKS else _work(execution))
         except StagingFault as fault:
             faults[str(execution.uuid)] = fault
     return made, faults

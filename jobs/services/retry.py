@@ -1,0 +1,68 @@
+"""Submitting ended jobs again."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from accounts import events
+from accounts.models import User
+from controlplane.core.encryption import decrypt
+from jobs import states
+from jobs.errors import JobState
+from jobs.models import Job, Shape
+from jobs.services.mapreduce import again, submit_mapreduce
+from jobs.services.submit import JobRequest, SeedPart, Submitted, submit_jobs
+
+
+def retry_job(job: Job, *, actor: User) -> Submitted:
+    """Submit an ended job again: a new job with the whole request, linked by `retry_of`, of the same owner.
+
+    Raises JobState while the job has not ended, for a task, and for a MapReduce job whose credentials are erased.
+    """
+    if job.status not in states.FINAL:
+        raise JobState(f"The job is {job.status}; only an ended job can be retried.")
+    if job.parent_id is not None:
+        raise JobState("A task runs again with its MapReduce job: retry or requeue that one.")
+    with transaction.atomic():
+        if job.shape == Shape.MAPREDUCE:
+            new = submit_mapreduce(owner=job.owner, wish=again(job))
+            made = Submitted(new.pk, new.uuid)
+        else:
+            made = submit_jobs(owner=job.owner, requests=[_request(job)])[0]
+        events.record([("job.retried", "job", job.pk, actor.pk, job.customer_id, None, {"retry": str(made.uuid)})])
+    return made
+
+
+def _request(job: Job) -> JobRequest:
+    return JobRequest(
+        customer=job.customer.name,
+        cloud=job.place.cloud,
+        region=job.place.region,
+        classification=job.classification,
+        image=job.image,
+        command=job.command,
+        env=decrypt(job.env),
+        secret_env=job.secret_env,
+        tags=job.tags,
+        vcpus_milli=job.vcpus_milli,
+        memory_mib=job.memory_mib,
+        priority=job.priority,
+        queue=job.queue,
+        timeout_seconds=job.timeout_seconds,
+        max_tries=job.max_tries,
+        retry_of=job.pk,
+        seed=_seed_of(job),
+    )
+
+
+def _seed_of(job: Job) -> SeedPart | None:
+    """What makes the job a Seed job, for another of its kind: outside of its recipe, which has its own ways."""
+    if job.job_type_id is None or job.revision_id is None:
+        return None
+    return SeedPart(
+        job_type_id=job.job_type_id,
+        revision_id=job.revision_id,
+        input=job.input or {},
+        input_bytes=job.input_bytes or 0,
+        configuration=job.configuration,
+    )

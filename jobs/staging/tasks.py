@@ -1,0 +1,386 @@
+"""Around a task of a MapReduce job: its split, or what the map tasks have left, is brought; what it leaves is kept.
+
+It runs `jobs.mapreduce.worker`, which sees the program, its input and a folder of its own, and no network: whatever
+lies elsewhere is carried here, with credentials that never leave this process.
+
+LOCAL_ROOT/mapreduce/<job's uuid>/<map task>-<execution>/    what a map task has left, a file for each partition
+LOCAL_ROOT/programs/<sha-256>                                programs, as they are used
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+
+from clusters.providers.base import Mount, Work
+from controlplane.core.encryption import SecretUnreadable
+from controlplane.core.errors import InvalidRequest
+from controlplane.core.storage import NoSuchFile, Storage, StorageError, StorageRefused, StorageUnavailable
+from controlplane.core.storage.base import CHUNK_BYTES
+from jobs import states
+from jobs.mapreduce import worker
+from jobs.mapreduce.locations import OUTPUT_BUCKET
+from jobs.models import ArtifactVersion, Execution, Job, MapReduceSpec, Protocol, Shape
+from jobs.queries import stores
+from jobs.queries.artifacts import artifact_storage, path_of
+from jobs.staging.facts import StagingFault
+from jobs.staging.keeping import Kept
+from jobs.staging.rooms import Room, room_of
+
+WORKER: Final = str(Path(worker.__file__).resolve().parent)
+_ID: Final = re.compile(r"[0-9]+-[0-9]+")
+_PAIRS: Final = "pairs"
+_OBJECT: Final = "object"
+_TASK: Final = "task.json"
+_RESULT: Final = "task.result.json"
+MAX_RESULT_BYTES: Final = 64 * 2**20
+PROGRAM_UNUSED_SECONDS: Final = 86400.0
+# What the worker's codes are called here; see the migration of these errors.
+_ERRORS: Final = {
+    "PROGRAM_FAILED": "program-failed",
+    "BAD_OUTPUT": "program-output",
+    "BAD_LINE": "input-line",
+    "LINE_TOO_LONG": "input-line",
+    "INPUT_UNREADABLE": "input-unreadable",
+    "OUTPUT_UNWRITABLE": "output-unwritable",
+    "TIMEOUT": "timeout",
+}
+_FACTS: Final = ("records_in", "records_out", "bytes_in", "bytes_out", "groups")
+
+
+def bring(execution: Execution, alive: Callable[[], None]) -> None:
+    """Make the task's room: its program, its input, its task document. As jobs.staging.bringing."""
+    job, spec, room = execution.job, _spec_of(execution.job), room_of(execution.uuid)
+    try:
+        room.make()
+        (room.output / "tmp").mkdir()
+        mounts: list[str] = [WORKER]
+        document = _document(execution, spec, room, mounts)
+        if job.shape == Shape.MAP:
+            document["input"] = [_split(job, spec, room, mounts, alive)]
+        else:
+            document["input"] = _left_by_maps(job, spec, mounts)
+        room.metadata.write_text(json.dumps(sorted(set(mounts))))
+        (room.output / _TASK).write_text(json.dumps(document))
+    except OSError as error:
+        raise StagingFault("filesystem-io", f"Its input could not be written here: {error.strerror}.") from error
+
+
+def work(execution: Execution) -> Work:
+    """What a provider runs, once the room is there."""
+    job, room = execution.job, room_of(execution.uuid)
+    shown = json.loads(room.metadata.read_text())
+    python = "python3" if settings.LOCAL_RUNTIME == "docker" else os.path.realpath(sys.executable)
+    return Work(
+        execution_id=str(execution.uuid),
+        image=settings.MAPREDUCE_IMAGE,
+        command=[python, "-I", "-S", WORKER, str(room.output / _TASK)],
+        env={"TMPDIR": str(room.output / "tmp"), "PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        vcpus_milli=job.vcpus_milli,
+        memory_mib=job.memory_mib,
+        timeout_seconds=job.timeout_seconds,
+        priority=job.priority,
+        mounts=[*(Mount(path, path) for path in shown), Mount(str(room.output), str(room.output), read_only=False)],
+    )
+
+
+def keep(execution: Execution, alive: Callable[[], None]) -> Kept:
+    """Keep what the task has left: of a map task beside the others', of a reduce task where the job wants it."""
+    job, spec, room = execution.job, _spec_of(execution.job), room_of(execution.uuid)
+    result = _result(room)
+    facts: dict[str, Any] = {name: _number(result.get(name)) for name in _FACTS if name in result}
+    if job.shape == Shape.MAP:
+        facts["outputs"] = _sizes(result)
+        facts["folder"] = _keep_pairs(execution, spec, room)
+    else:
+        facts["path"] = _put(job, spec, room, alive)
+    warnings = tuple(str(text)[:500] for text in result.get("warnings", ())[:10])
+    return Kept(facts=facts, warnings=warnings)
+
+
+# --- The task document -------------------------------------------------------------------------------
+
+
+def _spec_of(job: Job) -> MapReduceSpec:
+    rows = MapReduceSpec.objects.select_related("job", "mapper__artifact", "reducer__artifact", "combiner__artifact")
+    return rows.get(pk=job.parent_id)
+
+
+def _document(execution: Execution, spec: MapReduceSpec, room: Room, mounts: list[str]) -> dict[str, Any]:
+    job = execution.job
+    is_map = job.shape == Shape.MAP
+    document: dict[str, Any] = {
+        "version": 1,
+        "id": f"{spec.job.uuid}-{'m' if is_map else 'r'}-{job.part}",
+        "job": str(spec.job.uuid),
+        "stage": "map" if is_map else "reduce",
+        "index": job.part,
+        "protocol": spec.protocol,
+        "program": _command(spec, "mapper" if is_map else "reducer", mounts),
+        "partitions": spec.reducers,
+        "output": {"path": str(room.output / (_PAIRS if is_map else _OBJECT))},
+        "limits": {"sort_bytes": max(2**20, min(64 * 2**20, job.memory_mib * 2**20 // 4))},
+    }
+    if is_map and spec.combiner is not None:
+        document["combiner"] = _command(spec, "combiner", mounts)
+    if spec.protocol == Protocol.APOLLO and settings.LOCAL_RUNTIME != "docker" and not settings.LOCAL_ISOLATION:
+        detail = "Programs of the apollo protocol want a /tmp of their own, so isolation: LOCAL_ISOLATION is off here."
+        raise StagingFault("cannot-start", detail)
+    return document
+
+
+def _command(spec: MapReduceSpec, role: str, mounts: list[str]) -> list[str]:
+    path = _program(getattr(spec, role))
+    mounts.append(path)
+    return [path, *spec.arguments.get(role, ())]
+
+
+def _program(version: ArtifactVersion) -> str:
+    """Where a program lies here, whole and as it was uploaded; brought once, for all tasks."""
+    path = _programs() / version.sha256
+    try:
+        os.utime(path)
+        return str(path)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    half = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    try:
+        stored = artifact_storage().fetch(path_of(version), str(half))
+        if stored.sha256 != version.sha256:
+            raise StagingFault("program-unreadable", "The program is not what was uploaded.")
+        half.chmod(0o755)
+        half.replace(path)
+    except (StorageError, InvalidRequest) as error:
+        raise StagingFault("program-unreadable", f"The program could not be fetched: {error}") from error
+    finally:
+        half.unlink(missing_ok=True)
+    return str(path)
+
+
+def _programs() -> Path:
+    return Path(settings.LOCAL_ROOT).resolve() / "programs"
+
+
+# --- Input of map tasks ------------------------------------------------------------------------------
+
+
+def _split(job: Job, spec: MapReduceSpec, room: Room, mounts: list[str], alive: Callable[[], None]) -> dict[str, Any]:
+    given: Mapping[str, int] = job.input or {}
+    found = spec.objects_found[given["object"]]
+    location = stores.inputs_of(spec)[found["input"]]
+    split = {"start": given["start"], "end": given["end"], "size": found["size"], "gzip": found["key"].endswith(".gz")}
+    try:
+        store, _ = stores.open_store(location, stores.credentials_of(spec, "input"))
+        local = store.local_path(found["key"])
+        if local is not None:
+            mounts.append(local)
+            return {"path": local, **split}
+        return _copied(store, found["key"], split, room.input / "split", alive, mounts)
+    except (NoSuchFile, StorageRefused, InvalidRequest, SecretUnreadable) as error:
+        raise StagingFault("input-refused", f"{found['key']}: {error.message}") from error
+    except StorageError as error:
+        raise StagingFault("input-unreadable", f"{found['key']}: {error.message}") from error
+
+
+def _copied(
+    store: Storage, key: str, split: dict[str, Any], target: Path, alive: Callable[[], None], mounts: list[str]
+) -> dict[str, Any]:
+    """The lines of a split as a file: from the byte before it, which tells whether a line begins there, to the end
+    of the line that its last byte is in."""
+    mounts.append(str(target))
+    before = 1 if split["start"] else 0
+    begin = split["start"] - before
+    with open(target, "xb") as file:
+        for piece in _to_line_end(store.get(key, begin), split["end"] - begin, split["gzip"]):
+            file.write(piece)
+            alive()
+        size = file.tell()
+    if size < split["end"] - begin:
+        raise StagingFault("input-refused", f"{key} has become shorter since the job was submitted.")
+    return {"path": str(target), **split, "start": before, "end": split["end"] - begin, "size": size}
+
+
+def _to_line_end(chunks: Iterator[bytes], least: int, whole: bool) -> Iterator[bytes]:
+    """At least so many bytes, and then to the end of the line that the last of them is in."""
+    seen = 0
+    for chunk in chunks:
+        # A line that ends with the last byte of the split ends there.
+        from_byte = max(0, least - 1 - seen)
+        at = -1 if whole or from_byte >= len(chunk) else chunk.find(b"\n", from_byte)
+        if at >= 0:
+            yield chunk[: at + 1]
+            return
+        seen += len(chunk)
+        yield chunk
+
+
+# --- Input of reduce tasks ---------------------------------------------------------------------------
+
+
+def _left_by_maps(job: Job, spec: MapReduceSpec, mounts: list[str]) -> list[dict[str, Any]]:
+    """What all map tasks have left for this partition, ordered by map task."""
+    shared, found = pairs_of(spec.job.uuid), []
+    lost: list[int] = []
+    maps = Job.objects.filter(parent=spec.pk, shape=Shape.MAP, superseded_at=None).order_by("part")
+    for part, status, output in maps.values_list("part", "status", "output"):
+        assert part is not None
+        size = (output or {}).get("outputs", {}).get(str(job.part), 0) if status == states.COMPLETED else -1
+        if not size:
+            continue
+        path = shared / str((output or {}).get("folder")) / str(job.part)
+        if size < 0 or not _has_size(path, size):
+            lost.append(part)
+        else:
+            found.append({"path": str(path), "map": part, "partition": job.part, "size": size})
+    if lost:
+        raise StagingFault(
+            "intermediate-lost", f"What the map tasks {lost[:5]} have left is gone; they run again.", tuple(lost)
+        )
+    if found:
+        mounts.append(str(shared))
+    return found
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+def pairs_of(uuid: UUID) -> Path:
+    """The folder of what the map tasks of a job leave."""
+    return Path(settings.LOCAL_ROOT).resolve() / "mapreduce" / str(uuid)
+
+
+# --- What a task leaves ------------------------------------------------------------------------------
+
+
+def _result(room: Room) -> dict[str, Any]:
+    """The worker's own word, which the program could have written, too. Raises StagingFault when it is no good one."""
+    try:
+        with open(room.output / _RESULT, "rb") as file:
+            text = file.read(MAX_RESULT_BYTES + 1)
+        result = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise StagingFault("worker-failed", "The worker ended without a result.") from error
+    if len(text) > MAX_RESULT_BYTES or not isinstance(result, dict):
+        raise StagingFault("worker-failed", "The worker's result cannot be read.")
+    if result.get("done") is True:
+        return result
+    given = result.get("error")
+    why: dict[str, Any] = given if isinstance(given, dict) else {}
+    message, stderr = (str(why.get(name, "")) for name in ("message", "stderr"))
+    raise StagingFault(_ERRORS.get(str(why.get("code")), "worker-failed"), f"{message}\n{stderr}".strip()[:1000])
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else 0
+
+
+def _sizes(result: Mapping[str, Any]) -> dict[str, int]:
+    """The bytes for each partition that has any."""
+    outputs = result.get("outputs")
+    found = {}
+    for each in outputs if isinstance(outputs, list) else ():
+        if isinstance(each, dict):
+            found[str(_number(each.get("partition")))] = _number(each.get("size"))
+    return found
+
+
+def _keep_pairs(execution: Execution, spec: MapReduceSpec, room: Room) -> str:
+    """Take a map task's pairs out of its reach, at once or not at all; the name of the folder they are in."""
+    job = execution.job
+    name = f"{job.part}-{execution.number}"
+    target = pairs_of(spec.job.uuid) / name
+    if target.is_dir():  # kept before, by somebody who did not live to say so
+        return name
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    half = target.with_name(f".{name}")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(mode=0o755)
+    prefix = f"{spec.job.uuid}-m-{job.part}_"
+    source = room.output / _PAIRS
+    for each in os.listdir(source) if source.is_dir() else ():
+        if each.startswith(prefix) and (source / each).is_file() and not (source / each).is_symlink():
+            os.rename(source / each, half / each.removeprefix(prefix))
+    half.rename(target)
+    return name
+
+
+def _put(job: Job, spec: MapReduceSpec, room: Room, alive: Callable[[], None]) -> str:
+    """Write a reduce task's object where the job wants it; its path there."""
+    location = stores.output_of(spec)
+    assert job.part is not None
+    try:
+        store, prefix = stores.open_store(location, stores.credentials_of(spec, "output"))
+        path = stores.output_path(spec, prefix, job.part)
+        try:
+            store.put(path, _chunks(room.output / _OBJECT, alive), media_type=_media_type(spec))
+        except StorageRefused:
+            if location.is_file or location.bucket != OUTPUT_BUCKET:
+                raise
+            _make_bucket(store)
+            store.put(path, _chunks(room.output / _OBJECT, alive), media_type=_media_type(spec))
+    except (StorageRefused, InvalidRequest, SecretUnreadable) as error:
+        raise StagingFault("output-refused", error.message) from error
+    except StorageUnavailable as error:
+        raise StagingFault("output-unwritable", error.message) from error
+    except StorageError as error:
+        raise StagingFault("output-unwritable", error.message) from error
+    return path
+
+
+def _make_bucket(store: Storage) -> None:
+    from controlplane.core.storage.s3 import S3Storage
+
+    assert isinstance(store, S3Storage)
+    store.make_bucket()
+
+
+def _media_type(spec: MapReduceSpec) -> str:
+    return "application/json" if spec.protocol == Protocol.APOLLO else "text/tab-separated-values"
+
+
+def _chunks(path: Path, alive: Callable[[], None]) -> Iterator[bytes]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise StagingFault("worker-failed", "The object that the worker names is not there.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            alive()
+            yield chunk
+
+
+# --- Clearing up -------------------------------------------------------------------------------------
+
+
+def clear_leftovers() -> None:
+    """Remove what the map tasks of jobs that have ended have left, and programs that nobody has used for a day."""
+    root = Path(settings.LOCAL_ROOT).resolve() / "mapreduce"
+    there = {name for name in (os.listdir(root) if root.is_dir() else ()) if _is_uuid(name)}
+    alive = Job.objects.filter(uuid__in=there, shape=Shape.MAPREDUCE).exclude(status__in=states.FINAL)
+    for name in there - {str(uuid) for uuid in alive.values_list("uuid", flat=True)}:
+        shutil.rmtree(root / name, ignore_errors=True)
+    old = time.time() - PROGRAM_UNUSED_SECONDS
+    for program in _programs().iterdir() if _programs().is_dir() else ():
+        if program.stat().st_mtime < old:
+            program.unlink(missing_ok=True)
+
+
+def _is_uuid(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False

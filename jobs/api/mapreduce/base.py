@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import exceptions
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -24,7 +26,17 @@ from controlplane.core.errors import ControlPlaneError, NotFound, TooLarge
 from controlplane.core.rest import AnyAnswer
 
 logger = logging.getLogger("controlplane.mapreduce")
-PATHS = ("/api/v1/artifacts",)
+PATHS = ("/api/v1/artifacts", "/api/v1/jobs")
+_WORDS: Final = {
+    400: "The request is not valid.",
+    401: "A token is missing, or not valid.",
+    403: "The token may not do this.",
+    404: "There is no such artifact, or job.",
+    406: "The job has ended already.",
+    413: "The program is too large.",
+    415: "The body is of another type.",
+    500: "Unexpected failure.",
+}
 
 
 class TokenOrNobody(TokenAuthentication):
@@ -82,6 +94,23 @@ def said(text: str, status: int = 200, headers: dict[str, str] | None = None) ->
     """A plain text answer."""
     sayable = text.encode(errors="backslashreplace").decode()
     return HttpResponse(sayable, status=status, headers=headers or {}, content_type="text/plain; charset=utf-8")
+
+
+def declared(operation_id: str, summary: str, responses: dict[Any, Any], *codes: int, **more: Any) -> Any:
+    texts = {
+        (code, "text/plain"): OpenApiResponse(OpenApiTypes.STR, description=_WORDS[code]) for code in (*codes, 401, 500)
+    }
+    auth = cast(list[str], [{}, {"TokenHeader": []}])
+    answers = {**responses, **texts}
+    return extend_schema(
+        operation_id=operation_id,
+        tags=["MapReduce"],
+        summary=summary,
+        description=f"{summary}.",  # else the base's docstring
+        auth=auth,
+        responses=answers,
+        **more,
+    )
 
 
 def not_found(request: HttpRequest) -> HttpResponse:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework.parsers import DataAndFiles, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,7 +19,7 @@ from accounts.api.v6.base import user_of
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.openapi import NativeSchema
 from controlplane.core.storage import TooBig
-from jobs.api.mapreduce.base import Operation
+from jobs.api.mapreduce.base import Operation, declared
 from jobs.api.mapreduce.serializers import ArtifactSerializer
 from jobs.models import Artifact
 from jobs.queries.artifacts import find_artifact, own_artifacts
@@ -28,32 +27,6 @@ from jobs.services import artifacts as services
 
 PROGRAM: Final = "program"
 FILENAME: Final = OpenApiParameter("filename", str, "path", description="Its name: the file's at upload.")
-_WORDS: Final = {
-    400: "The request is not valid.",
-    401: "A token is missing, or not valid.",
-    403: "The token may not do this.",
-    404: "There is no artifact of this name.",
-    413: "The program is too large.",
-    415: "The body is not multipart/form-data.",
-    500: "Unexpected failure.",
-}
-
-
-def _declared(operation_id: str, summary: str, responses: dict[Any, Any], *codes: int, **more: Any) -> Any:
-    texts = {
-        (code, "text/plain"): OpenApiResponse(OpenApiTypes.STR, description=_WORDS[code]) for code in (*codes, 401, 500)
-    }
-    auth = cast(list[str], [{}, {"TokenHeader": []}])
-    answers = {**responses, **texts}
-    return extend_schema(
-        operation_id=operation_id,
-        tags=["MapReduce"],
-        summary=summary,
-        description=f"{summary}.",  # else the base's docstring
-        auth=auth,
-        responses=answers,
-        **more,
-    )
 
 
 class _Counted(TemporaryFileUploadHandler):
@@ -95,11 +68,11 @@ class Artifacts(Operation):
     parser_classes = (ProgramBody,)
     schema = WithBody()
 
-    @_declared("mapreduce_list_artifacts", "All artifacts", {200: ArtifactSerializer(many=True)})
+    @declared("mapreduce_list_artifacts", "All artifacts", {200: ArtifactSerializer(many=True)})
     def get(self, request: Request) -> HttpResponseBase:
         return Response([_shown(each) for each in own_artifacts(user_of(request)).order_by("pk")])
 
-    @_declared(
+    @declared(
         "mapreduce_put_artifact",
         "Upload a program, or replace the one of the same name",
         {200: ArtifactSerializer},
@@ -131,11 +104,11 @@ class Artifacts(Operation):
 class OneArtifact(Operation):
     parser_classes = ()
 
-    @_declared("mapreduce_get_artifact", "One artifact", {200: ArtifactSerializer}, 404, parameters=[FILENAME])
+    @declared("mapreduce_get_artifact", "One artifact", {200: ArtifactSerializer}, 404, parameters=[FILENAME])
     def get(self, request: Request, filename: str) -> HttpResponseBase:
         return Response(_shown(find_artifact(user_of(request), filename, access.READ)))
 
-    @_declared(
+    @declared(
         "mapreduce_delete_artifact",
         "Remove an artifact",
         {204: OpenApiResponse(description="Removed.")},

@@ -10,11 +10,11 @@ from accounts import services as accounts
 from accounts.models import ApiToken, Customer, User
 from jobs import services, states
 from jobs.models import Artifact, Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
-from jobs.services.artifacts import put_artifact
 from jobtypes.models import Category, Error, JobType, RecipeType, Workspace
 from jobtypes.queries import storage_of
 from jobtypes.services import create_error
 from tests.factories import Person, Stage, keep_output, make_admin, make_customer_user, make_job_in, make_operator
+from tests.mapreduce import make_mapreduce
 from tests.recipes import make_recipe
 
 # Those that nothing starts last: what stands in line is claimed in the order of its coming.
@@ -84,7 +84,7 @@ def make_scenery() -> Scenery:
             if state in (states.COMPLETED, states.FAILED):
                 keep_output(job, stdout="a line\n", stderr="an error\n")
     for owner in (people["customer"], operator):
-        put_artifact(actor=owner.user, name="mapper", source=[b"#!/bin/sh"])
+        make_mapreduce(owner)
         _make_more(owner)
         make_recipe(owner=owner)
     for file in File.objects.select_related("workspace"):

@@ -51,7 +51,8 @@ NAMED_BY: Final = {
 # Fields of bodies and of queries that name what exists.
 FIELDS: Final = {"customer": "customer", "job": "job", "owner": "username", "user": "username", "username": "username",
                  "job_id": "job", "error_id": "error", "created_by": "username", "workspace": "workspace",
-                 "job_type_id": "job_type", "recipe_type_id": "recipe_type_id", "recipe_id": "recipe"}  # fmt: skip
+                 "job_type_id": "job_type", "recipe_type_id": "recipe_type_id", "recipe_id": "recipe",
+                 "parent": "job"}  # fmt: skip
 FOLLOWED_SECONDS: Final = 0.1
 WITHOUT_CALLER: Final = frozenset({"obtain_token"})
 

@@ -39,6 +39,7 @@ from jobtypes.queries import find_job_type, find_job_type_by_id
 Decoded = TypeVar("Decoded")
 MOST: Final = 10_000
 MAX_TRIES: Final = 1000
+SUBMITTED: Final = (Shape.CONTAINER, Shape.SEED, Shape.MAPREDUCE)
 # Of a job that has a job type, which says all the rest.
 SEED_FIELDS: Final = (
     *("shape", "job_type_id", "job_type", "input", "configuration", "customer", "classification", "cloud", "region"),
@@ -116,7 +117,7 @@ def is_seed(body: Any) -> bool:
 
 def decode_seed(body: dict[str, Any], user: User, named: Named) -> SeedWish:
     """The Seed job that `body` asks for."""
-    given = _given(body, SEED_FIELDS)
+    given = given_of(body, SEED_FIELDS)
     if given.get("shape", Shape.SEED) != Shape.SEED:
         raise InvalidRequest("A job with a job type is a Seed job.", field="shape")
     if given.get("cloud", "local") != "local":
@@ -154,7 +155,7 @@ def _job_type(given: Mapping[str, Any], user: User, named: Named) -> JobType:
     return named.job_type(key, lambda: find_job_type(user, *key))
 
 
-def _given(body: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+def given_of(body: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     unknown = next((name for name in body if name not in fields), None)
     if unknown is not None:
         raise InvalidRequest(f"There is no such field; there are {', '.join(fields)}.", field=str(unknown)[:64])
@@ -165,9 +166,9 @@ def decode_one(body: Any, user: User) -> JobRequest:
     """The job that `body` asks for. Raises InvalidRequest, ProviderNotConfigured, Forbidden."""
     if not isinstance(body, dict):
         raise InvalidRequest("A job is a JSON object.")
-    given = _given(body, FIELDS)
-    if given.get("shape", Shape.CONTAINER) not in Shape.values:
-        raise InvalidRequest(f"This is one of {', '.join(Shape.values)}.", field="shape")
+    given = given_of(body, FIELDS)
+    if given.get("shape", Shape.CONTAINER) != Shape.CONTAINER:
+        raise InvalidRequest(f"This is one of {', '.join(SUBMITTED)}; the last only by itself.", field="shape")
     customer = _customer(given, user)
     cloud, region = _place(given)
     env = env_of(given)
@@ -181,7 +182,7 @@ def decode_one(body: Any, user: User) -> JobRequest:
         env=env,
         secret_env=secret_env_of(given, env),
         tags=tags_of(given),
-        vcpus_milli=_vcpus_milli(given),
+        vcpus_milli=vcpus_milli_of(given),
         memory_mib=_whole(given, "memory_mib", 1, MAX_MEMORY_GB * 1024),
         priority=priority_of(given, Priority.LOW),
         queue=text_of(given, "queue", 64),
@@ -215,7 +216,7 @@ def _place(body: Mapping[str, Any]) -> tuple[str, str]:
     return cloud, region or settings.LOCAL_REGION
 
 
-def _vcpus_milli(body: Mapping[str, Any]) -> int | None:
+def vcpus_milli_of(body: Mapping[str, Any]) -> int | None:
     if "vcpus" not in body:
         return None
     given = body["vcpus"]

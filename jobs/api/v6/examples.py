@@ -42,7 +42,7 @@ EXECUTION_DETAIL: Final[dict[str, Any]] = {
 _ABSENT: Final = (
     *("job_type", "job_type_rev", "event", "ingest_event", "recipe", "batch", "superseded_job", "node", "superseded"),
     *("input_file_size", "source_started", "source_ended", "source_sensor_class", "source_sensor"),
-    *("source_collection", "source_task"),
+    *("source_collection", "source_task", "parent", "part"),
 )
 JOB: Final[dict[str, Any]] = {
     "id": 23,
@@ -84,9 +84,24 @@ NEW_SEED_JOB: Final[dict[str, Any]] = {
     "input": {"files": {"TEXT": [7]}, "json": {"LONGEST": 5}},
     "configuration": {"priority": 50},
 }
+NEW_MAPREDUCE_JOB: Final[dict[str, Any]] = {
+    "mapreduce": {
+        "mapper": {"name": "words.py", "arguments": ["--lower"]},
+        "reducer": {"name": "sum.py"},
+        "combiner": {"name": "sum.py"},
+        "protocol": "streaming",
+        "input": ["https://minio.example.com/texts/2026/"],
+        "output": "https://minio.example.com/counts",
+        "reducers": 4,
+        "input_credentials": {"username": "reader", "password": "a secret key"},
+        "output_credentials": {"username": "writer", "password": "a secret key"},
+    },
+    "classification": "word-count",
+    "memory_mib": 512,
+}
 JOB_DETAIL: Final[dict[str, Any]] = {
     **JOB,
-    **dict.fromkeys(("input", "output", "configuration", "superseded_by_job")),
+    **dict.fromkeys(("input", "output", "configuration", "superseded_by_job", "mapreduce")),
     "env": {"LEVEL": "3", "PASSWORD": "*****"},
     "secret_env": ["PASSWORD"],
     "execution": EXECUTION,

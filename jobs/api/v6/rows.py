@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from accounts.models import User
 from jobs import gates, queries, states
+from jobs.api.v6.mapreduce_rows import mapreduce
 from jobs.models import Execution, Gate, Hold, Job, Operation, OperationFailure, Place, Scope
 from jobs.queries import files_of
 from jobtypes.api.v6.rows import brief, error, moment, revision_detail
@@ -72,6 +73,8 @@ def _job(row: Mapping[str, Any], around: queries.Around) -> dict[str, Any]:
         "job_type_rev": None
         if job_type is None
         else {"id": row["revision_id"], "job_type": {"id": job_type.pk}, "revision_num": revision_num},
+        "parent": None if row["parent_id"] is None else {"id": row["parent_id"]},
+        "part": row["part"],
         "recipe": None if row["recipe_id"] is None else {"id": row["recipe_id"]},
         "is_superseded": row["superseded_at"] is not None,
         "superseded": moment(row["superseded_at"]),
@@ -100,6 +103,7 @@ def job_detail(row: Job, reader: User) -> dict[str, Any]:
         "output": row.output,
         "configuration": queries.shown_configuration(row),
         "superseded_by_job": queries.superseding(row),
+        "mapreduce": mapreduce(row),
         **(
             {}
             if row.revision is None or row.job_type is None

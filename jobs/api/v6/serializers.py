@@ -17,6 +17,7 @@ from jobs import states
 from jobs.api.fields import MAX_IMAGE, MAX_MEMORY_GB, MAX_TEXT, MAX_TIMEOUT, MAX_VCPUS
 from jobs.api.v6 import examples
 from jobs.api.v6.decode import MAX_TRIES
+from jobs.api.v6.mapreduce_serializers import MapReduceSerializer
 from jobs.models import MAX_PRIORITY, Kind, RunsFor, Scope, Shape
 from jobs.models.engine import CAPPED_SCOPES
 from jobtypes.api.v6.examples import answer, body
@@ -107,6 +108,10 @@ class JobSerializer(Row):
     job_type_rev = ObjectField(allow_null=True, help_text="The revision that it runs: its id, job_type and number.")
     event = AbsentField()
     ingest_event = AbsentField()
+    parent = JobReferenceSerializer(allow_null=True, help_text="The MapReduce job whose task it is.")
+    part = serializers.IntegerField(
+        allow_null=True, help_text="Which task of its stage, from 0; the stage is the shape."
+    )
     recipe = JobReferenceSerializer(allow_null=True, help_text="The recipe that it is part of.")
     batch = AbsentField()
     superseded_job = JobReferenceSerializer(allow_null=True, help_text="The job whose place it took.")
@@ -147,6 +152,7 @@ class JobDetailSerializer(JobSerializer):
     output = ObjectField(allow_null=True, help_text="Of a Seed job that has completed: as `input`.")
     configuration = ObjectField(allow_null=True, help_text="What a Seed job runs by, without secrets.")
     superseded_by_job = JobReferenceSerializer(allow_null=True)
+    mapreduce = MapReduceSerializer(allow_null=True, help_text="What a MapReduce job does, and how far it is.")
 
 
 @extend_schema_serializer(examples=[answer("one that has ended", examples.EXECUTION_DETAIL)])
@@ -198,7 +204,7 @@ class NewSeedJobSerializer(Body):
 class NewJobSerializer(Body):
     """A job as asked for. What may be null is then as if it were not given."""
 
-    shape = serializers.ChoiceField(choices=Shape.choices, required=False, allow_null=True)
+    shape = serializers.ChoiceField(choices=[Shape.CONTAINER.value], required=False, allow_null=True)
     customer = serializers.CharField(
         required=False, allow_null=True, max_length=MAX_TEXT, help_text="Who pays; a customer's user may leave it out."
     )

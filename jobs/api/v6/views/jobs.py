@@ -21,8 +21,10 @@ from jobs import queries, services
 from jobs.api.v6 import examples, rows, serializers
 from jobs.api.v6.decode import decode, priority_of
 from jobs.api.v6.filters import ExecutionFilter
+from jobs.api.v6.mapreduce_decode import decode_mapreduce, is_mapreduce
+from jobs.api.v6.mapreduce_serializers import NewMapReduceJobSerializer
 from jobs.errors import JobState
-from jobs.filters import JobFilter
+from jobs.filters import JobFilter, listed
 from jobs.models import Execution, Job
 from jobtypes.api.v6.examples import body as body_example
 
@@ -50,6 +52,7 @@ NEW_JOBS = PolymorphicProxySerializer(
         serializers.NewJobSerializer(many=True),
         serializers.NewSeedJobSerializer,
         serializers.NewSeedJobSerializer(many=True),
+        NewMapReduceJobSerializer,
     ],
     resource_type_field_name=None,
     many=False,
@@ -95,7 +98,7 @@ class JobViewSet(NativeViewSet):
         return self.made(self._detail(job_id), "job-detail", job_id)
 
     def list(self, request: Request) -> Response:
-        return self.page(self.get_queryset(), rows.jobs)
+        return self.page(listed(self.get_queryset(), request.query_params), rows.jobs)
 
     @extend_schema(
         summary="Submit a job, or a list of up to 10 000: all of them or none",
@@ -105,12 +108,16 @@ class JobViewSet(NativeViewSet):
         responses={201: MADE_JOBS},
         examples=[
             body_example("one job", examples.NEW_JOB),
+            body_example("a MapReduce job", examples.NEW_MAPREDUCE_JOB),
             body_example("two at once", [examples.NEW_JOB, {**examples.NEW_JOB, "priority": 10}]),
         ],
     )
     def create(self, request: Request) -> Response:
         user, body = user_of(request), request.data
         queries.check_may_submit(user)
+        if isinstance(body, dict) and is_mapreduce(body):
+            wish = decode_mapreduce(body, user)
+            return self._made(int(self.once(lambda: [str(services.submit_mapreduce(owner=user, wish=wish).pk)])[0]))
         many = isinstance(body, list)
         wanted = decode(body, user)
 

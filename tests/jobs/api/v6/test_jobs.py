@@ -125,7 +125,7 @@ BAD: list[tuple[str, Any]] = [
     *[(name, "a\0b") for name in ("classification", "image", "region", "queue", "customer")],
     *[("classification", "x" * 256), ("image", "x" * 1025), ("region", "x" * 65), ("customer", "x" * 256)],
     *[("classification", None), ("classification", "\ud800"), ("region", "nowhere"), ("queue", "nope")],
-    *[("shape", "mapreduce"), ("shape", []), ("cloud", "moon"), ("cloud", 1)],
+    *[("shape", "map"), ("shape", []), ("cloud", "moon"), ("cloud", 1)],
     *each_of("command", "true", [1], [], None, ["a\0"], ["x" * 200_000]),
     *each_of("env", [], {"A": 1}, {"": "x"}, {"A=B": "x"}, {"A": "\0"}),
     *each_of("secret_env", "A", [1], ["A"]),

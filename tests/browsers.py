@@ -15,10 +15,10 @@ from accounts.models import Role, User
 from controlplane.core.service_admin import ServiceAdmin
 from jobs import services, states
 from jobs.models import LoadSample, Operation, Scope
-from jobs.services.artifacts import put_artifact
 from jobtypes.models import Category
 from jobtypes.services import create_error
 from tests.factories import Stage, keep_output, make_job_in, make_job_type, make_jobs
+from tests.mapreduce import make_mapreduce
 from tests.recipes import FORK, make_file, make_recipe, make_recipe_type
 
 PASSWORD: Final = "correct horse battery"
@@ -72,7 +72,7 @@ def furnish() -> None:
     make_job_type()
     make_recipe(make_recipe_type(FORK))
     make_file()
-    put_artifact(actor=actor, name="mapper", source=[b"#!/bin/sh"])
+    make_mapreduce()
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
 
 

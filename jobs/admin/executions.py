@@ -14,7 +14,7 @@ from controlplane.core.admin_filters import ChoiceFilter
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin
 from jobs import states
-from jobs.admin.story import status_badge
+from jobs.admin.badges import status_badge
 from jobs.models import Execution
 
 

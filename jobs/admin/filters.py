@@ -83,6 +83,11 @@ class RecipeFilter(_OfJobs, TextFilter):
     parameters = ("recipe_id",)
 
 
+class ParentFilter(_OfJobs, TextFilter):
+    title = "tasks of the MapReduce job, its id or uuid"
+    parameters = ("parent",)
+
+
 class SubmittedFilter(_OfJobs, TextFilter):
     title = "submitted"
     parameters = ("created_after", "created_before")
@@ -104,6 +109,7 @@ JOB_FILTERS: Final = (
     CategoryFilter,
     JobTypeFilter,
     RecipeFilter,
+    ParentFilter,
     SubmittedFilter,
 )
 SELECTABLE: Final = tuple(name for each in JOB_FILTERS for name in each.parameters)

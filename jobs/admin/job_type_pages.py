@@ -16,7 +16,7 @@ from controlplane.core.admin import badge, facts, link, shown_json, table, when
 from controlplane.core.comparison import beside
 from controlplane.core.detail_admin import Detail
 from jobs import states
-from jobs.admin.story import status_badge
+from jobs.admin.badges import status_badge
 from jobs.queries.statistics import counts_of
 from jobtypes import queries
 from jobtypes.models import JobType, JobTypeRevision

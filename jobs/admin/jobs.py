@@ -12,9 +12,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from controlplane.core.admin import when
+from jobs.admin.badges import status_badge
 from jobs.admin.filters import JOB_FILTERS, jobs_meant, selection_of
 from jobs.admin.steering import SteeringAdmin, allowed_verbs
-from jobs.admin.story import status_badge, story
+from jobs.admin.story import story
+from jobs.filters import listed
 from jobs.models import Job
 
 # Long, and not in the list.
@@ -37,7 +39,7 @@ class JobAdmin(SteeringAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         rows = super().get_queryset(request)
         if request.resolver_match is not None and request.resolver_match.url_name == "jobs_job_changelist":
-            return rows.defer(*NOT_LISTED)
+            return listed(rows, request.GET).defer(*NOT_LISTED)
         return rows.select_related("customer", "owner", "place", "lane", "error", "retry_of", "job_type", "revision")
 
     @admin.display(description="status")

@@ -17,7 +17,7 @@ from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
 from jobs import services, states
-from jobs.admin.story import status_badge
+from jobs.admin.badges import status_badge
 from jobs.models import Kind, Operation, OperationFailure
 
 FAILURES_SHOWN: Final = 100

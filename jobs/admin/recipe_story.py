@@ -14,7 +14,7 @@ from controlplane.core.admin import badge, facts, link, shown_json, table, when
 from controlplane.core.detail_admin import Detail
 from controlplane.core.graphs import Look, shown_graph
 from jobs import states
-from jobs.admin.story import TONES, status_badge
+from jobs.admin.badges import TONES, status_badge
 from jobs.models import Outcome, Recipe, RecipeNode
 from jobs.queries.recipes import Progress, made_nodes, progress_of, superseding, why_waits
 from jobtypes.recipe.definition import Condition, Definition, JobTypeRef, Node, parse

@@ -11,6 +11,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from controlplane.core.admin import link, shown_json, table
+from controlplane.core.detail_admin import Section
 from jobs import queries
 from jobs.models import File, Job, Shape
 
@@ -18,17 +19,16 @@ FILES_SHOWN: Final = 100  # of one job, in and out each
 _VALUE_LENGTH: Final = 1_000  # characters of a JSON value
 
 
-def seed_story(job: Job) -> dict[str, Any]:
-    """The context of that part; nothing for other jobs. Loaded with the job: job_type, revision, recipe."""
+def seed_story(job: Job) -> list[Section]:
+    """The sections of that part; none for other jobs. Loaded with the job: job_type, revision, recipe."""
     if job.shape != Shape.SEED:
-        return {}
+        return []
     files = _files(job)
-    return {
-        "seed": True,
-        "took_in": _values(job.input, files),
-        "gave": _values(job.output, files),
-        "configured": shown_json(queries.executed_configuration(job)),
-    }
+    return [
+        ("What it took in", _values(job.input, files) or "Nothing."),
+        ("What it gave", _values(job.output, files) or "Nothing yet."),
+        ("Its configuration", shown_json(queries.executed_configuration(job))),
+    ]
 
 
 def seed_facts(job: Job) -> list[tuple[str, Any]]:

@@ -14,9 +14,11 @@ from django.utils.safestring import SafeString
 from accounts import access
 from accounts.models import Event, User
 from clusters.providers.errors import ProviderError
-from controlplane.core.admin import badge, link, table, when
+from controlplane.core.admin import link, table, when
 from controlplane.core.errors import ControlPlaneError
 from jobs import following, queries, states
+from jobs.admin.badges import status_badge
+from jobs.admin.mapreduce_story import mapreduce_facts, mapreduce_request, mapreduce_story
 from jobs.admin.seed_story import seed_facts, seed_request, seed_story
 from jobs.admin.steering import allowed_verbs
 from jobs.models import Execution, Job, Shape
@@ -24,17 +26,6 @@ from jobs.models import Execution, Job, Shape
 LOG_TAIL_CHARACTERS: Final = 16_384
 SHOWN: Final = 100  # events, executions
 RETRIES_SHOWN: Final = 20
-TONES: Final = {
-    **dict.fromkeys((states.COMPLETED,), "good"),
-    **dict.fromkeys((states.FAILED, states.REJECTED, states.LOST, states.INTERRUPTED), "bad"),
-    **dict.fromkeys((states.STARTING, states.RUNNING, states.CANCELING, states.SUBMITTED), "busy"),
-    **dict.fromkeys(states.WAITING, "waiting"),
-    **dict.fromkeys((states.OPERATION_WAITING, states.STOPPING), "busy"),
-}
-
-
-def status_badge(status: str) -> SafeString:
-    return badge(status, TONES.get(status, "quiet"))
 
 
 def story(job: Job, request: HttpRequest, reader: User) -> dict[str, Any]:
@@ -55,7 +46,7 @@ def story(job: Job, request: HttpRequest, reader: User) -> dict[str, Any]:
         "curl": as_curl(job, request, reader),
         "lives": job.status not in states.FINAL,
         "follow": f"{get_script_prefix()}v6/jobs/{job.pk}/logs/combined/",
-        **seed_story(job),
+        "sections": [*seed_story(job), *mapreduce_story(job)],
     }
 
 
@@ -141,6 +132,7 @@ def _facts(job: Job, reader: User) -> list[tuple[str, Any]]:
         ("Owner", link(reverse("admin:accounts_user_change", args=[job.owner_id]), job.owner) if sees else job.owner),
         ("Place", job.place),
         *seed_facts(job),
+        *mapreduce_facts(job),
         ("Queue", job.lane.queue),
         ("Priority", job.priority),
         ("Tries", f"{job.tries} of {job.max_tries}"),
@@ -195,6 +187,8 @@ def request_body(job: Job, reader: User) -> dict[str, Any]:
     }
     if job.shape == Shape.SEED:
         body = seed_request(job, body)
+    if job.shape == Shape.MAPREDUCE:
+        body = mapreduce_request(job, body)
     return {name: value for name, value in body.items() if value not in (None, "", [], {})}
 
 

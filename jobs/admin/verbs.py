@@ -12,7 +12,7 @@ from accounts.models import User
 from controlplane.core.admin import ServiceForm
 from controlplane.core.errors import ControlPlaneError
 from jobs import services, states
-from jobs.models import MAX_PRIORITY, Job, Kind
+from jobs.models import MAX_PRIORITY, Job, Kind, Shape
 
 
 class PlainForm(ServiceForm):
@@ -97,7 +97,7 @@ VERBS: Final[dict[str, Verb]] = {
             act=lambda jobs, user, wish: Outcome(
                 services.requeue_jobs(_ids(jobs), actor=user, priority=wish["priority"])
             ),
-            applies=lambda job: job.status in (states.FAILED, states.CANCELED),
+            applies=lambda job: job.status in (states.FAILED, states.CANCELED) and job.parent_id is None,
             form=RequeueForm,
             kind=Kind.REQUEUE,
         ),
@@ -108,7 +108,7 @@ VERBS: Final[dict[str, Verb]] = {
             permission="retry_job",
             warning="A new job with the same request is submitted for each; the ended ones stay as they are.",
             act=_retry,
-            applies=lambda job: job.status in states.FINAL,
+            applies=lambda job: job.status in states.FINAL and job.parent_id is None,
         ),
         Verb(
             name="priority",
@@ -130,7 +130,7 @@ VERBS: Final[dict[str, Verb]] = {
             permission="hold_job",
             warning="They do not start until somebody releases them. What runs already goes on.",
             act=lambda jobs, user, wish: Outcome(services.hold_jobs(_ids(jobs), actor=user, hint=wish["hint"])),
-            applies=lambda job: job.status in states.WAITING and not job.lane.on_hold,
+            applies=lambda job: job.status in states.WAITING and not job.lane.on_hold and job.shape != Shape.MAPREDUCE,
             form=HoldForm,
             kind=Kind.HOLD,
         ),

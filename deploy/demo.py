@@ -3,8 +3,8 @@
 It starts a fresh deployment in .data/demo, and works with it over HTTP as any client would: jobs read the
 Python standard library of this machine (some thousands of source files), hash it, count its words and lines
 and look for its longest functions. Beside them one job fails, one runs past its timeout, one is cancelled
-while it runs and one is retried. Then a Seed job type is registered and run on files. It prints what happened,
-and exits with 1 if anything is not as it should be.
+while it runs and one is retried. Then a Seed job type is registered and run on files, and a MapReduce job counts
+words. It prints what happened, and exits with 1 if anything is not as it should be.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import mapreduce_tour
 import native_tour
 import seed_tour
 
@@ -124,6 +125,7 @@ def main() -> int:
             tour(Client(base, operator), environment)
             native_tour.walk(Client(base, operator), check)
             seed_tour.walk(Client(base, operator), DATA / "workspaces", check)
+            mapreduce_tour.walk(Client(base, operator), STDLIB, DATA / "mapreduce", check)
     except Failed as error:
         print(f"\nNOT AS IT SHOULD BE: {error}\nThe server's own words are in {DATA / 'serve.log'}.")
         return 1
@@ -139,7 +141,8 @@ def fresh_deployment(data: Path = DATA) -> dict[str, str]:
     data.mkdir(parents=True, mode=0o700)
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "SECRET_KEY")}
     readable = f"{STDLIB},{sys.base_prefix},{seed_tour.HERE}"
-    return {**kept, "DEBUG": "1", "DATA_DIR": str(data), "LOCAL_READABLE_PATHS": readable}
+    own = {"DATA_DIR": str(data), "LOCAL_READABLE_PATHS": readable, "MAPREDUCE_FOLDERS": str(data / "mapreduce")}
+    return {**kept, "DEBUG": "1", **own}
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:
@@ -188,15 +191,16 @@ def wait_until_ready(server: subprocess.Popen[bytes], base: str) -> None:
 def tour(client: Client, environment: dict[str, str]) -> None:
     files = sum(1 for _ in STDLIB.rglob("*.py"))
     print(f"Reading {files} source files of {STDLIB} with jobs submitted to {client.base}\n")
-    # One job takes the whole machine for a moment, so that what comes next has to wait.
+    # One job takes the whole machine until it is cancelled, so that what comes next has to wait.
     vcpus = len(os.sched_getaffinity(0)) if not os.environ.get("LOCAL_VCPUS") else int(os.environ["LOCAL_VCPUS"])
     whole = client.submit(
-        "whole-machine", ["sleep", "3"], resources={"vcpus": max(vcpus, os.cpu_count() or 1), "memory": 0.25}
+        "whole-machine", ["sleep", "120"], resources={"vcpus": max(vcpus, os.cpu_count() or 1), "memory": 0.25}
     )
     wait_for(client, whole, "RUNNING")
-    asked = [Asked("whole-machine", whole), *submit_reading(client)]
+    asked = [Asked("whole-machine", whole, "CANCELLED", "CANCELED_BY_USER"), *submit_reading(client)]
     waiting = asked[-1]
     explained = explain_while_waiting(client, environment, waiting)
+    client.call("GET", f"/cancel/{whole}")
     asked += trouble(client)
     wait_for_all(client, asked)
     failed = next(job for job in asked if job.name == "exit-3")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 
+import pytest
+
 from tests.deployment import Deployment, Factory
 from tests.environment import CHECKOUT
 
@@ -77,9 +79,21 @@ def test_the_seed_tour_works_as_it_is_written(deployment: Factory) -> None:
         assert text in done.stdout, done.stdout
 
 
+@pytest.mark.needs("bubblewrap")
+def test_the_mapreduce_tour_works_as_it_is_written(deployment: Factory) -> None:
+    place = deployment(DEBUG="1")
+    place.env["MAPREDUCE_FOLDERS"] = str(place.data_dir / "mapreduce")
+    place.start_manage("work")
+    base = place.start_web()
+    done = _typed(_tour_of("mapreduce.md", base), place)
+    assert done.returncode == 0, done.stdout + done.stderr + place.logs()
+    for text in ("'completed': ", "worker-", "\t"):
+        assert text in done.stdout, done.stdout
+
+
 def test_every_curl_in_the_documents_stands_in_a_tour() -> None:
     pages = {path.name for path in (CHECKOUT / "docs").rglob("*.md") if re.search(r"^\s*curl ", path.read_text(), re.M)}
-    assert pages == {"api.md", "seed.md"}
+    assert pages == {"api.md", "mapreduce.md", "seed.md"}
 
 
 def test_every_setting_it_names_is_read_and_every_one_read_is_named() -> None:

@@ -16,7 +16,7 @@ from structlog.contextvars import bound_contextvars
 from clusters.providers.base import End, Observation, Phase
 from controlplane.core import instruments
 from jobs import sql, staging, states
-from jobs.models import Shape
+from jobs.models import TASKS, Shape
 from jobs.services.cancel import CANCELED_BY_USER
 from jobs.services.move import move, move_executions
 from jobtypes.models import Error
@@ -165,6 +165,8 @@ class Outcomes:
         self._job_ended(execution, to, error, job)
 
     def _error_of(self, execution: sql.ActiveExecution, seen: Observation, name: str) -> Error:
+        if seen.end is End.EXITED and execution.shape in TASKS:  # its worker was killed: by itself it leaves word
+            return self._error("worker-failed")
         if seen.end is not End.EXITED or seen.exit_code is None or execution.revision_id is None:
             return self._error(name)
         return staging.error_of_exit(execution.revision_id, seen.exit_code) or self._error("algorithm-unknown")

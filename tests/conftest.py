@@ -33,6 +33,7 @@ from tests.needs import PROBES, missing  # noqa: E402
 from tests.servers import azurite, s3_server  # noqa: E402, F401
 
 _GROUPS = Groups.load()
+_ON_POSTGRESQL = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "deployment"}
 
 
@@ -46,11 +47,10 @@ def _uses_database(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    on_postgresql = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
     kept, dropped = [], []
     for item in items:
         group = group_of(item)
-        if on_postgresql and _GROUPS.once(group) and not _uses_database(item):
+        if _ON_POSTGRESQL and _GROUPS.once(group) and not _uses_database(item):
             dropped.append(item)
             continue
         kept.append(item)
@@ -118,8 +118,10 @@ class _Timings:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
     deployments.drop_templates()
-    if _MADE_HERE and not hasattr(config, "workerinput"):
+    if _MADE_HERE:
         shutil.rmtree(FOLDER.parent, ignore_errors=True)
 
 
@@ -128,10 +130,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """A file for SQLite, as in a deployment: threads with connections of their own lock as they would there."""
-    database = settings.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
-        database.setdefault("TEST", {})["NAME"] = str(FOLDER / "test.sqlite3")
+    """A copy of what deployments copy: migrated once per run.
+
+    A file for SQLite, as in a deployment: threads with connections of their own lock as they would there.
+    """
+    test = settings.DATABASES["default"].setdefault("TEST", {})
+    if _ON_POSTGRESQL:
+        test["TEMPLATE"] = deployments.server_template()
+    else:
+        test["NAME"] = str(FOLDER / "test.sqlite3")
+        shutil.copyfile(deployments.sqlite_template(), test["NAME"])
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Whether the test database is taken as it is found: the copied file is."""
+    return not _ON_POSTGRESQL
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,7 @@ Everything is ended and removed with the test, by process id.
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import shutil
@@ -20,9 +21,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import closing
-from functools import cache
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def _manage(env: dict[str, str], *arguments: str, timeout: float = 120) -> str:
     return done.stdout
 
 
-# --- Databases: migrated once per process, then copied -------------------------------------------
+# --- Databases: migrated once per run, then copied -----------------------------------------------
 
 
 def _on_server(statement: str) -> None:
@@ -84,37 +84,50 @@ def _url_of(name: str) -> str:
     return f"{server_url().rpartition('/')[0]}/{name}"
 
 
-@cache
-def _sqlite_template() -> Path:
-    data = _folder() / "template"
-    data.mkdir()
-    original, template = data / "migrated.sqlite3", data / "template.sqlite3"
-    _manage(_environment(data, f"sqlite:///{original}"), "migrate", "--verbosity", "0")
-    with closing(sqlite3.connect(original)) as connection:
-        connection.execute("VACUUM INTO ?", [str(template)])
+@contextmanager
+def _one_at_a_time() -> Iterator[Path]:
+    """The folder that all processes of this run share, for one of them at a time."""
+    shared = Path(os.environ[RUN_FOLDER])
+    with (shared / "templates.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield shared
+
+
+def sqlite_template() -> Path:
+    """A migrated database to copy; made by the first process of the run that asks."""
+    with _one_at_a_time() as shared:
+        template = shared / "template.sqlite3"
+        if not template.exists():
+            data = _folder() / "template"
+            data.mkdir()
+            original, whole = data / "migrated.sqlite3", data / "template.sqlite3"
+            _manage(_environment(data, f"sqlite:///{original}"), "migrate", "--verbosity", "0")
+            with closing(sqlite3.connect(original)) as connection:
+                connection.execute("VACUUM INTO ?", [str(whole)])
+            whole.rename(template)
     return template
 
 
-_server_templates: list[str] = []
-
-
-@cache
-def _server_template() -> str:
-    name = f"template_{WORKER}_{uuid.uuid4().hex[:8]}"
-    _on_server(f"CREATE DATABASE {name}")
-    _server_templates.append(name)
-    data = _folder() / "template-pg"
-    data.mkdir()
-    _manage(_environment(data, _url_of(name)), "migrate", "--verbosity", "0")
-    return name
+def server_template() -> str:
+    """The name of a migrated database on the server, to copy; made by the first process of the run that asks."""
+    with _one_at_a_time() as shared:
+        note = shared / "server-template"
+        if not note.exists():
+            name = f"template_{uuid.uuid4().hex[:8]}"
+            _on_server(f"CREATE DATABASE {name}")
+            note.write_text(name)
+            data = _folder() / "template-pg"
+            data.mkdir()
+            _manage(_environment(data, _url_of(name)), "migrate", "--verbosity", "0")
+    return note.read_text()
 
 
 def drop_templates() -> None:
     """Called when the run ends."""
-    while _server_templates:
-        _on_server(f"DROP DATABASE IF EXISTS {_server_templates.pop()} WITH (FORCE)")
-    _server_template.cache_clear()
-    _sqlite_template.cache_clear()
+    note = Path(os.environ[RUN_FOLDER]) / "server-template"
+    if note.exists():
+        _on_server(f"DROP DATABASE IF EXISTS {note.read_text()} WITH (FORCE)")
+        note.unlink()
 
 
 # --- Deployments ---------------------------------------------------------------------------------
@@ -133,10 +146,10 @@ class Deployment:
         self.data_dir.mkdir()
         if self.database == "sqlite":
             file = self.data_dir / "controlplane.sqlite3"
-            shutil.copyfile(_sqlite_template(), file)
+            shutil.copyfile(sqlite_template(), file)
             self.database_url = f"sqlite:///{file}"
         else:
-            _on_server(f"CREATE DATABASE {self.name} TEMPLATE {_server_template()}")
+            _on_server(f"CREATE DATABASE {self.name} TEMPLATE {server_template()}")
             self.database_url = _url_of(self.name)
         self.env = _environment(self.data_dir, self.database_url) | {MARK: str(self.folder)} | settings
         self.base_url = ""
@@ -197,6 +210,10 @@ class Deployment:
         Returns the commands of what still lived when the started processes had gone: the runner of
         jobs and its jobs outlive the workers by design.
         """
+        for _, process in self._started:  # all are told before any is waited for
+            if process.poll() is None:
+                process.terminate()
+                process.send_signal(signal.SIGCONT)
         stubborn = [title for title, process in reversed(self._started) if not self._end(process)]
         left = end_processes(self.folder)
         remaining = [_command(process) for process in self.processes()]

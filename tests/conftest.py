@@ -28,7 +28,7 @@ del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from controlplane.core.remembered import forget_all  # noqa: E402
 from tests import deployment as deployments  # noqa: E402
-from tests.groups import Groups, group_of  # noqa: E402
+from tests.groups import EACH_ONCE, Groups, group_of  # noqa: E402
 from tests.needs import PROBES, missing  # noqa: E402
 from tests.servers import azurite, s3_server  # noqa: E402, F401
 
@@ -45,12 +45,22 @@ def _uses_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
 
 
+def _runs_here(item: pytest.Item, group: str) -> bool:
+    """Whether a run of all tests has the test on this database."""
+    if marker := item.get_closest_marker("runs_once"):
+        database, _why = marker.args
+        if database not in ("sqlite", "postgresql"):
+            raise pytest.UsageError(f"{item.nodeid}: runs_once on sqlite or on postgresql, not on {database!r}")
+        return bool(database == deployments.present_database())
+    return not (_ON_POSTGRESQL and _GROUPS.once(group) and not _uses_database(item))
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     kept, dropped = [], []
     for item in items:
         group = group_of(item)
-        if _ON_POSTGRESQL and _GROUPS.once(group) and not _uses_database(item):
+        if EACH_ONCE in os.environ and not _runs_here(item, group):
             dropped.append(item)
             continue
         kept.append(item)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pytest
 
+# Set by tests.run: what runs on one database only is left out on the other.
+EACH_ONCE = "TEST_EACH_ONCE"
 _TABLE = Path(__file__).with_name("groups.toml")
 
 
@@ -22,7 +24,7 @@ class Groups:
         return cls(tomllib.loads(_TABLE.read_text()))
 
     def once(self, group: str) -> bool:
-        """Whether the group's tests without a database run on the first database only."""
+        """Whether the group's tests without a database run on SQLite only."""
         return bool(self.rows.get(group, {}).get("once", False))
 
     def allowance_seconds(self, group: str, database: str) -> float | None:

@@ -4,7 +4,8 @@
 
 Fails when a test fails, when a group takes longer than its allowance (groups.toml), and, with
 --require-all or CI=1, when something a test needs is not there. With PYTEST ARGUMENTS (a path, -k …)
-allowances are not judged.
+allowances are not judged. What is marked runs_once runs on the database that its mark names, and not at all when
+the other one alone is asked for.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 from tests.deployment import end_processes
 from tests.environment import RUN_FOLDER
-from tests.groups import Groups
+from tests.groups import EACH_ONCE, Groups
 from tests.postgresql import NoPostgreSQL, cluster
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -53,7 +54,7 @@ def run_pytest(database: str, url: str, workers: str, arguments: list[str]) -> O
     with tempfile.TemporaryDirectory(prefix="cp-test-", ignore_cleanup_errors=True) as folder:
         timings = Path(folder) / "timings.json"
         environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")}
-        environment |= {"TEST_TIMINGS": str(timings), RUN_FOLDER: folder}
+        environment |= {"TEST_TIMINGS": str(timings), RUN_FOLDER: folder, EACH_ONCE: "1"}
         if url:
             environment["DATABASE_URL"] = url
         distribution = ["-n", workers, "--dist", "loadgroup"] if workers != "0" else []

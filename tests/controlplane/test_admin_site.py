@@ -34,6 +34,7 @@ def test_every_page_opens_for_staff_and_for_nobody_else() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.runs_once("sqlite", "it is about HTML")
 def test_a_page_has_no_long_select_nothing_from_elsewhere_and_no_script_of_ours_in_it() -> None:
     furnish()
     client = browser("admin")
@@ -59,6 +60,7 @@ def test_the_theme_is_the_one_that_is_set() -> None:
 
 
 @pytest.mark.skipif(settings.ADMIN_THEME == "plain", reason="it is what this run is")
+@pytest.mark.runs_once("postgresql", "themes are about pages; the pages are opened on both")
 def test_all_of_it_works_with_the_plain_theme() -> None:
     kept = {
         name: value

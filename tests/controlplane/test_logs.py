@@ -320,6 +320,7 @@ def test_an_observation_that_is_refused_names_its_execution(lines: Lines, monkey
 # --- Processes -----------------------------------------------------------------------------------
 
 
+@pytest.mark.runs_once("sqlite", "lines are the same whatever the database")
 def test_a_deployment_s_lines_all_have_the_form_and_tell_of_requests(deployment: Factory) -> None:
     place = deployment(LOG_FORMAT="json", WEB_ACCESS_LOG="-", LOCAL_ISOLATION="0")
     token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()

@@ -434,6 +434,7 @@ def running(deployment: Factory) -> tuple[Deployment, str]:
     return place, token
 
 
+@pytest.mark.runs_once("sqlite", "counts go by files; what the database says is read on both in other tests")
 def test_the_web_server_tells_what_the_workers_have_counted(running: tuple[Deployment, str]) -> None:
     place, token = running
 
@@ -459,6 +460,7 @@ scrape_configs:
 
 
 @pytest.mark.needs("prometheus")
+@pytest.mark.runs_once("postgresql", "Prometheus sees the page only")
 def test_prometheus_scrapes_it(running: tuple[Deployment, str]) -> None:
     place, token = running
     (place.folder / "token").write_text(token)

@@ -39,6 +39,7 @@ def _typed(script: str, place: Deployment) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.runs_once("postgresql", "curl sees the API only")
 def test_the_tour_works_as_it_is_written(deployment: Factory) -> None:
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
     place.start_manage("work")
@@ -57,6 +58,7 @@ def test_the_tour_works_as_it_is_written(deployment: Factory) -> None:
         assert text in done.stdout, done.stdout
 
 
+@pytest.mark.runs_once("postgresql", "curl sees the API only")
 def test_the_native_tour_works_as_it_is_written(deployment: Factory) -> None:
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
     place.start_manage("work")
@@ -68,6 +70,7 @@ def test_the_native_tour_works_as_it_is_written(deployment: Factory) -> None:
     assert {"COMPLETED", "0", "50", "6", "priority"} <= set(done.stdout.splitlines()), done.stdout
 
 
+@pytest.mark.runs_once("postgresql", "curl sees the API only")
 def test_the_seed_tour_works_as_it_is_written(deployment: Factory) -> None:
     readable = str(CHECKOUT / "deploy" / "seed")
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_READABLE_PATHS=readable)

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.deployment import Factory
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("postgresql", "browsers see the web server only")]
 PASSWORD = "correct horse battery"
 TALKS = "for n in 1 2 3 4 5 6 7 8; do echo line $n; sleep 0.5; done"
 

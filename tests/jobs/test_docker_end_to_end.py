@@ -16,6 +16,8 @@ from tests.environment import CHECKOUT
 from tests.factories import manifest_of
 from tests.jobs.test_seed_end_to_end import Client, seed_tour, wait
 
+pytestmark = pytest.mark.runs_once("postgresql", "engines of containers do not know which database we have")
+
 IMAGE = "localhost/upper:latest"
 TEXT = CHECKOUT / "LICENSE"
 COMMAND = 'sh -c \'tr a-z A-Z < "$TEXT" > "$OUTPUT_DIR/upper.txt"; echo said; [ -z "$CODE" ] || exit "$CODE"\''

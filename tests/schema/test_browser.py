@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, Request, Response, expect, sync_p
 
 from tests.deployment import Deployment, Factory
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("sqlite", "browsers see the web server only")]
 PASSWORD: Final = "correct horse battery staple"
 JOB: Final = {"customer": "acme", "classification": "from-a-browser", "command": ["true"]}
 

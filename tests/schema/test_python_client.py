@@ -12,8 +12,12 @@ import urllib.request
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.contracts import harness
 from tests.deployment import Factory
+
+pytestmark = pytest.mark.runs_once("postgresql", "clients see the API only")
 
 PACKAGE: Final = "control_plane_client"
 PASSWORD: Final = "correct horse battery staple"

@@ -12,9 +12,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.controlplane.cli.program import Program
 from tests.deployment import Deployment, Factory
+
+pytestmark = pytest.mark.runs_once("sqlite", "cpctl sees the API only")
 
 PASSWORD = "correct horse battery"
 SUBMIT = ("submit", "--customer", "acme", "--class", "nightly", "--memory", "64", "--vcpus", "0.1")

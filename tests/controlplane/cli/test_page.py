@@ -6,8 +6,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.deployment import Factory
 from tests.environment import CHECKOUT
+
+pytestmark = pytest.mark.runs_once("postgresql", "cpctl sees the API only")
 
 PAGE = (CHECKOUT / "docs" / "cpctl.md").read_text()
 

@@ -63,6 +63,7 @@ def pieces(count: int) -> Iterator[bytes]:
     return (bytes([n % 256]) * MIB for n in range(count))
 
 
+@pytest.mark.runs_once("sqlite", "bytes flow past the database")
 def test_bytes_flow_both_ways_in_little_memory(served: Served) -> None:
     expected = hashlib.sha256()
     for piece in pieces(200):
@@ -85,6 +86,7 @@ def test_bytes_flow_both_ways_in_little_memory(served: Served) -> None:
     assert (status, headers["Content-Length"], content) == (200, str(200 * MIB), b"")
 
 
+@pytest.mark.runs_once("sqlite", "bytes flow past the database")
 def test_a_body_in_chunks_is_taken_whole(served: Served) -> None:
     upload = "/v6/files/upload/?workspace=raw&path=in/chunked.bin"
     status, _, body = served.call(
@@ -111,6 +113,7 @@ def test_a_client_that_goes_away_leaves_nothing(served: Served, framing: dict[st
     assert status == 201
 
 
+@pytest.mark.runs_once("sqlite", "bytes flow past the database")
 def test_more_than_is_allowed_is_refused_and_leaves_nothing(deployment: Factory) -> None:
     served = Served(deployment(MAX_UPLOAD_MIB="1"))
     upload = "/v6/files/upload/?workspace=raw&path=big"

@@ -31,8 +31,11 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-class ProviderContract:
-    """The tests. Class attributes say what a provider cannot do."""
+class EngineContract:
+    """What an engine does of it: how it starts, ends and limits commands, and what it hands out of their output.
+
+    Class attributes say what a provider cannot do.
+    """
 
     LOG_CAP_BYTES: int | None = None  # of one stream; None: it cuts nothing
     TELLS_SIGNALS = True
@@ -89,26 +92,9 @@ class ProviderContract:
         assert seen.started_at.utcoffset() == timedelta(0)
         assert seen.node
 
-    def test_success_is_code_0(self, provider: Provider) -> None:
-        seen = self.ended(provider, self.script("true"))
-        assert (seen.end, seen.exit_code) == (End.EXITED, 0)
-
     def test_death_by_signal_is_128_and_the_signal(self, provider: Provider) -> None:
         seen = self.ended(provider, self.script("kill -9 $$"))
         assert (seen.end, seen.exit_code) == (End.EXITED, 137)
-
-    def test_runs_an_execution_once_however_often_it_is_handed_over(self, provider: Provider) -> None:
-        work = self.script("echo ran; sleep 0.2")
-        provider.run([work, work])
-        provider.run([work])
-        self.until(provider, work, Phase.RUNNING)
-        provider.run([work])
-        self.until(provider, work, Phase.ENDED)
-        provider.run([work])
-        other = self.script("true")
-        self.ended(provider, other)
-        assert self.text(provider, work) == "ran\n"
-        assert self.until(provider, work, Phase.ENDED).exit_code == 0
 
     def test_goes_through_its_phases(self, provider: Provider) -> None:
         work = self.script("sleep 0.3")
@@ -121,21 +107,6 @@ class ProviderContract:
         assert running.started_at is not None
         assert (running.end, running.exit_code, running.ended_at) == (None, None, None)
         self.until(provider, work, Phase.ENDED)
-
-    def test_many_are_observed_at_once(self, provider: Provider) -> None:
-        works = [self.script(f"exit {number}") for number in range(8)]
-        provider.run(works)
-        for work in works:
-            self.until(provider, work, Phase.ENDED)
-        ids = [work.execution_id for work in works]
-        seen = {one.execution_id: one.exit_code for one in provider.observe([*ids, new_id()])}
-        assert seen == dict(zip(ids, range(8), strict=True))
-
-    def test_nothing_to_do_is_fine(self, provider: Provider) -> None:
-        provider.run([])
-        provider.cancel([])
-        provider.forget([])
-        assert provider.observe([]) == []
 
     def test_environment_is_what_was_given(self, provider: Provider) -> None:
         env = {"A": "1", "EMPTY": "", "WORDS": "two words; $HOME 'é'"}
@@ -161,16 +132,6 @@ class ProviderContract:
 
     # Stopping
 
-    def test_canceled_before_it_starts_it_never_does(self, provider: Provider) -> None:
-        work = self.script("echo ran")
-        provider.cancel([work.execution_id])
-        seen = self.until(provider, work, Phase.ENDED)
-        assert (seen.end, seen.started_at, seen.exit_code) == (End.CANCELED, None, None)
-        provider.run([work])
-        self.ended(provider, self.script("true"))
-        assert self.text(provider, work) == ""
-        assert self.until(provider, work, Phase.ENDED).end is End.CANCELED
-
     def test_cancel_is_polite_first(self, provider: Provider) -> None:
         work = self.script("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done")
         provider.run([work])
@@ -191,29 +152,12 @@ class ProviderContract:
         if self.TELLS_SIGNALS:
             assert seen.exit_code == 137
 
-    def test_cancel_right_after_run(self, provider: Provider) -> None:
-        works = [self.script("echo ran; sleep 30") for _ in range(4)]
-        provider.run(works)
-        provider.cancel([work.execution_id for work in works])
-        for work in works:
-            assert self.until(provider, work, Phase.ENDED).end is End.CANCELED
-
-    def test_cancel_of_an_ended_one_changes_nothing(self, provider: Provider) -> None:
-        work = self.script("echo done; exit 4")
-        seen = self.ended(provider, work)
-        provider.cancel([work.execution_id])
-        self.ended(provider, self.script("true"))
-        assert self.observe(provider, work) == seen
-
     def test_runs_no_longer_than_its_timeout(self, provider: Provider) -> None:
         seen = self.ended(provider, self.script("exec sleep 30", timeout_seconds=1))
         assert seen.end is End.TIMED_OUT
         assert seen.started_at is not None
         assert seen.ended_at is not None
         assert timedelta(seconds=0.9) < seen.ended_at - seen.started_at < timedelta(seconds=10)
-
-    def test_within_its_timeout_it_is_left_alone(self, provider: Provider) -> None:
-        assert self.ended(provider, self.script("exit 5", timeout_seconds=60)).end is End.EXITED
 
     # Output
 
@@ -223,20 +167,6 @@ class ProviderContract:
         pages = [provider.logs(work.execution_id, stream) for stream in STREAMS]
         assert [page.text for page in pages] == ["out\n", "err\n"]
         assert all(page.ended for page in pages)
-
-    def test_pages_make_up_the_whole(self, provider: Provider) -> None:
-        line = "0123456789 äöü €𝄞\n"
-        work = self.script(f"for i in 1 2 3 4 5 6 7; do printf '{line[:-1]}\\n'; done")
-        self.ended(provider, work)
-        text, after, ended = "", 0, False
-        while not ended:
-            page = provider.logs(work.execution_id, "stdout", after, 10)
-            assert page.next_after > after
-            assert len(page.text.encode()) <= 10
-            text, after, ended = text + page.text, page.next_after, page.ended
-        assert text == line * 7
-        rest = provider.logs(work.execution_id, "stdout", after)
-        assert (rest.text, rest.next_after, rest.ended) == ("", after, True)
 
     def test_output_is_seen_while_it_runs(self, provider: Provider) -> None:
         work = self.script("echo one; sleep 30")
@@ -252,6 +182,89 @@ class ProviderContract:
         work = self.script(r"printf 'a\000b\377c\303'")
         self.ended(provider, work)
         assert self.text(provider, work) == "ab�c�"
+
+
+class ProviderContract(EngineContract):
+    """All of it: also what providers keep and tell by themselves, whatever the engine."""
+
+    # Running
+
+    def test_success_is_code_0(self, provider: Provider) -> None:
+        seen = self.ended(provider, self.script("true"))
+        assert (seen.end, seen.exit_code) == (End.EXITED, 0)
+
+    def test_runs_an_execution_once_however_often_it_is_handed_over(self, provider: Provider) -> None:
+        work = self.script("echo ran; sleep 0.2")
+        provider.run([work, work])
+        provider.run([work])
+        self.until(provider, work, Phase.RUNNING)
+        provider.run([work])
+        self.until(provider, work, Phase.ENDED)
+        provider.run([work])
+        other = self.script("true")
+        self.ended(provider, other)
+        assert self.text(provider, work) == "ran\n"
+        assert self.until(provider, work, Phase.ENDED).exit_code == 0
+
+    def test_many_are_observed_at_once(self, provider: Provider) -> None:
+        works = [self.script(f"exit {number}") for number in range(8)]
+        provider.run(works)
+        for work in works:
+            self.until(provider, work, Phase.ENDED)
+        ids = [work.execution_id for work in works]
+        seen = {one.execution_id: one.exit_code for one in provider.observe([*ids, new_id()])}
+        assert seen == dict(zip(ids, range(8), strict=True))
+
+    def test_nothing_to_do_is_fine(self, provider: Provider) -> None:
+        provider.run([])
+        provider.cancel([])
+        provider.forget([])
+        assert provider.observe([]) == []
+
+    # Stopping
+
+    def test_canceled_before_it_starts_it_never_does(self, provider: Provider) -> None:
+        work = self.script("echo ran")
+        provider.cancel([work.execution_id])
+        seen = self.until(provider, work, Phase.ENDED)
+        assert (seen.end, seen.started_at, seen.exit_code) == (End.CANCELED, None, None)
+        provider.run([work])
+        self.ended(provider, self.script("true"))
+        assert self.text(provider, work) == ""
+        assert self.until(provider, work, Phase.ENDED).end is End.CANCELED
+
+    def test_cancel_right_after_run(self, provider: Provider) -> None:
+        works = [self.script("echo ran; sleep 30") for _ in range(4)]
+        provider.run(works)
+        provider.cancel([work.execution_id for work in works])
+        for work in works:
+            assert self.until(provider, work, Phase.ENDED).end is End.CANCELED
+
+    def test_cancel_of_an_ended_one_changes_nothing(self, provider: Provider) -> None:
+        work = self.script("echo done; exit 4")
+        seen = self.ended(provider, work)
+        provider.cancel([work.execution_id])
+        self.ended(provider, self.script("true"))
+        assert self.observe(provider, work) == seen
+
+    def test_within_its_timeout_it_is_left_alone(self, provider: Provider) -> None:
+        assert self.ended(provider, self.script("exit 5", timeout_seconds=60)).end is End.EXITED
+
+    # Output
+
+    def test_pages_make_up_the_whole(self, provider: Provider) -> None:
+        line = "0123456789 äöü €𝄞\n"
+        work = self.script(f"for i in 1 2 3 4 5 6 7; do printf '{line[:-1]}\\n'; done")
+        self.ended(provider, work)
+        text, after, ended = "", 0, False
+        while not ended:
+            page = provider.logs(work.execution_id, "stdout", after, 10)
+            assert page.next_after > after
+            assert len(page.text.encode()) <= 10
+            text, after, ended = text + page.text, page.next_after, page.ended
+        assert text == line * 7
+        rest = provider.logs(work.execution_id, "stdout", after)
+        assert (rest.text, rest.next_after, rest.ended) == ("", after, True)
 
     def test_of_long_output_head_and_tail_are_kept(self, provider: Provider) -> None:
         if self.LOG_CAP_BYTES is None:

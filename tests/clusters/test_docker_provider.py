@@ -28,7 +28,9 @@ from clusters.providers.local.docker.provider import DockerProvider
 from clusters.providers.local.logs import read_page
 from tests.clusters import engines
 from tests.clusters.engines import Engine
-from tests.clusters.provider_contract import ProviderContract, eventually, new_id
+from tests.clusters.provider_contract import EngineContract, ProviderContract, eventually, new_id
+
+pytestmark = pytest.mark.runs_once("postgresql", "providers know no database")
 
 LOG_CAP_BYTES = 128 << 10
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -81,7 +83,10 @@ class Site:
                 client.api.remove_container(container.id, force=True)
 
 
-ENGINES = [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("dockerd", "podman")]
+# Each in one process: an engine takes seconds to start.
+ENGINES = [
+    pytest.param(name, marks=[pytest.mark.needs(name), pytest.mark.xdist_group(name)]) for name in ("dockerd", "podman")
+]
 # Where both engines are known to answer alike, one is asked.
 ON_DOCKERD = pytest.mark.parametrize("engine", ENGINES[:1], indirect=True)
 ON_PODMAN = pytest.mark.parametrize("engine", ENGINES[1:], indirect=True)
@@ -107,7 +112,9 @@ def site(engine: Engine, tmp_path: Path) -> Iterator[Site]:
     site.clear()
 
 
-class TestDockerProvider(ProviderContract):
+class OnAnEngine(EngineContract):
+    """The commands of the contract, in containers."""
+
     LOG_CAP_BYTES = LOG_CAP_BYTES // 2
     ADDED_ENV = frozenset({"PATH", "HOSTNAME", "HOME", "TERM", "container"})
     IMAGE = engines.IMAGE
@@ -129,6 +136,16 @@ class TestDockerProvider(ProviderContract):
             client.api.kill(work.execution_id, "SIGKILL")
         seen = self.until(provider, work, Phase.ENDED)
         assert (seen.end, seen.exit_code) == (End.EXITED, 137)
+
+
+@ON_DOCKERD
+class TestDockerProvider(OnAnEngine, ProviderContract):
+    pass
+
+
+@ON_PODMAN  # what the provider itself keeps and tells has been seen above, by the same code
+class TestPodmanProvider(OnAnEngine):
+    pass
 
 
 def command(*words: str, **wishes: Any) -> Work:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import pytest
@@ -10,6 +12,7 @@ from django.test import Client
 
 from tests.contracts import harness
 from tests.contracts.harness import Operation
+from tests.deployment import present_database
 from tests.factories import Person, make_admin, make_job
 
 GETS: Final = [each for (method, _), each in harness.generated().operations().items() if method == "get"]
@@ -56,6 +59,13 @@ FIELD_VALUES: Final[dict[str, Any]] = {
     "true": True,
     "null": None,
 }
+# On SQLite each operation gets every third, another third than the next one: it is PostgreSQL that refuses text and
+# numbers by itself.
+STEP: Final = 1 if present_database() == "postgresql" else 3
+
+
+def some_of(values: Iterable[Any], operations: Sequence[Operation], operation: Operation) -> Iterator[Any]:
+    return itertools.islice(values, operations.index(operation) % STEP, None, STEP)
 
 
 def checked(operation: Operation, response: Any) -> None:
@@ -86,7 +96,7 @@ def test_no_query_is_answered_with_a_failure(admin: Person) -> None:
     for operation in GETS:
         path = path_of(operation, job)
         names = [name for place, name in operation.parameters() if place == "query"]
-        for value in VALUES.values():
+        for value in some_of(VALUES.values(), GETS, operation):
             for name in [*names, value]:
                 checked(operation, client.get(path, QUERY_STRING=f"{name}={value}"))
 
@@ -96,7 +106,7 @@ def test_no_body_is_answered_with_a_failure(admin: Person) -> None:
     client = Client(headers={"Authorization": f"Bearer {admin.token}"})
     for operation in BODIES:
         send = getattr(client, operation.method)
-        for raw in RAW.values():
+        for raw in some_of(RAW.values(), BODIES, operation):
             checked(operation, send(path_of(operation, job), raw, content_type="application/json"))
         body = operation.body() or {}
         [schema] = [content["schema"] for content in body["content"].values()]
@@ -104,7 +114,7 @@ def test_no_body_is_answered_with_a_failure(admin: Person) -> None:
         shape = operation.document.resolved(shape["oneOf"][0]) if "oneOf" in shape else shape
         required = dict.fromkeys(shape.get("required", ()), "customer")
         for name in shape.get("properties", {}):
-            for value in FIELD_VALUES.values():
+            for value in some_of(FIELD_VALUES.values(), BODIES, operation):
                 text = json.dumps({**required, name: value})
                 checked(operation, send(path_of(operation, job), text, content_type="application/json"))
 

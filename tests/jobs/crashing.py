@@ -1,6 +1,6 @@
-"""A scheduling pass that kills itself at a line, for every line it has. Run by test_crashes.py:
+"""A scheduling pass that kills itself at a line, for lines that it has. Run by test_crashes.py:
 
-    python -m tests.jobs.crashing LINES        in the environment of a deployment
+    python -m tests.jobs.crashing LINES odd    in the environment of a deployment; or even: which of them
 
 One job per line: a child goes through the pass and kills itself just before that line, a second one does
 what a successor does, until the job has ended. This process has no connection to the database, so that
@@ -169,12 +169,12 @@ def recover(job_uuid: str, lines: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    lines = sys.argv[1]
+    lines, which = sys.argv[1:]
     for _ in range(2):  # the first finds no runner, and starts one
         in_child(submit, lines)
         _, points = in_child(all_points)
     _, job = in_child(submit, lines)
-    for file, number in points:
+    for file, number in points[("even", "odd").index(which) :: 2]:
         died, _ = in_child(die_at, (file, number))
         found: dict[str, Any] = in_child(recover, job, lines)[1]
         job = found.pop("next")

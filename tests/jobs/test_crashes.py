@@ -1,4 +1,7 @@
-"""A scheduler killed at any line of claim, call and apply: its successor goes on, and nothing runs twice."""
+"""A scheduler killed at any line of claim, call and apply: its successor goes on, and nothing runs twice.
+
+Each database has every other line: none of them is about the database, and its transactions end where they end.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ PASSED_THROUGH = {
 
 
 @pytest.mark.group("kill")
-def test_a_scheduler_may_die_at_every_line(deployment: Factory) -> None:
+def test_a_scheduler_may_die_at_any_line(deployment: Factory) -> None:
     place = deployment(LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1")
     lines = place.folder / "lines"
     done = subprocess.run(
-        [sys.executable, "-m", "tests.jobs.crashing", str(lines)],
+        [sys.executable, "-m", "tests.jobs.crashing", str(lines), "even" if place.database == "sqlite" else "odd"],
         cwd=CHECKOUT, env=place.env, capture_output=True, text=True, timeout=280, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,10 @@ from tests.deployment import Factory
 from tests.environment import CHECKOUT
 from tests.kill.anatomy import PULSE, WORK, Anatomy, lives, wait_for
 
-pytestmark = pytest.mark.group("kill")
+pytestmark = [
+    pytest.mark.group("kill"),
+    pytest.mark.runs_once("postgresql", "processes are kept alive by their beats; tests/kill has both"),
+]
 ENQUEUE = """
 from django.db import transaction
 from django_q.models import OrmQ
@@ -27,15 +30,31 @@ UP_SECONDS = 40
 STOP_SECONDS = 30
 
 
+@pytest.fixture(scope="module")
+def deployment() -> Iterator[Factory]:
+    factory = Factory()
+    yield factory
+    factory.stop()
+
+
+@pytest.fixture(scope="module")
+def shared(deployment: Factory) -> Anatomy:
+    return Anatomy(deployment(LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1"))
+
+
 @pytest.fixture
-def anatomy(deployment: Factory) -> Iterator[Anatomy]:
-    """`manage.py work`, with both of its clusters up and a first sign of life from each."""
-    anatomy = Anatomy(deployment(LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1"))
-    anatomy.start_work()
-    wait_for(lambda: anatomy.whole(PULSE) and anatomy.whole(WORK), UP_SECONDS, "that both clusters are up")
-    wait_for(lambda: has_scheduled(anatomy), UP_SECONDS, "that the place is scheduled")
-    yield anatomy
-    for process in anatomy.living():
+def anatomy(shared: Anatomy) -> Iterator[Anatomy]:
+    """`manage.py work`, with both of its clusters up and a first sign of life from each.
+
+    It is the last test's, if that has not ended it: a start takes far longer than what is looked at here.
+    """
+    if shared.supervisor() is None:
+        forget_signs_of_life(shared)
+        shared.start_work()
+    wait_for(lambda: shared.whole(PULSE) and shared.whole(WORK), UP_SECONDS, "that both clusters are up")
+    wait_for(lambda: has_scheduled(shared), UP_SECONDS, "that the place is scheduled")
+    yield shared
+    for process in shared.living():
         process.resume()
 
 
@@ -61,23 +80,6 @@ def test_a_second_one_refuses_and_names_the_first(anatomy: Anatomy) -> None:
     assert second.returncode == 1
     assert f"as process {anatomy.work.pid}." in second.stderr
     assert anatomy.work.poll() is None
-
-
-def test_it_stops_within_a_bound_and_leaves_nothing(anatomy: Anatomy) -> None:
-    assert anatomy.work is not None
-    anatomy.work.send_signal(signal.SIGTERM)
-    assert anatomy.work.wait(STOP_SECONDS) == 0
-    wait_for(lambda: not anatomy.living(), STOP_SECONDS, "that nothing is left")
-
-
-@pytest.mark.parametrize("which", [0, 1])
-def test_it_stops_within_a_bound_when_a_worker_was_just_killed(anatomy: Anatomy, which: int) -> None:
-    """One of the idle ones holds the lock of the queue, and what is left of its cluster would wait for it for ever."""
-    assert anatomy.work is not None
-    anatomy.workers(WORK)[which].kill()
-    anatomy.work.send_signal(signal.SIGTERM)
-    assert anatomy.work.wait(STOP_SECONDS) == 0
-    wait_for(lambda: not anatomy.living(), STOP_SECONDS, "that nothing is left")
 
 
 @pytest.mark.parametrize("cluster", [PULSE, WORK])
@@ -116,6 +118,23 @@ def test_its_clusters_die_with_it(anatomy: Anatomy) -> None:
     forget_signs_of_life(anatomy)
     anatomy.start_work()
     wait_for(lambda: has_scheduled(anatomy), UP_SECONDS, "that the place is scheduled")
+
+
+def test_it_stops_within_a_bound_and_leaves_nothing(anatomy: Anatomy) -> None:
+    assert anatomy.work is not None
+    anatomy.work.send_signal(signal.SIGTERM)
+    assert anatomy.work.wait(STOP_SECONDS) == 0
+    wait_for(lambda: not anatomy.living(), STOP_SECONDS, "that nothing is left")
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_it_stops_within_a_bound_when_a_worker_was_just_killed(anatomy: Anatomy, which: int) -> None:
+    """One of the idle ones holds the lock of the queue, and what is left of its cluster would wait for it for ever."""
+    assert anatomy.work is not None
+    anatomy.workers(WORK)[which].kill()
+    anatomy.work.send_signal(signal.SIGTERM)
+    assert anatomy.work.wait(STOP_SECONDS) == 0
+    wait_for(lambda: not anatomy.living(), STOP_SECONDS, "that nothing is left")
 
 
 # The first hook runs in a child that has just been forked, before it can have asked to die with its parent.

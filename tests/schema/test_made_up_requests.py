@@ -22,7 +22,7 @@ MOST_CALLS: Final = int(os.environ.get("SCHEMA_MOST_CALLS", "0"))
 SHORT: Final = (
     {"admin": (8, 8), "customer": (5, 12), "anonymous": (1, 0)}
     if present_database() == "postgresql"
-    else {"admin": (2, 40), "customer": (1, 60), "anonymous": (1, 0)}
+    else {"admin": (2, 0), "customer": (1, 0), "anonymous": (1, 0)}
 )
 LONG: Final = {"admin": (60, 1), "customer": (40, 1), "anonymous": (5, 8)}
 

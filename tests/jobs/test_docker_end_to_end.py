@@ -29,7 +29,10 @@ MANIFEST = manifest_of(
 )
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.needs(name)) for name in ("dockerd", "podman")])
+ENGINES = [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("dockerd", "podman")]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     with engines.running(request.param) as engine:
         with contextlib.closing(engine.client()) as client:
@@ -74,6 +77,7 @@ def test_an_image_is_registered_from_its_label_and_run(engine: Engine, deploymen
     assert (failed["status"], failed["error"]["name"], failed["error"]["category"]) == ("FAILED", "no-text", "DATA")
 
 
+@pytest.mark.parametrize("engine", ENGINES[:1], indirect=True)  # how engines tell labels is seen with the provider
 def test_an_image_that_is_not_there_and_one_without_a_label_are_named(engine: Engine, deployment: Factory) -> None:
     place = deployment(LOCAL_RUNTIME="docker", LOCAL_DOCKER_HOST=engine.url, LOCAL_DOCKER_PULL="never", DEBUG="1")
     for image, words in (("localhost/nothing:1", "cannot be read"), (engines.IMAGE, "has no label")):

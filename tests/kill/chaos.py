@@ -39,13 +39,20 @@ SETTINGS: Final = {
     "DEFAULT_MAX_TRIES": "60",  # a killed runner costs a try, and no job may fail of that here
     "RETRY_BACKOFF_SECONDS": "0",
 }
-STANDSTILL_SECONDS: Final = 10.0
+STANDSTILL_SECONDS: Final = 10.0  # or, on a slower machine, STANDSTILL_STARTS
+UP_SECONDS: Final = 60.0
+# What a start of the workers takes, until the first look at the place, where the pace below is right.
+USUAL_START_SECONDS: Final = 4.0
+PACE_SECONDS: Final = (0.1, 1.0)  # from kill to kill, times so much longer as a start takes
 END_SECONDS: Final = 120.0  # for the last job, after the last submit; a standstill is found long before
 GONE_SECONDS: Final = 30.0
 CLIENTS: Final = 4
 # At most so many kills of what serves a queue between two signs of its progress: more, and it is the killer
 # that holds it up. Two, so that what is just starting is killed too.
 KILLS_WITHOUT_PROGRESS: Final = 2
+# Each of them may come when the start that the last one caused is almost through: so many starts, one after another.
+# How long one takes is measured before there are jobs and victims.
+STANDSTILL_STARTS: Final = KILLS_WITHOUT_PROGRESS
 FINAL: Final = ("COMPLETED", "FAILED", "CANCELED", "REJECTED")
 
 # How often each is in the deck from which victims are drawn.
@@ -66,6 +73,7 @@ VICTIMS: Final = {
     "work pusher": 1,
 }
 
+DECK: Final = [kind for kind, count in VICTIMS.items() for _ in range(count)]
 QUEUES: Final = ("jobs", WORK)
 
 
@@ -251,6 +259,7 @@ class Report:
     database: str
     jobs: int
     seconds: float = 0.0
+    start_seconds: float = 0.0
     kills: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     executions: Counter[str] = field(default_factory=Counter)
@@ -259,6 +268,10 @@ class Report:
     longest_standstill_of_work: float = 0.0
     moments: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def allowed_standstill(self) -> float:
+        return max(STANDSTILL_SECONDS, STANDSTILL_STARTS * self.start_seconds)
 
     def timeline(self) -> str:
         """When what was killed, and when the queues stood still, by the clock of the logs."""
@@ -275,16 +288,27 @@ class Report:
                 f"  killed: {', '.join(f'{kind} {count}' for kind, count in sorted(self.kills.items()))}",
                 f"  executions: {dict(self.executions)}; answers of the web: {dict(self.answers)}",
                 f"  longest standstill: jobs {self.longest_standstill:.2f} s,"
-                f" queue work {self.longest_standstill_of_work:.2f} s",
+                f" queue work {self.longest_standstill_of_work:.2f} s; allowed {self.allowed_standstill:.1f} s,"
+                f" a start took {self.start_seconds:.1f} s",
                 *(f"  FAULT: {fault}" for fault in self.faults),
             ]
         )
 
 
 class Ordeal:
-    """One run. `seconds`: over how long the jobs are submitted; `with_seeds`: each third is a Seed job."""
+    """One run. `seconds`: over how long the jobs are submitted; `longest_seconds`: of a job; `with_seeds`: each
+    third is a Seed job."""
 
-    def __init__(self, place: Deployment, *, jobs: int, seconds: float, seed: int, with_seeds: bool = False) -> None:
+    def __init__(
+        self,
+        place: Deployment,
+        *,
+        jobs: int,
+        seconds: float,
+        seed: int,
+        longest_seconds: float = 0.5,
+        with_seeds: bool = False,
+    ) -> None:
         self._with_seeds = with_seeds
         self.place = place
         self.anatomy = Anatomy(place)
@@ -294,10 +318,11 @@ class Ordeal:
         self.report = Report(seed, place.database, jobs)
         self._seconds = seconds
         self._random = random.Random(seed)
-        self._naps = [self._random.uniform(0.02, 0.5) for _ in range(jobs)]
+        self._naps = [self._random.uniform(0.02, longest_seconds) for _ in range(jobs)]
         self._ids: dict[int, str] = {}
         self._over = threading.Event()
-        self._dealt = threading.Event()
+        self._dealt = 0  # cards of the first deck
+        self._slower = 1.0
         self._supervised = True
         self._progress: Counter[str] = Counter()
 
@@ -306,13 +331,20 @@ class Ordeal:
         print(f"ordeal on {self.place.database}: seed {self.report.seed}", flush=True)
         self.lines.touch()
         token = self.place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
+        starting = time.monotonic()
         self.anatomy.start_work()
         url = self.place.start_web(WEB_WORKERS="2")
+        wait_for(self._is_looked_after, UP_SECONDS, "that the place is looked after")
+        self.report.start_seconds = time.monotonic() - starting
+        self._slower = max(1.0, self.report.start_seconds / USUAL_START_SECONDS)
         self._trouble(lambda: self._live(url, token))
         self._trouble(self._stop)
         self._trouble(self._judge)
         self.report.seconds = time.monotonic() - began
         return self.report
+
+    def _is_looked_after(self) -> bool:
+        return bool(self.place.rows("SELECT 1 FROM jobs_place WHERE seen_at IS NOT NULL"))
 
     def _trouble(self, part: Callable[[], None]) -> None:
         try:
@@ -330,8 +362,10 @@ class Ordeal:
         threads += [threading.Thread(target=self._watch)]
         for thread in threads:
             thread.start()
-        self._over.wait(self._seconds + max(END_SECONDS, self._seconds))
-        self._over.set()
+        try:
+            self._over.wait(self._slower * (self._seconds + max(END_SECONDS, self._seconds)))
+        finally:  # also when the run is broken off
+            self._over.set()
         for thread in threads:
             thread.join()
         for client in clients:
@@ -342,9 +376,9 @@ class Ordeal:
     def _submit(self, client_number: int, client: Client) -> None:
         dice = random.Random(f"{self.report.seed} {client_number}")
         for number in range(client_number, self.report.jobs, CLIENTS):
-            if number >= self.report.jobs - CLIENTS:  # the last ones wait until everything has been killed once
-                wait_for(lambda: self._dealt.is_set() or self._over.is_set(), END_SECONDS, "that all were killed")
-            nap = self._naps[number]
+            while not self._may_come(number) and not self._over.wait(0.05):
+                pass
+            nap = self._slower * self._naps[number]
             plain = body_of(number, command(self.lines, number, nap))
             body = plain if self._seeds is None or number % SEED_EVERY else self._seeds.body_of(number, nap)
             key = f"{self.report.seed}-{number}"
@@ -353,17 +387,20 @@ class Ordeal:
                 self.report.faults.append(f"job {number}: the same key twice gave {self._ids[number]} and {again}")
             self._over.wait(dice.uniform(0, 2) * self._seconds * CLIENTS / self.report.jobs)
 
+    def _may_come(self, number: int) -> bool:
+        """The first deck is dealt while there are jobs: each card lets some more come, the last one the last ones."""
+        return number * (len(DECK) + 1) < self.report.jobs * (self._dealt + 1)
+
     def _kill(self, port: int) -> None:
         deck: list[str] = []
         since: Counter[str] = Counter()  # kills since the last progress, by queue
         before = self._progress.copy()
-        while not self._over.wait(self._random.uniform(0.1, 1.0)):
+        while not self._over.wait(self._slower * self._random.uniform(*PACE_SECONDS)):
             for queue in QUEUES:
                 if self._progress[queue] != before[queue]:
                     before[queue], since[queue] = self._progress[queue], 0
             if not deck:
-                deck = [kind for kind, count in VICTIMS.items() for _ in range(count)]
-                self._random.shuffle(deck)
+                deck = self._random.sample(DECK, len(DECK))
             allowed = (
                 kind for kind in deck if all(since[queue] < KILLS_WITHOUT_PROGRESS for queue in _served_by(kind))
             )
@@ -372,14 +409,13 @@ class Ordeal:
             if victim is None:  # not there just now
                 continue
             deck.remove(kind)
-            if not deck:
-                self._dealt.set()
             self._supervised = kind != "supervisor"
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
                 self.report.kills[kind] += 1
                 self.report.note(f"killed {kind}, {victim.pid}")
                 since.update(_served_by(kind))
+            self._dealt = min(self._dealt + 1, len(DECK))
             if kind == "supervisor":
                 victim.wait(20)
                 self._over.wait(self._random.uniform(0, 1))
@@ -418,13 +454,16 @@ class Ordeal:
         jobs, work = Stopwatch(), Stopwatch()
         last = time.monotonic()
         before: set[int] = set()
-        taken = 0
+        taken, told = 0, 0.0
         while not self._over.wait(0.1):
             submitted, ended, queued = self._counts()
             now = time.monotonic()
             counted = now - last if self._supervised else 0.0
             last = now
-            if max(jobs.now, work.now) > 2:
+            stands = max(jobs.now, work.now)
+            told = min(told, stands)
+            if stands > max(2.0, told + 1):
+                told = stands
                 self.report.note(f"stands still: jobs {jobs.now:.1f} s, work {work.now:.1f} s")
             jobs.look(counted, submitted > ended, (self.lines.stat().st_size, ended))
             # Commands that run go on by themselves: that an end is recorded shows that all of the engine is there.
@@ -479,7 +518,7 @@ class Ordeal:
             ("the jobs", self.report.longest_standstill),
             ("the queue work", self.report.longest_standstill_of_work),
         ):
-            if longest > STANDSTILL_SECONDS:
+            if longest > self.report.allowed_standstill:
                 self.report.faults.append(f"{what} stood still for {longest:.1f} s")
         if self.report.answers["500"]:
             self.report.faults.append(f"the web answered 500 {self.report.answers['500']} times")

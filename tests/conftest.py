@@ -29,6 +29,7 @@ del os.environ["DJANGO_SETTINGS_MODULE"]
 from controlplane.core.remembered import forget_all  # noqa: E402
 from tests import deployment as deployments  # noqa: E402
 from tests.groups import EACH_ONCE, Groups, group_of  # noqa: E402
+from tests.lanes import Lanes  # noqa: E402
 from tests.needs import PROBES, missing  # noqa: E402
 from tests.servers import azurite, s3_server  # noqa: E402, F401
 
@@ -55,7 +56,10 @@ def _runs_here(item: pytest.Item, group: str) -> bool:
     return not (_ON_POSTGRESQL and _GROUPS.once(group) and not _uses_database(item))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    return Lanes(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     kept, dropped = [], []
     for item in items:
@@ -65,9 +69,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         kept.append(item)
         item.user_properties.append(("group", group))
-        if group == "kill" or "deployment" in getattr(item, "fixturenames", ()):
-            # Many processes each, and bounds on how long they may take: one after the other.
-            item.add_marker(pytest.mark.xdist_group("deployments"))
         for marker in item.iter_markers("needs"):
             for name in marker.args:
                 if name not in PROBES:

@@ -57,7 +57,7 @@ def run_pytest(database: str, url: str, workers: str, arguments: list[str]) -> O
         environment |= {"TEST_TIMINGS": str(timings), RUN_FOLDER: folder, EACH_ONCE: "1"}
         if url:
             environment["DATABASE_URL"] = url
-        distribution = ["-n", workers, "--dist", "loadgroup"] if workers != "0" else []
+        distribution = ["-n", workers, "--dist", "load"] if workers != "0" else []
         command = [sys.executable, "-m", "pytest", "-q", f"--durations={SLOWEST}", *distribution, *arguments]
         began = time.monotonic()
         try:

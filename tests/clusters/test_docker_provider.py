@@ -84,9 +84,7 @@ class Site:
 
 
 # Each in one process: an engine takes seconds to start.
-ENGINES = [
-    pytest.param(name, marks=[pytest.mark.needs(name), pytest.mark.xdist_group(name)]) for name in ("dockerd", "podman")
-]
+ENGINES = [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("dockerd", "podman")]
 # Where both engines are known to answer alike, one is asked.
 ON_DOCKERD = pytest.mark.parametrize("engine", ENGINES[:1], indirect=True)
 ON_PODMAN = pytest.mark.parametrize("engine", ENGINES[1:], indirect=True)

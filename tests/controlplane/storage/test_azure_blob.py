@@ -17,7 +17,6 @@ from tests.servers import AZURITE_ACCOUNT, AZURITE_KEY, Azurite
 
 WRONG_KEY = base64.b64encode(b"not the key of this account").decode()
 
-pytestmark = pytest.mark.xdist_group("storage")
 with_azurite = pytest.mark.needs("azurite")
 
 

@@ -17,8 +17,6 @@ from tests.servers import S3Server
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
-pytestmark = pytest.mark.xdist_group("storage")
-
 
 def opened(configuration: dict[str, Any]) -> Storage:
     return open_storage(configuration, allowed_endpoints=[configuration["broker"]["endpoint_url"]])

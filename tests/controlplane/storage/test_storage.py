@@ -30,8 +30,6 @@ WEIRD = [
     "/".join(["deep"] * 50),
 ]
 
-pytestmark = pytest.mark.xdist_group("storage")  # the servers start once
-
 
 class SourceBroke(Exception):
     pass

@@ -48,8 +48,6 @@ ALL = {
     "far": FAR,
 }
 
-pytestmark = pytest.mark.xdist_group("drawings")  # the largest take seconds to read, once per process
-
 
 def _drawn(document: Json) -> Drawing:
     return draw(parse(document))

@@ -189,7 +189,12 @@ class Job(models.Model):
                 name="job_of_type_in_state",
                 condition=Q(job_type__isnull=False),
             ),
-            # Those that go on now, and of each the tasks that have not come to a good end.
+            # MapReduce: those that go on now, and of each all tasks, and those that have not come to a good end.
+            models.Index(
+                fields=["parent", "modified_at", "id"],
+                name="job_of_parent_by_change",
+                condition=Q(parent__isnull=False),
+            ),
             models.Index(
                 fields=["place"],
                 name="job_mapreduce_alive",

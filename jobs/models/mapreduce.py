@@ -48,6 +48,7 @@ class MapReduceSpec(models.Model):
             models.CheckConstraint(condition=Q(reducers__gte=1), name="mapreduce_has_reducers"),
             models.CheckConstraint(condition=Q(split_bytes__gte=1), name="mapreduce_splits_have_bytes"),
         ]
+        indexes = [models.Index(fields=["job"], name="mapreduce_to_look", condition=Q(splits__isnull=True))]
 
     def __str__(self) -> str:
         return f"MapReduce of job {self.job_id}"

@@ -43,7 +43,7 @@ class Work:
 
     `command` is the program and its arguments; with `image_entrypoint` it is only the arguments of the
     program that the image names, where the runtime runs images. `shm_mib` is the size of /dev/shm, None for
-    the runtime's own.
+    the runtime's own. Without `network` an isolated one sees none, not even this machine's loopback.
     """
 
     execution_id: str
@@ -59,6 +59,7 @@ class Work:
     volumes: Sequence[Volume] = ()
     shm_mib: int | None = None
     gpus: int = 0
+    network: bool = True
 
 
 class Phase(enum.StrEnum):

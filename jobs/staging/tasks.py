@@ -25,6 +25,7 @@ from django.conf import settings
 from clusters.providers.base import Mount, Work
 from controlplane.core.encryption import SecretUnreadable
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.remembered import Remembered
 from controlplane.core.storage import NoSuchFile, Storage, StorageError, StorageRefused, StorageUnavailable
 from controlplane.core.storage.base import CHUNK_BYTES
 from jobs import states
@@ -90,6 +91,7 @@ def work(execution: Execution) -> Work:
         memory_mib=job.memory_mib,
         timeout_seconds=job.timeout_seconds,
         priority=job.priority,
+        network=False,
         mounts=[*(Mount(path, path) for path in shown), Mount(str(room.output), str(room.output), read_only=False)],
     )
 
@@ -111,9 +113,18 @@ def keep(execution: Execution, alive: Callable[[], None]) -> Kept:
 # --- The task document -------------------------------------------------------------------------------
 
 
+_objects: Remembered[int, list[dict[str, Any]]] = Remembered(limit=20)
+
+
 def _spec_of(job: Job) -> MapReduceSpec:
     rows = MapReduceSpec.objects.select_related("job", "mapper__artifact", "reducer__artifact", "combiner__artifact")
-    return rows.get(pk=job.parent_id)
+    return rows.defer("objects_found").get(pk=job.parent_id)
+
+
+def _object(spec: MapReduceSpec, number: int) -> dict[str, Any]:
+    """One object of a job's input. They may be many, do not change, and every task asks for one."""
+    known = _objects.get(spec.pk)
+    return (_objects.keep(spec.pk, spec.objects_found) if known is None else known)[number]
 
 
 def _document(execution: Execution, spec: MapReduceSpec, room: Room, mounts: list[str]) -> dict[str, Any]:
@@ -176,7 +187,7 @@ def _programs() -> Path:
 
 def _split(job: Job, spec: MapReduceSpec, room: Room, mounts: list[str], alive: Callable[[], None]) -> dict[str, Any]:
     given: Mapping[str, int] = job.input or {}
-    found = spec.objects_found[given["object"]]
+    found = _object(spec, given["object"])
     location = stores.inputs_of(spec)[found["input"]]
     split = {"start": given["start"], "end": given["end"], "size": found["size"], "gzip": found["key"].endswith(".gz")}
     try:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -151,6 +152,13 @@ class TestFromInside:
         for path in (shown / "input", shown / "x", shown / "hidden" / "x", shown / "hidden" / "but-this" / "x"):
             assert run(provider, script(f"exec 9>>{path}"))[0] != 0
         assert (shown / "settings.key").read_text() == "gr5t7"
+
+    def test_without_a_network_it_does_not_reach_this_machine(self, provider: LocalProvider) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            connect = f"exec 3<>/dev/tcp/127.0.0.1/{server.getsockname()[1]} && echo reached"
+            for network, reached in ((True, "reached\n"), (False, "")):
+                work = Work(new_id(), ["/bin/bash", "-c", connect], {"PATH": PATH}, network=network)
+                assert run(provider, work)[1] == reached
 
     def test_what_is_in_memory_is_bounded(self, provider: LocalProvider) -> None:
         for path in ("/tmp/big", "/dev/shm/big"):

@@ -3,7 +3,7 @@
 Whoever runs in there may be a stranger. So nothing is shown that is not listed here: not the data
 directory, the keys, the database, another execution's folder, our sources, nor any process outside. It
 works in `/work`. What bubblewrap cannot keep out is the network, and with it everything that listens on
-this machine without asking for a password.
+this machine without asking for a password: unless an execution wants none.
 """
 
 from __future__ import annotations
@@ -86,14 +86,17 @@ class Sandbox:
         *,
         mounts: Sequence[MountedPath] = (),
         shm_mib: int | None = None,
+        network: bool = True,
     ) -> list[str]:
         """The argument vector that runs `command` in `work_dir`; to be started with `outer_environment(env)`.
 
         What is written to memory (/tmp, /dev/shm) is bounded by `memory_mib`, /dev/shm by `shm_mib` if it is given.
+        Without `network` there is none.
         """
         size = self._size(memory_mib)
         return [
             *self._before,
+            *(() if network else ("--unshare-net",)),
             *size,
             *("--tmpfs", "/tmp", "--remount-ro", "/dev"),  # noqa: S108  a fresh one, inside
             *(size if shm_mib is None else self._size(shm_mib)),

@@ -28,6 +28,7 @@ class Work:
         "isolate",
         "memory_mib",
         "mounts",
+        "network",
         "pid",
         "priority",
         "shm_mib",
@@ -54,6 +55,7 @@ class Work:
         self.mounts = _mounts(wish.get("mounts", []))
         shm = wish.get("shm_mib")
         self.shm_mib = None if shm is None else _number(shm, 0)
+        self.network = wish.get("network") is not False
         self.arrival = 0
         self.pid = 0
         self.started = 0.0

@@ -156,6 +156,7 @@ class LocalProvider(Runtime):
             "isolate": self._isolate,
             "mounts": [[mount.source, mount.target, mount.read_only] for mount in work.mounts],
             "shm_mib": work.shm_mib,
+            "network": work.network,
         }
 
     def _folder(self, execution_id: str) -> str:

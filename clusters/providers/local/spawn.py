@@ -102,6 +102,7 @@ class Spawner:
             work.memory_mib,
             mounts=work.mounts,
             shm_mib=work.shm_mib,
+            network=work.network,
         )
         env = isolation.outer_environment(work.env)
         # bubblewrap may have forked before `_limit` gets to it, so here the limit must be inherited. It

@@ -98,7 +98,7 @@ def _host(work: Work, shape: Shape) -> dict[str, Any]:
         "pids_limit": shape.pids_limit or None,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
-        "network_mode": shape.network,
+        "network_mode": shape.network if work.network else "none",
         "mounts": _mounts(work),
         # The default of an engine may be a log that cannot be read back.
         "log_config": docker.types.LogConfig(type="json-file"),

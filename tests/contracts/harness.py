@@ -294,3 +294,18 @@ def _unknown(document: Document, value: Any, schema: Schema, where: str) -> Iter
             yield from _unknown(document, each, schema["properties"][name], at)
         else:
             yield at
+
+
+def assert_like(ours: Any, sample: Any, where: str = "") -> None:
+    """Every member of a document's sample is here, with a value of the same kind; null stands for none."""
+    if isinstance(sample, dict):
+        assert isinstance(ours, dict), where
+        assert sample.keys() <= ours.keys(), where
+        for name, value in sample.items():
+            assert_like(ours[name], value, f"{where}.{name}")
+    elif isinstance(sample, list):
+        assert isinstance(ours, list), where
+        for each in ours[: len(sample)]:
+            assert_like(each, sample[0], f"{where}[]")
+    elif ours is not None and sample is not None:
+        assert type(ours) is type(sample), where

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from jobtypes.seed.configuration import read_configuration
+from tests.contracts.harness import assert_like
 from tests.contracts.scale_v6 import SAMPLES, Scene
 from tests.jobs.api.v6.answers import good
 
@@ -29,21 +30,6 @@ SINGLE: Final = {
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     return Scene(monkeypatch)
-
-
-def assert_like(ours: Any, sample: Any, where: str = "") -> None:
-    """Every member of the sample is here, with a value of the same kind; null stands for one that is not there."""
-    if isinstance(sample, dict):
-        assert isinstance(ours, dict), where
-        assert sample.keys() <= ours.keys(), where
-        for name, value in sample.items():
-            assert_like(ours[name], value, f"{where}.{name}")
-    elif isinstance(sample, list):
-        assert isinstance(ours, list), where
-        for each in ours[: len(sample)]:
-            assert_like(each, sample[0], f"{where}[]")
-    elif ours is not None and sample is not None:
-        assert type(ours) is type(sample), where
 
 
 @pytest.mark.parametrize("question", PAGED)

@@ -18,7 +18,10 @@ from tests.deployment import Deployment, Factory
 from tests.jobs.mapreduce.worker import programs
 from tests.servers import S3Server
 
-pytestmark = pytest.mark.needs("bubblewrap")
+pytestmark = [
+    pytest.mark.needs("bubblewrap"),
+    pytest.mark.runs_once("sqlite", "the statements are tried on both by the tests of services; this is the rest"),
+]
 LONG = 60.0
 SHEBANG = "#!/usr/bin/env python3"
 TEXT = b"the cat\nthe dog\r\n\nand \xc3\xa9t\xc3\xa9 the bird" * 50

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+import pytest
 
 from tests.deployment import Deployment, Factory
 from tests.jobs.mapreduce.worker import programs
@@ -82,6 +83,7 @@ def _is_task(process: psutil.Process) -> bool:
     return False
 
 
+@pytest.mark.runs_once("postgresql", "what is killed here are tasks and the runner; the ordeal runs on both")
 def test_its_output_is_that_of_an_undisturbed_one(deployment: Factory) -> None:
     place = deployment(**SETTINGS)
     folder = place.folder / "texts"

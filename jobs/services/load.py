@@ -6,16 +6,20 @@ from django.db.models import Count
 from django.utils import timezone
 
 from jobs import states
-from jobs.models import Job, LoadSample
+from jobs.models import Job, LoadSample, Shape
 
 
 def sample_load() -> LoadSample | None:
     """Note how many jobs there are of each kind now; None when there are none, as at the last look."""
-    found = Job.objects.filter(status__in=(*states.WAITING, *states.ACTIVE)).order_by()
+    alive = Job.objects.filter(status__in=(*states.WAITING, *states.ACTIVE)).order_by()
+    # Two questions, each with an index of its own. A MapReduce job is there as its tasks.
+    jobs = alive.filter(parent__isnull=True).exclude(shape=Shape.MAPREDUCE)
+    tasks = alive.filter(parent__isnull=False).exclude(status=states.COMPLETED)
     counts: dict[str, int] = {}
-    for status, jobs in found.values_list("status").annotate(jobs=Count("pk")):
-        shown = states.SHOWN[status]
-        counts[shown] = counts.get(shown, 0) + jobs
+    for rows in (jobs, tasks):
+        for status, number in rows.values_list("status").annotate(number=Count("pk")):
+            shown = states.SHOWN[status]
+            counts[shown] = counts.get(shown, 0) + number
     values = {
         "pending": counts.get(states.PENDING, 0) + counts.get(states.BLOCKED, 0),
         "queued": counts.get(states.QUEUED, 0),

@@ -287,6 +287,16 @@ def test_it_takes_no_room_and_its_tasks_do() -> None:
     assert sql.active_jobs() == [(job.place_id, "RUNNING", 1)]
 
 
+def test_the_load_counts_its_tasks() -> None:
+    job = make_mapreduce()
+    run(tasks(job)[0])
+    end(tasks(job)[1], output={})
+    carry_on(job)
+    sample = services.sample_load()
+    assert sample is not None
+    assert (sample.pending, sample.queued, sample.running) == (0, 1, 1)
+
+
 def test_a_task_that_fails_stops_the_rest() -> None:
     job = make_mapreduce()
     first, second, _ = tasks(job)

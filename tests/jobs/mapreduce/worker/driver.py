@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.environment import CHECKOUT
 WORKER = str(CHECKOUT / "jobs/mapreduce/worker")
 PYTHON = [sys.executable, "-I", "-S"]
 TASK_SECONDS = 300
+# Of a short path, whatever that of a test's own folder: a socket's has 107 bytes at most. Gone with this process.
+_SOCKETS = tempfile.TemporaryDirectory(prefix="mr-")
 
 
 def run_task(
@@ -70,6 +73,7 @@ class Driver:
         self.folder = folder
         self.slots = slots
         self.shared = {"version": 1, "job": "job", "partitions": partitions, **shared}
+        self.sockets = Path(tempfile.mkdtemp(dir=_SOCKETS.name))
         self.mapped: list[dict[str, Any]] = []
         self.reduced: list[dict[str, Any]] = []
 
@@ -80,7 +84,7 @@ class Driver:
 
     def _task(self, name: str, stage: str, index: int, program: Sequence[str]) -> dict[str, Any]:
         """Sockets have fixed names: a folder for each task, as it has a /tmp of its own where it is sandboxed."""
-        sockets = self.folder / f"sockets-{name}"
+        sockets = self.sockets / name
         sockets.mkdir(exist_ok=True)
         return {"id": name, "stage": stage, "index": index, "program": list(program), "sockets": str(sockets)}
 

@@ -53,7 +53,7 @@ def test_words_are_counted_whatever_the_splits(
     driver = Driver(tmp_path, 3, protocol="apollo")
     found = driver.run(splits([write(tmp_path, TEXT)], split_bytes), *words)
     assert [json.loads(one) for one in found] == expected(TEXT, 3)
-    assert not [name for folder in tmp_path.glob("sockets-*") for name in os.listdir(folder)]
+    assert not [name for folder in driver.sockets.iterdir() for name in os.listdir(folder)]
 
 
 @pytest.mark.needs("compiler")
@@ -251,6 +251,6 @@ def test_stale_sockets_do_not_matter(tmp_path: Path) -> None:
     maps, reduces = program(tmp_path, PAIRS), program(tmp_path, LIST)
     driver.run(splits([path], 100), maps, reduces)
     for name in ("job-m-0/map", "job-r-0/reduce", "job-r-0/reduce-input-0"):
-        (tmp_path / f"sockets-{name}.sock").write_text("stale")
+        (driver.sockets / f"{name}.sock").write_text("stale")
     shutil.rmtree(tmp_path / "output")
     assert json.loads(driver.run(splits([path], 100), maps, reduces)[0])["pairs"] == [{"key": "a", "value": [1]}]

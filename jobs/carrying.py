@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import IO, Final
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
@@ -36,6 +36,7 @@ CARRIERS: Final = 4
 LEASE: Final = timedelta(seconds=30)
 RENEW_AFTER_SECONDS: Final = 5.0
 CLEAR_EVERY_SECONDS: Final = 60.0
+REST_SECONDS: Final = 5.0
 
 
 class LeaseLost(Exception):
@@ -195,7 +196,8 @@ class Carriers:
 
     def _work(self) -> None:
         while True:
-            execution = self._queue.get()
+            execution = self._next()
+            close_old_connections()  # one that has broken meanwhile
             try:
                 with bound_contextvars(execution_id=str(execution.uuid), job_id=execution.job_id):
                     carry(execution, self._ring)
@@ -206,9 +208,16 @@ class Carriers:
                 with contextlib.suppress(DatabaseError):
                     _give_up(execution, staging.StagingFault("unknown", "See the log of the worker."), self._ring)
             finally:
-                connection.close()
                 with self._lock:
                     self._busy -= 1
+
+    def _next(self) -> Execution:
+        """What is to be carried next. Whoever rests holds no connection; making one takes longer than most of this."""
+        try:
+            return self._queue.get(timeout=REST_SECONDS)
+        except queue.Empty:
+            connection.close()
+            return self._queue.get()
 
     def _ring(self) -> None:
         sql.ring({self._bell})

@@ -149,7 +149,7 @@ class Outcomes:
         values = {"ended_at": ended_at, "detail": as_stored(detail, 1000), "error": error.pk if error else None}
         self._execution(execution, to, self.CONCLUDED, values)
         more = {} if output is None else {"output": dict(output)}
-        reason = _code(error) if error else CANCELED_BY_USER if canceled else ""
+        reason = error.code if error else CANCELED_BY_USER if canceled else ""
         self._job_ended(execution, to, error, {"ended_at": ended_at, "reason": reason, **more})
 
     def _ended(self, execution: sql.ActiveExecution, seen: Observation, values: dict[str, Any]) -> None:
@@ -221,17 +221,13 @@ def _in_order(
     return sorted(jobs.items(), key=lambda item: item[0][0] != states.RUNNING)
 
 
-def _code(error: Error) -> str:
-    return error.name.upper().replace("-", "_")
-
-
 def _reason(to: str, error: Error | None, seen: Observation) -> str:
     """The job's reason code: EXIT_<n>, or the error's name."""
     if error is None:
         return "" if to == states.COMPLETED else CANCELED_BY_USER
     if seen.end is End.EXITED and seen.exit_code is not None:
         return f"EXIT_{seen.exit_code}"
-    return _code(error)
+    return error.code
 
 
 def as_stored(text: str, limit: int) -> str:

@@ -19,7 +19,7 @@ from controlplane.core.encryption import SecretUnreadable, encrypt
 from controlplane.core.enqueue import enqueue
 from controlplane.core.errors import ControlPlaneError, InvalidRequest
 from controlplane.core.storage import Storage, StorageUnavailable
-from jobs import sql, states
+from jobs import states
 from jobs.errors import ArtifactNotFound, JobState
 from jobs.mapreduce.locations import Location, read_input, read_output
 from jobs.mapreduce.splits import count_of
@@ -269,4 +269,3 @@ def _found(job_id: int, found: list[dict[str, Any]]) -> None:
         spec.save(update_fields=["objects_found", "input_bytes", "splits"])
         Job.objects.filter(pk=job_id).update(input_bytes=spec.input_bytes)
         step.take()
-        sql.ring({sql.pulse_queue(step.job.place.cloud, step.job.place.region)})

@@ -28,10 +28,8 @@ IN_LINE: Final = 64  # tasks of a job that wait their turn, at most; half of the
 ENDED_BADLY: Final = (states.FAILED, states.REJECTED, states.CANCELED)
 _ALIVE: Final = (states.PENDING, states.RUNNING, states.CANCELING)
 _RAN: Final = (states.RUNNING, states.FAILED, states.DELAYED)
-TASK_STOPPED: Final = "TASK_STOPPED"
-
-
 _STAGES: Final = (Shape.MAP, Shape.REDUCE)
+TASK_STOPPED: Final = "TASK_STOPPED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +114,11 @@ class Step:
 
     def end(self, to: str, *, error: Error | None = None, reason: str = "", detail: str = "") -> None:
         """The end of the job; its credentials are needed no more."""
-        if error is not None:
-            reason = error.name.upper().replace("-", "_")
-        values = {"ended_at": timezone.now(), "reason": reason, "error": error.pk if error else None}
+        values = {
+            "ended_at": timezone.now(),
+            "reason": error.code if error else reason,
+            "error": error.pk if error else None,
+        }
         move({self.job.pk: values}, to, fields=tuple(values))
         MapReduceSpec.objects.filter(pk=self.job.pk).update(credentials="", failure=detail[:1000])
 

@@ -35,3 +35,8 @@ class Error(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_type_name}: {self.name}" if self.job_type_name else self.name
+
+    @property
+    def code(self) -> str:
+        """What a job's `reason` calls it: EXIT_CODE of exit-code."""
+        return self.name.upper().replace("-", "_")

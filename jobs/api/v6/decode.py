@@ -138,7 +138,7 @@ def decode_seed(body: dict[str, Any], user: User, named: Named) -> SeedWish:
         tags=tags_of(given),
         priority=priority_of(given, None),
         queue=text_of(given, "queue", 64),
-        max_tries=_whole(given, "max_tries", 1, MAX_TRIES),
+        max_tries=whole_of(given, "max_tries", 1, MAX_TRIES),
     )
 
 
@@ -183,18 +183,18 @@ def decode_one(body: Any, user: User) -> JobRequest:
         secret_env=secret_env_of(given, env),
         tags=tags_of(given),
         vcpus_milli=vcpus_milli_of(given),
-        memory_mib=_whole(given, "memory_mib", 1, MAX_MEMORY_GB * 1024),
+        memory_mib=whole_of(given, "memory_mib", 1, MAX_MEMORY_GB * 1024),
         priority=priority_of(given, Priority.LOW),
         queue=text_of(given, "queue", 64),
-        timeout_seconds=_whole(given, "timeout_seconds", 1, MAX_TIMEOUT),
-        max_tries=_whole(given, "max_tries", 1, MAX_TRIES),
+        timeout_seconds=whole_of(given, "timeout_seconds", 1, MAX_TIMEOUT),
+        max_tries=whole_of(given, "max_tries", 1, MAX_TRIES),
     )
     check_place(cloud, queue=given.get("queue"), command=given.get("command"))
     check_customer(user, customer)
     return request
 
 
-def _whole(body: Mapping[str, Any], name: str, minimum: int, maximum: int) -> int | None:
+def whole_of(body: Mapping[str, Any], name: str, minimum: int, maximum: int) -> int | None:
     return whole(body[name], name, minimum, maximum) if name in body else None
 
 

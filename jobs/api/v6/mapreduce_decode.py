@@ -21,7 +21,7 @@ from jobs.api.fields import (
     text_of,
     whole,
 )
-from jobs.api.v6.decode import MAX_TRIES, given_of, priority_of, vcpus_milli_of
+from jobs.api.v6.decode import MAX_TRIES, given_of, priority_of, vcpus_milli_of, whole_of
 from jobs.errors import ArtifactNotFound
 from jobs.mapreduce.locations import LONGEST
 from jobs.models import ArtifactVersion, Priority, Protocol, Shape
@@ -87,13 +87,11 @@ def decode_mapreduce(body: Mapping[str, Any], user: User) -> MapReduceWish:
         classification=text_of(given, "classification", MAX_TEXT),
         tags=tags_of(given),
         vcpus_milli=vcpus_milli_of(given),
-        memory_mib=whole(given["memory_mib"], "memory_mib", 1, MAX_MEMORY_GB * 1024) if "memory_mib" in given else None,
+        memory_mib=whole_of(given, "memory_mib", 1, MAX_MEMORY_GB * 1024),
         priority=priority_of(given, Priority.LOW),
         queue=text_of(given, "queue", 64),
-        timeout_seconds=whole(given["timeout_seconds"], "timeout_seconds", 1, MAX_TIMEOUT)
-        if "timeout_seconds" in given
-        else None,
-        max_tries=whole(given["max_tries"], "max_tries", 1, MAX_TRIES) if "max_tries" in given else None,
+        timeout_seconds=whole_of(given, "timeout_seconds", 1, MAX_TIMEOUT),
+        max_tries=whole_of(given, "max_tries", 1, MAX_TRIES),
         fields={name: f"{MEMBER}.{name}" for name in ("reducers", "input", "output", "protocol", "combiner")},
     )
 

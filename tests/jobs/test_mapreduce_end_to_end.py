@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +12,21 @@ import pytest
 
 from tests.deployment import Deployment, Factory
 from tests.jobs.mapreduce.worker import programs
+from tests.jobs.test_seed_end_to_end import Client as Native
+from tests.jobs.test_seed_end_to_end import wait
 from tests.servers import S3Server
 
 pytestmark = [
     pytest.mark.needs("bubblewrap"),
     pytest.mark.runs_once("sqlite", "the statements are tried on both by the tests of services; this is the rest"),
 ]
-LONG = 60.0
 SHEBANG = "#!/usr/bin/env python3"
 TEXT = b"the cat\nthe dog\r\n\nand \xc3\xa9t\xc3\xa9 the bird" * 50
 BOUNDARY = "program-boundary"
 
 
-class Client:
+class Client(Native):
     """A client of one deployment: Apollo's surface, and the native one."""
-
-    def __init__(self, place: Deployment) -> None:
-        self.place = place
-        self.base = place.base_url
-        token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
-        self.headers = {"Authorization": f"Bearer {token}"}
-
-    def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
-        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data, {**self.headers, "Content-Type": kind}, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=LONG) as response:
-                text = response.read().decode()
-        except urllib.error.HTTPError as error:
-            raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
-        return json.loads(text) if text.startswith(("{", "[")) else text
 
     def put(self, name: str, content: bytes) -> None:
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="program"; filename="{name}"\r\n\r\n'
@@ -63,13 +44,6 @@ class Client:
         """The job once it has ended."""
         wait(lambda: self.call("GET", f"/v6/jobs/{uuid}/")["ended"], self.place)
         return self.call("GET", f"/v6/jobs/{uuid}/")
-
-
-def wait(condition: Callable[[], Any], place: Deployment) -> None:
-    deadline = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < deadline, place.logs()
-        time.sleep(0.02)
 
 
 def count_of(text: bytes, at: bytes | None = None) -> Counter[str]:

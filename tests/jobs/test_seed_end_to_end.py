@@ -37,9 +37,9 @@ class Client:
         token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
         self.headers = {"Authorization": f"Bearer {token}"}
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {**self.headers, "Content-Type": "application/json"}
+    def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        headers = {**self.headers, "Content-Type": kind}
         request = urllib.request.Request(self.base + path, data=data, headers=headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=LONG) as response:

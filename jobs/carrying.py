@@ -8,12 +8,13 @@ of this machine need not wait for that: a lock on a file tells it that the one b
 from __future__ import annotations
 
 import contextlib
+import enum
 import fcntl
 import logging
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 from typing import IO, Final
@@ -26,7 +27,7 @@ from structlog.contextvars import bound_contextvars
 
 from accounts import events
 from controlplane.core import sets
-from jobs import sql, staging, states
+from jobs import staging, states
 from jobs.models import STAGED, Execution, File, Job
 from jobs.scheduling import conclude
 from jobs.services.mapreduce_steps import run_maps_again
@@ -37,6 +38,14 @@ LEASE: Final = timedelta(seconds=30)
 RENEW_AFTER_SECONDS: Final = 5.0
 CLEAR_EVERY_SECONDS: Final = 60.0
 REST_SECONDS: Final = 5.0
+
+
+class Carried(enum.Flag):
+    """What has come of carrying: the scheduler has something to do."""
+
+    NOTHING = 0
+    BROUGHT = enum.auto()  # an execution can be handed over
+    ENDED = enum.auto()  # an execution has ended, well or badly
 
 
 class LeaseLost(Exception):
@@ -80,27 +89,27 @@ def to_carry(place_id: int, limit: int) -> list[Execution]:
     ]
 
 
-def carry(execution: Execution, ring: Callable[[], None]) -> None:
-    """Do what there is to carry for an execution whose lease is ours, and note it. `ring` wakes the scheduler."""
+def carry(execution: Execution) -> Carried:
+    """Do what there is to carry for an execution whose lease is ours, and note it."""
     lease = Lease(execution.pk, execution.status)
     work = _bring if execution.status == states.CREATED else _keep
     try:
-        work(execution, lease, ring)
+        return work(execution, lease)
     except staging.StagingFault as fault:
-        _give_up(execution, fault, ring)
+        return _give_up(execution, fault)
     except LeaseLost:
         logger.info("execution %s is not ours to carry for any more", execution.uuid)
+        return Carried.NOTHING
 
 
-def _bring(execution: Execution, lease: Lease, ring: Callable[[], None]) -> None:
+def _bring(execution: Execution, lease: Lease) -> Carried:
     staging.bring(execution, lease.keep)
-    with transaction.atomic():
-        rows = Execution.objects.filter(pk=execution.pk, status=states.CREATED)
-        rows.update(prepared_at=timezone.now(), leased_until=None)
-        ring()
+    rows = Execution.objects.filter(pk=execution.pk, status=states.CREATED)
+    rows.update(prepared_at=timezone.now(), leased_until=None)
+    return Carried.BROUGHT
 
 
-def _keep(execution: Execution, lease: Lease, ring: Callable[[], None]) -> None:
+def _keep(execution: Execution, lease: Lease) -> Carried:
     kept = staging.keep(execution, lease.keep)
     detail = "; ".join(kept.warnings)
     with transaction.atomic():
@@ -119,8 +128,8 @@ def _keep(execution: Execution, lease: Lease, ring: Callable[[], None]) -> None:
         events.record([("file.created", "file", file.pk, None, customer, None, {"name": file.name}) for file in made])
         output = {"files": files, "json": dict(kept.json)} if kept.facts is None else kept.facts
         conclude(execution.uuid, detail=detail, output=output)
-        ring()
     staging.room_of(execution.uuid).clear()
+    return Carried.ENDED
 
 
 def _describe(file_id: int, metadata: object) -> None:
@@ -130,13 +139,13 @@ def _describe(file_id: int, metadata: object) -> None:
         File.objects.filter(pk=file_id).update(**columns, modified_at=timezone.now())
 
 
-def _give_up(execution: Execution, fault: staging.StagingFault, ring: Callable[[], None]) -> None:
+def _give_up(execution: Execution, fault: staging.StagingFault) -> Carried:
     with transaction.atomic():
         if fault.lost_maps:
             run_maps_again(execution.job, fault.lost_maps)
         conclude(execution.uuid, error_name=fault.error_name, detail=fault.detail)
-        ring()
     staging.room_of(execution.uuid).clear()
+    return Carried.ENDED
 
 
 def forget_leases(place_id: int) -> None:
@@ -158,20 +167,33 @@ def _lock_alone() -> IO[str] | None:
 
 
 class Carriers:
-    """The threads of one process. `look` gives them work, and never waits."""
+    """The threads of one process. `look` gives them work, and never waits; `read` tells what has come of it."""
 
-    def __init__(self, place_id: int, bell: str, count: int = CARRIERS) -> None:
+    def __init__(self, place_id: int, count: int = CARRIERS) -> None:
         self._place_id = place_id
-        self._bell = bell
         self._count = count
         self._queue: queue.SimpleQueue[Execution] = queue.SimpleQueue()
         self._busy = 0
+        self._carried = Carried.NOTHING
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._clear_at = time.monotonic()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._alone = _lock_alone()
         if self._alone is not None:
             forget_leases(place_id)
+
+    def fileno(self) -> int:
+        """A file descriptor that is readable while there is something to `read`."""
+        return self._wake
+
+    def read(self) -> Carried:
+        """What has come of carrying since the last call. Nothing is lost by dying before it: the rows tell the same."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        with self._lock:
+            carried, self._carried = self._carried, Carried.NOTHING
+        return carried
 
     def look(self) -> None:
         """Take up what is to be carried, as far as there are hands for it; now and then remove old rooms."""
@@ -198,18 +220,14 @@ class Carriers:
         while True:
             execution = self._next()
             close_old_connections()  # one that has broken meanwhile
-            try:
-                with bound_contextvars(execution_id=str(execution.uuid), job_id=execution.job_id):
-                    carry(execution, self._ring)
-            except DatabaseError:
-                logger.exception("the database failed; the lease will run out")
-            except Exception:
-                logger.exception("carrying failed")
-                with contextlib.suppress(DatabaseError):
-                    _give_up(execution, staging.StagingFault("unknown", "See the log of the worker."), self._ring)
-            finally:
-                with self._lock:
-                    self._busy -= 1
+            with bound_contextvars(execution_id=str(execution.uuid), job_id=execution.job_id):
+                self._tell(_carry_whatever_happens(execution))
+
+    def _tell(self, carried: Carried) -> None:
+        with self._lock:
+            self._busy -= 1
+            self._carried |= carried
+        os.eventfd_write(self._wake, 1)
 
     def _next(self) -> Execution:
         """What is to be carried next. Whoever rests holds no connection; making one takes longer than most of this."""
@@ -219,14 +237,23 @@ class Carriers:
             connection.close()
             return self._queue.get()
 
-    def _ring(self) -> None:
-        sql.ring({self._bell})
+
+def _carry_whatever_happens(execution: Execution) -> Carried:
+    try:
+        return carry(execution)
+    except DatabaseError:
+        logger.exception("the database failed; the lease will run out")
+    except Exception:
+        logger.exception("carrying failed")
+        with contextlib.suppress(DatabaseError):
+            return _give_up(execution, staging.StagingFault("unknown", "See the log of the worker."))
+    return Carried.NOTHING
 
 
 @lru_cache(maxsize=1)
-def carriers_of(place_id: int, bell: str) -> Carriers:
+def carriers_of(place_id: int) -> Carriers:
     """This process's own: they outlive the term of a pass."""
-    return Carriers(place_id, bell)
+    return Carriers(place_id)
 
 
 def clear_rooms() -> None:

@@ -22,7 +22,7 @@ from clusters.providers.local.runtime import Runtime
 from controlplane.core import instruments, sets
 from controlplane.core.doorbell import Doorbell, socket_of
 from jobs import scheduling, sql
-from jobs.carrying import carriers_of
+from jobs.carrying import Carried, carriers_of
 from jobs.models import RunsFor
 from jobs.services import advance_mapreduce, report_place
 
@@ -77,7 +77,7 @@ class Pulse:
         self._bell = Doorbell(queue, socket_of(queue))
         self._watch = scheduling.Watch({})
         self._pace = Pace()
-        self._carriers = carriers_of(place_id, queue)
+        self._carriers = carriers_of(place_id)
         self._tick_at = 0.0
 
     def run(self, stopping: Callable[[], bool], term_seconds: float = TERM_SECONDS) -> None:
@@ -90,7 +90,7 @@ class Pulse:
                 self._bell.listen()
                 rung = self._turn(rung)
                 time.sleep(self._pace.gather_seconds())
-                rung = rung or self._bell.wait(TURN_SECONDS, self._provider.fileno())
+                rung = rung or self._bell.wait(TURN_SECONDS, self._provider.fileno(), self._carriers.fileno())
             with transaction.atomic():
                 sql.ring({self._queue})
         finally:
@@ -104,15 +104,21 @@ class Pulse:
                 seen = self._provider.read()
             self._pace.note(seen)
             scheduling.apply(seen)
+            carried = self._carriers.read()
+            # First what is under way: it takes its time elsewhere while new work is looked for here.
+            if seen or carried:
+                self._carriers.look()
+            if Carried.BROUGHT in carried:
+                scheduling.hand_over(self._place_id, self._provider)
             again = self._make_good() if tick else []
             if rung or tick:
                 sets.run("DELETE FROM django_q_ormq WHERE key = %s", [self._queue])
                 scheduling.pass_on_cancels(self._place_id, self._provider)
             claimed = 0
-            if rung or tick or seen:
+            if rung or tick or seen or Carried.ENDED in carried:
                 advance_mapreduce(self._place_id)
                 claimed = scheduling.claim(self._place_id, just_ended=self._pace.just_ended()) or 0
-            if claimed or seen or tick:
+            if claimed or tick:
                 self._carriers.look()
             if claimed or again or tick or rung:
                 scheduling.hand_over(self._place_id, self._provider, again)

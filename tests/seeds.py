@@ -47,7 +47,7 @@ class Scene:
     def carry(self) -> int:
         found = carrying.to_carry(self.stage.place.pk, 10)
         for execution in found:
-            carrying.carry(execution, lambda: None)
+            carrying.carry(execution)
         return len(found)
 
     def start(self, job: Job) -> staging.Room:

@@ -29,6 +29,7 @@ ENDED_BADLY: Final = (states.FAILED, states.REJECTED, states.CANCELED)
 _ALIVE: Final = (states.PENDING, states.RUNNING, states.CANCELING)
 _RAN: Final = (states.RUNNING, states.FAILED, states.DELAYED)
 _STAGES: Final = (Shape.MAP, Shape.REDUCE)
+_PLAN: Final = ("splits", "reducers", "maps", "reduces", "max_parallel")  # what tells whether a step is due
 TASK_STOPPED: Final = "TASK_STOPPED"
 
 
@@ -53,7 +54,7 @@ class Standing:
 def advance_mapreduce(place_id: int) -> bool:
     """Carry on the MapReduce jobs of a place, those that have something to be done. True if tasks were made."""
     rows = MapReduceSpec.objects.filter(job__place=place_id, job__shape=Shape.MAPREDUCE, job__status__in=_ALIVE)
-    specs = list(rows.filter(splits__isnull=False).select_related("job").defer("objects_found", "job__env"))
+    specs = list(rows.filter(splits__isnull=False).select_related("job").only(*_PLAN, "job__status"))
     if not specs:
         return False
     standings = _standings([spec.pk for spec in specs])

@@ -117,8 +117,8 @@ _objects: Remembered[int, list[dict[str, Any]]] = Remembered(limit=20)
 
 
 def _spec_of(job: Job) -> MapReduceSpec:
-    rows = MapReduceSpec.objects.select_related("job", "mapper__artifact", "reducer__artifact", "combiner__artifact")
-    return rows.defer("objects_found").get(pk=job.parent_id)
+    rows = MapReduceSpec.objects.select_related("job", "mapper", "reducer", "combiner")
+    return rows.defer("objects_found", "job__env").get(pk=job.parent_id)
 
 
 def _object(spec: MapReduceSpec, number: int) -> dict[str, Any]:

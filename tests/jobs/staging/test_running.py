@@ -240,7 +240,7 @@ def test_a_job_canceled_while_its_input_is_brought_never_starts(scene: Scene) ->
     services.cancel_jobs([job.pk], actor=None)
     scheduling.pass_on_cancels(scene.stage.place.pk, scene.stage.provider)
     scheduling.observe(scene.stage.place.pk, scene.stage.provider, scheduling.Watch({}))
-    carrying.carry(execution, lambda: None)
+    carrying.carry(execution)
     job.refresh_from_db()
     assert (job.status, Execution.objects.get().status) == (states.CANCELED, states.CANCELED)
     assert scheduling.hand_over(scene.stage.place.pk, scene.stage.provider) == 0
@@ -252,13 +252,13 @@ def test_what_a_dead_process_of_this_machine_carried_is_taken_over_at_once(scene
     assert scene.stage.claim() == 1
     place = scene.stage.place.pk
     assert len(carrying.to_carry(place, 10)) == 1
-    living = carrying.Carriers(place, "bell")
+    living = carrying.Carriers(place)
     assert len(carrying.to_carry(place, 10)) == 1, "nobody else lived, and yet the lease was kept"
     # While somebody lives, leases are theirs.
-    carrying.Carriers(place, "bell")
+    carrying.Carriers(place)
     assert carrying.to_carry(place, 10) == []
     del living
-    carrying.Carriers(place, "bell")
+    carrying.Carriers(place)
     assert len(carrying.to_carry(place, 10)) == 1
 
 
@@ -271,8 +271,8 @@ def test_a_job_is_carried_for_by_one_at_a_time_and_taken_over_when_the_lease_is_
     assert carrying.to_carry(scene.stage.place.pk, 10) == []
     Execution.objects.update(leased_until=first.created_at)
     (second,) = carrying.to_carry(scene.stage.place.pk, 10)
-    carrying.carry(second, lambda: None)
-    carrying.carry(first, lambda: None)
+    carrying.carry(second)
+    carrying.carry(first)
     job.refresh_from_db()
     assert (job.status, File.objects.filter(job=job).count()) == (states.COMPLETED, 1)
 

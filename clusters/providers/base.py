@@ -44,6 +44,9 @@ class Work:
     `command` is the program and its arguments; with `image_entrypoint` it is only the arguments of the
     program that the image names, where the runtime runs images. `shm_mib` is the size of /dev/shm, None for
     the runtime's own. Without `network` an isolated one sees none, not even this machine's loopback.
+
+    For clouds: `queue` is the name of one of theirs, "" for that of the priority; `customer` is who it is for;
+    `machine_image` and `user_data` take the place of image and command where a whole machine is asked for.
     """
 
     execution_id: str
@@ -60,6 +63,10 @@ class Work:
     shm_mib: int | None = None
     gpus: int = 0
     network: bool = True
+    queue: str = ""
+    customer: str = ""
+    machine_image: str = ""
+    user_data: str = ""
 
 
 class Phase(enum.StrEnum):
@@ -180,3 +187,70 @@ class Streaming(ABC):
 
         Nothing is lost when it is not called: `observe` tells the same.
         """
+
+
+class Cloud(ABC):
+    """A region of a cloud: what is submitted there has a name of the cloud's own, its handle (255 characters at most).
+
+    Every method but `group` and `link` calls the cloud, and takes CALL_SECONDS at most for each call that it makes.
+    They raise the errors of `clusters.providers.errors`. One object may be used by several threads.
+
+    The caller keeps a note of what it is about to submit under a name of its own; after a crash it asks `find`
+    before it submits again. A note names one group of works, and its handles are in the order of the works.
+    """
+
+    CALL_SECONDS: ClassVar[float] = 15.0
+    cloud: ClassVar[str]  # as places name it
+    streams: ClassVar[tuple[str, ...]] = STREAMS  # those that it keeps apart; one that has only "stdout" joins both
+    keeps_logs: ClassVar[bool] = True  # False: they go with the machine that ran it, so they are copied as they grow
+
+    @property
+    @abstractmethod
+    def region(self) -> str:
+        """As places name it."""
+
+    @abstractmethod
+    def group(self, works: Sequence[Work]) -> list[list[Work]]:
+        """Sort `works` into groups, each of which `submit` takes at once. Calls nothing."""
+
+    @abstractmethod
+    def submit(self, name: str, works: Sequence[Work]) -> list[str]:
+        """Start a group under `name` (a UUID's text), once; the handles, in the order of `works`.
+
+        Raises NoCapacity, Throttled, AuthFailed or Refused when nothing has been started, and any other
+        ProviderError when that is not known.
+        """
+
+    @abstractmethod
+    def find(self, name: str, works: Sequence[Work]) -> list[list[str]]:
+        """All that was ever started under `name`, the oldest first: more than one when it was submitted twice.
+
+        Each as `submit` returned it.
+        """
+
+    @abstractmethod
+    def observe(self, handles: Sequence[str]) -> list[Observation]:
+        """The present phase of each; an observation's `execution_id` is the handle. Unknown ones are left out."""
+
+    @abstractmethod
+    def cancel(self, handles: Sequence[str]) -> None:
+        """Stop each, whether it has started or not; it is then observed as ended, CANCELED.
+
+        Unknown and ended ones are left alone.
+        """
+
+    @abstractmethod
+    def logs(self, handle: str, stream: str, after: int = 0, limit: int = 2**20) -> LogPage:
+        """As Provider.logs. Of one that writes nothing yet: an empty page that has not ended."""
+
+    @abstractmethod
+    def explain(self, handle: str) -> str:
+        """Where it stands and what it waits for, in the cloud's own words; empty when it has nothing to say."""
+
+    @abstractmethod
+    def capacity(self) -> Capacity:
+        """What the region can hold for us at once, as it is set up."""
+
+    @abstractmethod
+    def link(self, handle: str) -> str:
+        """The address of its page in the cloud's console. No credentials in it."""

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
+from clusters.providers.base import Cloud
 from clusters.providers.local.isolation import probe
 from clusters.providers.local.provider import LocalProvider
 from clusters.providers.local.runtime import Runtime
@@ -14,7 +15,7 @@ CLOUDS = ("aws", "azure", "local")
 # What a cloud needs before it can be used; a cloud that needs nothing is always there.
 REQUIRED_SETTINGS: dict[str, tuple[str, ...]] = {
     "aws": ("AWS_REGIONS", "AWS_BATCH_QUEUES"),
-    "azure": ("AZURE_BATCH_ENDPOINT", "AZURE_BATCH_POOLS"),
+    "azure": ("AZURE_REGION", "AZURE_BATCH_ENDPOINT", "AZURE_BATCH_POOLS"),
     "local": (),
 }
 
@@ -22,6 +23,40 @@ REQUIRED_SETTINGS: dict[str, tuple[str, ...]] = {
 def missing_settings(cloud: str) -> list[str]:
     """The settings without which `cloud` cannot be used here."""
     return [name for name in REQUIRED_SETTINGS[cloud] if not getattr(settings, name, None)]
+
+
+def cloud_regions() -> list[tuple[str, str]]:
+    """The regions of clouds that this deployment is set up for, as (cloud, region)."""
+    aws = settings.AWS_REGIONS if not missing_settings("aws") else ()
+    azure = (settings.AZURE_REGION,) if not missing_settings("azure") else ()
+    return [*(("aws", region) for region in aws), *(("azure", region) for region in azure)]
+
+
+@lru_cache(maxsize=50)
+def cloud_at(cloud: str, region: str) -> Cloud:
+    """A region of `cloud_regions`. One for the process: it keeps connections and credentials."""
+    # Each SDK takes a second and tens of MiB: only where it is used.
+    if cloud == "aws":
+        from clusters.providers.aws import AwsCloud, AwsConfig
+
+        return AwsCloud(
+            AwsConfig(
+                region=region,
+                queues=settings.AWS_BATCH_QUEUES.get(region, {}),
+                platform=settings.AWS_BATCH_PLATFORM,
+                job_role_arn=settings.AWS_BATCH_JOB_ROLE,
+                execution_role_arn=settings.AWS_BATCH_EXECUTION_ROLE,
+                customer_roles={
+                    customer: (role["role_arn"], role.get("external_id", ""))
+                    for customer, role in settings.AWS_CUSTOMER_ROLES.items()
+                },
+            )
+        )
+    from clusters.providers.azure import AzureCloud, AzureConfig
+
+    return AzureCloud(
+        AzureConfig(endpoint=settings.AZURE_BATCH_ENDPOINT, region=region, pools=settings.AZURE_BATCH_POOLS)
+    )
 
 
 @lru_cache(maxsize=1)

@@ -74,6 +74,23 @@ RUN_DIR = DATA_DIR / "run" / LOCAL_REGION
 # Where processes leave what they count. prometheus-client wants it in the environment before it is imported.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RUN_DIR / "metrics")
 
+# --- Clouds --------------------------------------------------------------------------------------
+
+AWS_REGIONS = env.names("AWS_REGIONS")
+# The queues of each region, for jobs that name none: {"eu-central-1": {"HIGH": "urgent", "LOW": "bulk"}}.
+AWS_BATCH_QUEUES = env.document("AWS_BATCH_QUEUES", {})
+AWS_BATCH_PLATFORM = env.text("AWS_BATCH_PLATFORM", "EC2")
+if AWS_BATCH_PLATFORM not in ("EC2", "FARGATE"):
+    env.faults.append(Fault("AWS_BATCH_PLATFORM", "EC2 or FARGATE"))
+AWS_BATCH_JOB_ROLE = env.text("AWS_BATCH_JOB_ROLE")
+AWS_BATCH_EXECUTION_ROLE = env.text("AWS_BATCH_EXECUTION_ROLE")
+# Whose jobs run in an account of their own: {"acme": {"role_arn": "arn:aws:iam::…", "external_id": "…"}}.
+AWS_CUSTOMER_ROLES = env.document("AWS_CUSTOMER_ROLES", {})
+AZURE_REGION = env.text("AZURE_REGION")
+AZURE_BATCH_ENDPOINT = env.text("AZURE_BATCH_ENDPOINT")
+# The pools, for jobs that name none: {"HIGH": "urgent", "LOW": "bulk"}.
+AZURE_BATCH_POOLS = env.document("AZURE_BATCH_POOLS", {})
+
 # --- Files ---------------------------------------------------------------------------------------
 
 # Where workspaces that are folders may lie; and addresses beside AWS's and Azure's that storage may be at.
@@ -85,6 +102,8 @@ MAX_UPLOAD_MIB = env.whole("MAX_UPLOAD_MIB", 5120, minimum=1)
 # Where programs of MapReduce jobs are kept: a broker as workspaces have them.
 ARTIFACT_STORAGE = env.document("ARTIFACT_STORAGE", {"type": "host", "host_path": str(DATA_DIR / "artifacts")})
 MAX_ARTIFACT_MIB = env.whole("MAX_ARTIFACT_MIB", 512, minimum=1)
+# Where outputs of jobs at clouds are copied to: a broker as workspaces have them.
+OUTPUT_STORAGE = env.document("OUTPUT_STORAGE", {"type": "host", "host_path": str(DATA_DIR / "outputs")})
 # What MapReduce jobs may read and write beside storage: folders of this machine, open to everybody who may submit.
 MAPREDUCE_FOLDERS = env.names("MAPREDUCE_FOLDERS")
 if not all(os.path.isabs(folder) for folder in MAPREDUCE_FOLDERS):
@@ -318,8 +337,10 @@ SPECTACULAR_SETTINGS = {
 
 # Which functions a queue may run, and on which cluster: enqueue() and the broker refuse all others.
 PULSE = f"pulse-{LOCAL_REGION}"
+CLOUDS = "clouds"
 TASKS = {
     "jobs.tasks.run_pass": PULSE,
+    "jobs.tasks.run_clouds": CLOUDS,
     "jobs.tasks.answer_canary": "work",
     "jobs.tasks.sweep": "work",
     "jobs.tasks.carry_on": "work",
@@ -347,7 +368,7 @@ Q_CLUSTER: dict[str, Any] = {
     "orm": "default",
     "broker_class": "controlplane.core.broker.Broker",
     "log_level": env.text("LOG_LEVEL", "WARNING"),
-    "ALT_CLUSTERS": {PULSE: {"workers": 1, "queue_limit": 1, "timeout": 60, "retry": 90}},
+    "ALT_CLUSTERS": {name: {"workers": 1, "queue_limit": 1, "timeout": 60, "retry": 90} for name in (PULSE, CLOUDS)},
 }
 
 # --- Security ------------------------------------------------------------------------------------

@@ -24,14 +24,14 @@ from django.db import DatabaseError, close_old_connections, transaction
 from django.utils import timezone
 
 from clusters.providers.errors import ProviderError
-from clusters.queries import local_provider
+from clusters.queries import cloud_regions, local_provider
 from controlplane.core.enqueue import enqueue
 from controlplane.processes import living_tree
 from controlplane.schedules import SCHEDULES
 from jobs import retention, sql
 from jobs.models import Beat
 from jobs.services.places import place_id
-from jobs.tasks import CANARY_BEAT, PULSE_BEAT, STOPPING
+from jobs.tasks import CANARY_BEAT, CLOUDS_BEAT, PULSE_BEAT, STOPPING
 
 logger = logging.getLogger("controlplane.supervisor")
 LOOK_SECONDS: Final = 0.25
@@ -145,11 +145,15 @@ class Supervisor:
     def __init__(self) -> None:
         self._run = settings.RUN_DIR
         pulse = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.PULSE]
-        self._pulse = Cluster(settings.PULSE, pulse["workers"], self._run / PULSE_BEAT, PULSE_SILENT_SECONDS)
+        self._passes = [Cluster(settings.PULSE, pulse["workers"], self._run / PULSE_BEAT, PULSE_SILENT_SECONDS)]
+        if cloud_regions():
+            clouds = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.CLOUDS]
+            beat = self._run / CLOUDS_BEAT
+            self._passes.append(Cluster(settings.CLOUDS, clouds["workers"], beat, PULSE_SILENT_SECONDS))
         silent = settings.Q_CLUSTER["timeout"] + 15.0
         self._work = Cluster("work", settings.Q_CLUSTER["workers"], self._run / CANARY_BEAT, silent)
         self._stopping = False
-        self._rung_at = 0.0
+        self._rung_at: dict[str, float] = {}
         self._canary_at = 0.0
         self._forget_at = 0.0
 
@@ -162,8 +166,8 @@ class Supervisor:
             [Beat(name=schedule.path, due_at=timezone.now()) for schedule in SCHEDULES], ignore_conflicts=True
         )
         while not self._stopping:
-            self._pulse.look()
-            self._work.look()
+            for cluster in (*self._passes, self._work):
+                cluster.look()
             try:
                 self._ring()
             except DatabaseError as error:
@@ -176,12 +180,13 @@ class Supervisor:
         self._stopping = True
 
     def _ring(self) -> None:
-        """Ring what is due: the pulse when it rests, the canary, and the table of schedules."""
+        """Ring what is due: the passes when they rest, the canary, and the table of schedules."""
         now = time.monotonic()
-        if _age(self._pulse.beat) > RING_AFTER_SECONDS and now - self._rung_at > RING_AFTER_SECONDS:
-            self._rung_at = now
-            with transaction.atomic():
-                sql.ring({settings.PULSE})
+        for each in self._passes:
+            if _age(each.beat) > RING_AFTER_SECONDS and now - self._rung_at.get(each.name, 0.0) > RING_AFTER_SECONDS:
+                self._rung_at[each.name] = now
+                with transaction.atomic():
+                    sql.ring({each.name})
         if now - self._canary_at > CANARY_SECONDS and _age(self._work.beat) < 2 * CANARY_SECONDS:
             self._canary_at = now
             enqueue("jobs.tasks.answer_canary")
@@ -196,9 +201,9 @@ class Supervisor:
         """Let the pass end its turn and tasks end; what runs at the provider runs on."""
         (self._run / STOPPING).touch()
         end = time.monotonic() + STOP_SECONDS
-        for cluster in (self._pulse, self._work):
+        for cluster in (*self._passes, self._work):
             cluster.ask_to_stop()
-        for cluster in (self._pulse, self._work):
+        for cluster in (*self._passes, self._work):
             cluster.wait(end - time.monotonic())
         with contextlib.suppress(ProviderError):
             local_provider().leave()

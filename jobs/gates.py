@@ -17,6 +17,7 @@ from jobs.sql import Candidate, CapFacts, HoldFacts, LaneFacts
 
 RESERVE_AFTER = timedelta(minutes=5)
 WORKER_SILENT_AFTER = timedelta(seconds=15)
+CALLER_SILENT_AFTER = timedelta(minutes=5)  # who calls a cloud may rest, or wait for an answer
 
 ScopeKey = tuple[str, str]
 
@@ -102,6 +103,11 @@ def reasons(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterat
     yield from _room(candidate, counters)
 
 
+def silent_after(place: Place) -> timedelta:
+    """How long nobody may have been seen to serve a place before it counts as not served."""
+    return WORKER_SILENT_AFTER if place.cloud == "local" else CALLER_SILENT_AFTER
+
+
 def of_type(lane: LaneFacts, counters: Counters) -> Reason | None:
     """What the job type has against all of its jobs now."""
     return next(_of_type(lane, counters), None)
@@ -153,9 +159,11 @@ def _capped(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterat
 
 def _place(lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
     place = counters.place
-    if place.seen_at is None or counters.now - place.seen_at > WORKER_SILENT_AFTER:
+    if place.seen_at is None or counters.now - place.seen_at > silent_after(place):
         hint = f"Nothing serves {place}: start `manage.py work` there."
         yield Reason("NO_WORKER", hint, since=place.seen_at)
+    if place.failure:
+        yield Reason("PROVIDER_FAILING", f"{place} cannot be called now: {place.failure}", since=place.failing_since)
     if place.runs_for == RunsFor.STAFF and lane.owner_role == Role.CUSTOMER:
         yield Reason("UNISOLATED", f"{place} runs jobs without isolation, and so only those of admins and operators.")
     elif place.seen_at is not None and place.runs_for == RunsFor.NOBODY:

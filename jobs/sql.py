@@ -25,12 +25,14 @@ from controlplane.core.enqueue import bell
 from jobs import counts, states
 from jobs.models import Job, Lane, Scope, Shape
 
-PULSE_TASK: Final = "jobs.tasks.run_pass"
-
 
 def pulse_queue(cloud: str, region: str) -> str:
     """The queue whose bell wakes whoever schedules this place."""
-    return f"pulse-{region}" if cloud == "local" else str(settings.PULSE)
+    return f"pulse-{region}" if cloud == "local" else str(settings.CLOUDS)
+
+
+def _bell_of(queue: str) -> str:
+    return bell("jobs.tasks.run_clouds" if queue == settings.CLOUDS else "jobs.tasks.run_pass")
 
 
 def ring(queues: set[str]) -> None:
@@ -40,7 +42,7 @@ def ring(queues: set[str]) -> None:
     bell that another transaction is about to take loses the wake-up.
     """
     now = timezone.now()
-    sets.insert(OrmQ, ("key", "payload", "lock"), [(queue, bell(PULSE_TASK), now) for queue in queues])
+    sets.insert(OrmQ, ("key", "payload", "lock"), [(queue, _bell_of(queue), now) for queue in queues])
     _sound(queues)
 
 
@@ -89,7 +91,7 @@ WITH made AS (
     WHERE NOT waiting AND id IN (SELECT lane_id FROM made WHERE status = '{states.QUEUED}')
 ), rung AS (
     INSERT INTO django_q_ormq (key, payload, lock)
-    SELECT queue, %s, %s FROM unnest(%s::text[]) AS queue
+    SELECT queue, payload, %s FROM unnest(%s::text[], %s::text[]) AS bells (queue, payload)
     WHERE EXISTS (SELECT 1 FROM made WHERE status = '{states.QUEUED}')
 )
 SELECT id, uuid FROM made
@@ -120,7 +122,8 @@ def submit(
         proof = (token_digest, token_digest, owner.pk, owner.role, now, list(unless_bounded))
         names = sorted(queues)
         moments = (owner.pk, status, now, queued_at, now, now)
-        made = sets.run(_SUBMIT_POSTGRESQL, [*moments, text, *proof, minute, bell(PULSE_TASK), now, names])
+        bells = (now, names, [_bell_of(name) for name in names])
+        made = sets.run(_SUBMIT_POSTGRESQL, [*moments, text, *proof, minute, *bells])
         _sound(queues)
         return {row[1]: row[0] for row in made}
     fixed = (owner.pk, 0, status, "", now, queued_at, now, now)

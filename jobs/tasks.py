@@ -8,13 +8,14 @@ from pathlib import Path
 from django.conf import settings
 
 from clusters.queries import local_provider
-from jobs import retention, services
+from jobs import clouds, retention, services
 from jobs.pulse import Pulse
 from jobs.services import recipes
 from jobs.services.places import place_id
 
 STOPPING = "stopping"
 PULSE_BEAT = "pulse.beat"
+CLOUDS_BEAT = "clouds.beat"
 CANARY_BEAT = "work.beat"
 
 
@@ -34,6 +35,12 @@ def run_pass() -> None:
     pulse = Pulse(place, local_provider(), beat=lambda: touch(PULSE_BEAT), queue=settings.PULSE)
     stopping = settings.RUN_DIR / STOPPING
     pulse.run(stopping.exists)
+
+
+def run_clouds() -> None:
+    """Call the clouds for a term."""
+    stopping = settings.RUN_DIR / STOPPING
+    clouds.run(stopping.exists, lambda: touch(CLOUDS_BEAT), clouds.callers())
 
 
 def answer_canary() -> None:

@@ -31,9 +31,9 @@ def channel(queue: str) -> str:
 
 
 def socket_of(queue: str) -> Path | None:
-    """Where the resident pass of this machine listens; None for other queues."""
-    path: Path = settings.RUN_DIR / "pass.bell"
-    return path if queue == settings.PULSE else None
+    """Where the resident passes of this machine listen; None for other queues."""
+    names = {settings.PULSE: "pass.bell", settings.CLOUDS: "clouds.bell"}
+    return settings.RUN_DIR / names[queue] if queue in names else None
 
 
 def sound(queue: str) -> None:

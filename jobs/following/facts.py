@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 from controlplane.core import sets
 from jobs import states
@@ -15,7 +15,10 @@ from jobs.models import Job
 
 @dataclass(frozen=True, slots=True)
 class ExecutionFacts:
-    """An execution; `uuid` is its name at the provider."""
+    """An execution, and where its output is: at its place by `uuid`, or at a cloud by `handle`.
+
+    `is_copied`: all that it wrote at a cloud is in our own storage. `is_kept`: retention has not deleted it.
+    """
 
     number: int
     uuid: str
@@ -23,6 +26,18 @@ class ExecutionFacts:
     has_started: bool
     has_ended: bool
     is_kept: bool
+    cloud: str = "local"
+    region: str = ""
+    handle: str = ""
+    is_copied: bool = False
+
+    @property
+    def ends_in_silence(self) -> bool:
+        """It has ended, and nothing more comes: one that was lost on a machine leaves no word of its end.
+
+        At a cloud output may come late, so there the cloud says when it is all.
+        """
+        return self.has_ended and self.cloud == "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,7 @@ class JobFacts:
 _COLUMNS: Final = (
     "pk", "status", "reason", "executions__number", "executions__uuid", "executions__exit_code",
     "executions__started_at", "executions__ended_at", "executions__logs_kept",
+    "executions__place__cloud", "executions__place__region", "executions__handle", "executions__copy_at",
 )  # fmt: skip
 
 
@@ -66,10 +82,13 @@ def look(job_ids: Sequence[int]) -> dict[int, JobFacts]:
     found = {}
     for job_id, group in groupby(rows, key=itemgetter(0)):
         of_job = list(group)
-        executions = tuple(
-            ExecutionFacts(number, str(uuid), code, started is not None, ended is not None, kept)
-            for _, _, _, number, uuid, code, started, ended, kept in of_job
-            if number is not None
-        )
+        executions = tuple(_execution(row[3:]) for row in of_job if row[3] is not None)
         found[job_id] = JobFacts(of_job[0][1], of_job[0][2], executions)
     return found
+
+
+def _execution(row: Sequence[Any]) -> ExecutionFacts:
+    number, uuid, code, started, ended, kept, cloud, region, handle, copy_at = row
+    is_copied = bool(handle) and ended is not None and copy_at is None
+    has_started, has_ended = started is not None, ended is not None
+    return ExecutionFacts(number, str(uuid), code, has_started, has_ended, kept, cloud, region, handle or "", is_copied)

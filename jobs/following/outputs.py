@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,16 +10,21 @@ from typing import Final
 
 from clusters.providers.base import STREAMS, LogPage
 from clusters.providers.errors import NotFound as ProviderNotFound
-from clusters.queries import local_provider
+from clusters.providers.errors import ProviderError
+from clusters.queries import cloud_at, local_provider
 from controlplane.core.connections import give_back
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.instruments import provider_call
+from controlplane.core.remembered import Remembered
+from controlplane.core.storage import StorageError
 from jobs.errors import ExecutionNotFound, JobNotFound, JobState, OutputGone
 from jobs.following.cursors import Cursor, known
 from jobs.following.facts import ExecutionFacts, JobFacts, look
 from jobs.models import Job
+from jobs.queries.outputs import copied_output
 
 PAGE_BYTES: Final = 2**20
+ASK_AGAIN_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,26 +109,55 @@ def _page(execution: ExecutionFacts, cursor: Cursor, limit: int) -> Page:
     """Of each stream in turn as much as `limit` leaves. At least a few bytes of each, so that all get on."""
     pieces, ended = [], True
     for stream, position in cursor.positions.items():
-        page = _logs(execution.uuid, stream, position, max(limit, 4))
+        page = _logs(execution, stream, position, max(limit, 4))
         limit -= page.next_after - position
         cursor = cursor.moved(stream, page.next_after)
-        # An execution that was lost leaves no word of its end: then what is known of it decides.
-        ended &= page.ended or (execution.has_ended and page.next_after == position)
+        ended &= page.ended or (execution.ends_in_silence and page.next_after == position)
         if page.text:
             pieces.append((stream, page.text))
     return Page(execution.number, tuple(pieces), str(cursor), ended)
 
 
-def ask(execution_id: str, stream: str, after: int, limit: int) -> LogPage:
-    """The provider's answer."""
-    provider = local_provider()
-    with provider_call(provider.cloud, "logs"):
-        return provider.logs(execution_id, stream, after, limit)
+def ask(execution: ExecutionFacts, stream: str, after: int, limit: int) -> LogPage:
+    """The output of an execution, of whoever has it: this machine, the cloud that runs it, or our own storage.
+
+    Raises the errors of providers.
+    """
+    if execution.cloud == "local":
+        provider = local_provider()
+        with provider_call(provider.cloud, "logs"):
+            return provider.logs(execution.uuid, stream, after, limit)
+    if execution.is_copied:
+        try:
+            return LogPage(*copied_output(execution.uuid, stream).read(after, limit))
+        except StorageError as error:
+            raise ProviderError(f"The copy of the output cannot be read: {error.message}") from error
+    if not execution.handle:
+        return LogPage("", after, ended=execution.has_ended)
+    return _ask_cloud(execution, stream, after, limit)
 
 
-def _logs(execution_id: str, stream: str, after: int, limit: int = PAGE_BYTES) -> LogPage:
+# What a cloud had nothing new of, and when: many may follow, and each would ask several times a second.
+_quiet: Remembered[tuple[str, str, int], float] = Remembered(limit=10_000)
+
+
+def _ask_cloud(execution: ExecutionFacts, stream: str, after: int, limit: int) -> LogPage:
+    cloud = cloud_at(execution.cloud, execution.region)
+    if stream not in cloud.streams:
+        return LogPage("", after, ended=True)
+    key = (execution.handle, stream, after)
+    if time.monotonic() - _quiet.get(key, -ASK_AGAIN_SECONDS) < ASK_AGAIN_SECONDS:
+        return LogPage("", after, ended=False)
+    with provider_call(cloud.cloud, "logs"):
+        page = cloud.logs(execution.handle, stream, after, limit)
+    if page.next_after == after and not page.ended:
+        _quiet.put(key, time.monotonic())
+    return page
+
+
+def _logs(execution: ExecutionFacts, stream: str, after: int, limit: int = PAGE_BYTES) -> LogPage:
     try:
-        return ask(execution_id, stream, after, limit)
+        return ask(execution, stream, after, limit)
     except ProviderNotFound as error:
         raise OutputGone("The provider has no output of this job.") from error
 
@@ -154,17 +189,17 @@ def _whole(job: Job, streams: Sequence[str], execution: int | None, after: str) 
     if cursor is None:
         raise JobState("The job has not started, so it has no output yet.")
     chosen = _started(facts, cursor.execution)
-    first = {stream: _logs(chosen.uuid, stream, at) for stream, at in cursor.positions.items()}
-    return _pages(chosen.uuid, cursor, first)
+    first = {stream: _logs(chosen, stream, at) for stream, at in cursor.positions.items()}
+    return _pages(chosen, cursor, first)
 
 
-def _pages(execution_id: str, cursor: Cursor, first: dict[str, LogPage]) -> Iterator[str]:
+def _pages(execution: ExecutionFacts, cursor: Cursor, first: dict[str, LogPage]) -> Iterator[str]:
     for stream, after in cursor.positions.items():
         page = first.pop(stream)
         while page.next_after > after:
             yield page.text
             after = page.next_after
-            page = _logs(execution_id, stream, after)
+            page = _logs(execution, stream, after)
 
 
 def _without_connection(pieces: Iterator[str]) -> Iterator[str]:

@@ -159,7 +159,7 @@ class _Reader:
         for stream in self._streams:
             position = cursor.positions[stream]
             try:
-                page = ask(execution.uuid, stream, position, PIECE_BYTES)
+                page = ask(execution, stream, position, PIECE_BYTES)
             except ProviderNotFound:
                 page = LogPage("", position, ended=False)  # it left nothing, or not yet
             except ProviderError:
@@ -174,7 +174,7 @@ class _Reader:
             if page.text:
                 yield Log(execution.number, stream, page.text, str(cursor))
         self._is_told_ended = all(ended)
-        self._is_drained = execution.has_ended and (all(ended) or all(stood))
+        self._is_drained = execution.has_ended and (all(ended) or (execution.ends_in_silence and all(stood)))
 
     def is_ahead(self, facts: JobFacts) -> bool:
         """Does the output show an end that the database does not know of yet?"""

@@ -8,6 +8,7 @@ from jobs.models.job import MAX_PRIORITY, STAGED, TASKS, Execution, Job, Priorit
 from jobs.models.mapreduce import MapReduceSpec
 from jobs.models.operation import Kind, LoadSample, Operation, OperationFailure
 from jobs.models.recipe import Outcome, Recipe, RecipeNode
+from jobs.models.submission import Submission
 
 __all__ = [
     "MAX_PRIORITY",
@@ -39,4 +40,5 @@ __all__ = [
     "RunsFor",
     "Scope",
     "Shape",
+    "Submission",
 ]

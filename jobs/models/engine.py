@@ -23,7 +23,9 @@ class Place(models.Model):
     """Somewhere work runs: a region of a cloud, or this machine (cloud local). One claim at a time works on it.
 
     What it can hold is what its provider last said. For cloud local the `manage.py work` of that
-    machine keeps the row fresh, `seen_at` tells when it last did.
+    machine keeps the row fresh, for other clouds any that is set up for them; `seen_at` tells when one last did.
+    `failure` is what the cloud's calls fail with now, in its words, `failing_since` since when. One of our processes
+    calls a cloud at a time: that with the `caller` token, until `called_until`.
     """
 
     cloud = models.CharField(max_length=16)
@@ -34,6 +36,10 @@ class Place(models.Model):
     disk_floor_mib = models.PositiveBigIntegerField(default=0)
     runs_for = models.CharField(max_length=16, choices=RunsFor.choices, default=RunsFor.NOBODY)
     seen_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=500, blank=True)
+    failing_since = models.DateTimeField(null=True)
+    caller = models.UUIDField(null=True, editable=False)
+    called_until = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["cloud", "region"], name="place_once")]

@@ -12,6 +12,7 @@ from accounts.models import Customer, User
 from controlplane.core.ids import uuid7
 from jobs import states
 from jobs.models.engine import Lane, Place
+from jobs.models.submission import Submission
 from jobtypes.models import Error, JobType, JobTypeRevision
 
 # The lane of a job names the same owner, customer and place, and the database holds the lane to them: checking
@@ -219,6 +220,9 @@ class Execution(models.Model):
     What a Seed job takes in is carried to the place before it is handed over (`prepared_at`), and what it
     gives is carried away after its command has ended (`stopped_at`): `leased_until` is how long somebody
     who does either may be trusted to be at it.
+
+    At a cloud it goes with a `submission`, at a `position` in it, and the cloud names it by `handle`. What it
+    writes there is copied to our own storage, next at `copy_at`; once it has ended and that is null, all is there.
     """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
@@ -237,6 +241,12 @@ class Execution(models.Model):
     stopped_at = models.DateTimeField(null=True)
     leased_until = models.DateTimeField(null=True)
     logs_kept = models.BooleanField(default=True, help_text="False once retention has deleted its output.")
+    submission = models.ForeignKey(
+        Submission, null=True, on_delete=models.PROTECT, related_name="executions", db_index=False
+    )
+    position = models.PositiveIntegerField(null=True)
+    handle = models.CharField(max_length=255, blank=True, db_default="")
+    copy_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -256,6 +266,8 @@ class Execution(models.Model):
                 fields=["place", "id"], name="execution_active", condition=Q(status__in=states.EXECUTION_ACTIVE)
             ),
             models.Index(fields=["ended_at"], name="execution_by_age", condition=Q(logs_kept=True)),
+            models.Index(fields=["submission"], name="execution_of_submission", condition=Q(submission__isnull=False)),
+            models.Index(fields=["place", "copy_at"], name="execution_to_copy", condition=Q(copy_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
-
 from django.conf import settings
 from django.db.models import QuerySet
 
 from accounts import access
 from accounts.models import Role, User
-from controlplane.core.remembered import Remembered
-from controlplane.core.storage import Storage, open_storage
+from controlplane.core.storage import Storage
 from controlplane.core.unstorable import UNSTORABLE
 from jobs.errors import ArtifactNotFound
 from jobs.models import Artifact, ArtifactVersion
-
-FOLDER_MODE: Final = 0o750
-_storages: Remembered[str, Storage] = Remembered(limit=10)
+from jobs.queries.own_storage import own_storage
 
 
 def artifact_storage() -> Storage:
-    """Where artifacts are kept: settings.ARTIFACT_STORAGE. Opened once per process."""
-    broker = settings.ARTIFACT_STORAGE
-    kept = _storages.get(repr(broker))
-    if kept is None:
-        roots = []
-        if broker.get("type") == "host":
-            roots = [broker["host_path"]]
-            Path(broker["host_path"]).mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        allowed = {"allowed_roots": roots, "allowed_endpoints": settings.STORAGE_ENDPOINTS}
-        kept = open_storage({"broker": broker}, **allowed)
-        _storages.put(repr(broker), kept)
-    return kept
+    """Where artifacts are kept: settings.ARTIFACT_STORAGE."""
+    return own_storage(settings.ARTIFACT_STORAGE)
 
 
 def path_of(version: ArtifactVersion) -> str:

@@ -8,7 +8,8 @@ The cost of a pass depends on what it claims and on what is active, never on the
 from jobs.scheduling.applying import apply, conclude
 from jobs.scheduling.calling import hand_over, pass_on_cancels
 from jobs.scheduling.claiming import CLAIM_AT_MOST, claim
-from jobs.scheduling.watching import Watch, observe, wake_delayed
+from jobs.scheduling.copying import copy_outputs
+from jobs.scheduling.watching import Watch, observe, observe_cloud, wake_delayed
 
 __all__ = [
     "CLAIM_AT_MOST",
@@ -16,8 +17,10 @@ __all__ = [
     "apply",
     "claim",
     "conclude",
+    "copy_outputs",
     "hand_over",
     "observe",
+    "observe_cloud",
     "pass_on_cancels",
     "wake_delayed",
 ]

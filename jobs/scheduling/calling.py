@@ -35,7 +35,7 @@ def hand_over(place_id: int, provider: Provider, again: Sequence[str] = ()) -> i
     fields = ("id", "uuid", "job_id", "status", "job__shape", "job__image", "job__command", "job__env")
     limits = ("job__vcpus_milli", "job__memory_mib", "job__timeout_seconds", "job__priority")
     executions = list(wanted.values_list(*fields, *limits))
-    works, refused = _works([row for row in executions if row[4] not in STAGED])
+    works, refused = works_of([row for row in executions if row[4] not in STAGED])
     staged, faults = staging.works([row[1] for row in executions if row[4] in STAGED])
     works += staged
     refused |= _run(provider, works) if works else {}
@@ -43,15 +43,18 @@ def hand_over(place_id: int, provider: Provider, again: Sequence[str] = ()) -> i
     fresh_ids = [row[0] for row in executions if row[3] == states.CREATED and str(row[1]) not in given_up]
     if fresh_ids or given_up:
         with transaction.atomic():
-            _reject({row[0]: (row[2], refused[str(row[1])]) for row in executions if str(row[1]) in refused})
+            reject({row[0]: (row[2], refused[str(row[1])]) for row in executions if str(row[1]) in refused})
             for execution_id, fault in faults.items():
                 conclude(UUID(execution_id), error_name=fault.error_name, detail=fault.detail)
             move_executions({i: {} for i in fresh_ids}, states.SUBMITTED)
     return len(executions) - len(given_up)
 
 
-def _works(executions: Sequence[tuple[Any, ...]]) -> tuple[list[Work], dict[str, str]]:
-    """The works of executions, and those whose environment no present key can read: they can never run."""
+def works_of(executions: Sequence[tuple[Any, ...]]) -> tuple[list[Work], dict[str, str]]:
+    """The works of executions, and those whose environment no present key can read: they can never run.
+
+    Each row is an execution's id, uuid, job, status and shape, and then what `_work` takes beside the uuid.
+    """
     works: list[Work] = []
     unreadable: dict[str, str] = {}
     for row in executions:
@@ -99,7 +102,7 @@ def _run(provider: Provider, works: Sequence[Work]) -> dict[str, str]:
     return {}
 
 
-def _reject(refused: dict[int, tuple[int, str]]) -> None:
+def reject(refused: dict[int, tuple[int, str]]) -> None:
     """The provider will never run these: end them. Caller holds the transaction."""
     if not refused:
         return

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
 from django.utils import timezone
 
-from clusters.providers.base import End, Observation, Phase, Provider
+from clusters.providers.base import Cloud, End, Observation, Phase, Provider
 from controlplane.core import instruments
 from jobs import states
 from jobs.models import Execution, Job
@@ -26,6 +27,12 @@ class Watch:
     missing: dict[str, datetime]
     lost_after: timedelta = timedelta(seconds=60)
 
+    def note(self, missed: Iterable[str]) -> list[str]:
+        """These are missed now, and all others are not: those that are lost by it."""
+        now = timezone.now()
+        self.missing = {i: self.missing.get(i, now) for i in missed}
+        return [i for i, since in self.missing.items() if now - since > self.lost_after]
+
 
 def observe(place_id: int, provider: Provider, watch: Watch) -> list[str]:
     """Ask the provider about all that is active, and apply what it says.
@@ -40,12 +47,32 @@ def observe(place_id: int, provider: Provider, watch: Watch) -> list[str]:
         with instruments.provider_call(provider.cloud, "observe"):
             observations = provider.observe(list(active))
     known = {observation.execution_id for observation in observations}
-    now = timezone.now()
-    watch.missing = {i: watch.missing.get(i, now) for i in active if i not in known}
-    gone = [i for i, since in watch.missing.items() if active[i] == states.RUNNING and now - since > watch.lost_after]
-    lost = [Observation(i, Phase.ENDED, ended_at=now, end=End.LOST, detail="The provider forgot it.") for i in gone]
-    apply([*observations, *lost])
+    gone = [i for i in watch.note(active.keys() - known) if active[i] == states.RUNNING]
+    apply([*observations, *map(_lost, gone)])
     return [i for i in watch.missing if active[i] == states.SUBMITTED]
+
+
+def observe_cloud(place_id: int, cloud: Cloud, watch: Watch) -> int:
+    """Ask the cloud about all that is active there and has a handle, and apply what it says; how many there are.
+
+    What it has not known for longer than the bound is LOST, whether it was seen to run or not.
+    """
+    rows = Execution.objects.filter(place=place_id, status__in=states.EXECUTION_AT_PROVIDER).exclude(handle="")
+    uuids = {handle: str(uuid) for handle, uuid in rows.values_list("handle", "uuid")}
+    observations: list[Observation] = []
+    if uuids:
+        with instruments.provider_call(cloud.cloud, "observe"):
+            observations = cloud.observe(list(uuids))
+    known = {observation.execution_id for observation in observations}
+    lost = map(_lost, watch.note(uuids.keys() - known))
+    apply([replace(each, execution_id=uuids[each.execution_id]) for each in (*observations, *lost)])
+    return len(uuids)
+
+
+def _lost(execution_id: str) -> Observation:
+    return Observation(
+        execution_id, Phase.ENDED, ended_at=timezone.now(), end=End.LOST, detail="The provider forgot it."
+    )
 
 
 def wake_delayed() -> int:

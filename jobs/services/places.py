@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.utils import timezone
 
+from clusters.queries import cloud_regions
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.remembered import Remembered
 from jobs import queries
@@ -17,15 +18,15 @@ _lanes: Remembered[LaneKey, int] = Remembered()
 
 
 def place_id(cloud: str, region: str) -> int:
-    """The place of a local region. Raises InvalidRequest naming `region` when there is none.
+    """The place of a region. Raises InvalidRequest naming `region` when there is none.
 
-    This deployment's own LOCAL_REGION always exists; others exist once a machine has served them.
+    Those of the settings always exist; other local ones exist once a machine has served them.
     """
     known = _places.get((cloud, region))
     if known is not None:
         return known
     found = Place.objects.filter(cloud=cloud, region=region).values_list("id", flat=True).first()
-    if found is None and region == settings.LOCAL_REGION:
+    if found is None and (region == settings.LOCAL_REGION or (cloud, region) in cloud_regions()):
         found = Place.objects.get_or_create(cloud=cloud, region=region)[0].pk
     if found is None:
         raise InvalidRequest(f"There is no region {region[:64]!r} of {cloud}.", field="region")

@@ -1,0 +1,228 @@
+"""The resident caller of clouds: one process that submits to them, asks about what runs there, and copies its output.
+
+A thread for each place, so that a cloud that does not answer slows no other, and the machine's own jobs least of
+all. Any number of such processes may run: a place is called by one at a time, whoever holds it in the database.
+What a caller leaves half done when it dies, the next one finds in the tables.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from functools import lru_cache
+from typing import Final
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from clusters.providers.base import Cloud
+from clusters.providers.errors import AuthFailed, NoCapacity, ProviderError, Refused, Throttled
+from clusters.queries import cloud_at, cloud_regions
+from controlplane.core import instruments, sets
+from controlplane.core.doorbell import Doorbell, socket_of
+from controlplane.core.storage import StorageError
+from jobs import scheduling, sql, states
+from jobs.models import Execution, Place, RunsFor
+from jobs.scheduling import submitting
+from jobs.services import report_place
+from jobs.services.places import place_id
+
+logger = logging.getLogger("jobs.clouds")
+TERM_SECONDS: Final = 20.0
+BEAT_SECONDS: Final = 0.5
+HELD_FOR: Final = timedelta(seconds=90)
+CAPACITY_SECONDS: Final = 60.0
+BUSY_SECONDS: Final = 2.0
+IDLE_SECONDS: Final = 5.0
+CALLS_PER_SECOND: Final = 2.0  # what asking about executions may use of a cloud's patience
+PER_CALL: Final = 100
+CANCEL_AGAIN_SECONDS: Final = 60.0
+COPY_SECONDS: Final = 10.0
+MAX_BACKOFF_SECONDS: Final = 60.0
+
+
+class Caller:
+    """Calls one place. A turn at a time; what it remembers between them is only about when to do what."""
+
+    def __init__(self, place: int, cloud: Cloud) -> None:
+        self._place_id = place
+        self._cloud = cloud
+        self._token = uuid4()
+        self._watch = scheduling.Watch({})
+        self._canceled: dict[str, float] = {}
+        self._capacity_at = self._observe_at = 0.0
+        self._failures = 0
+        self._faults: list[ProviderError] = []
+
+    def turn(self) -> float:
+        """Do what is due at the place, if it is ours to call; how many seconds to rest."""
+        free = Q(called_until__isnull=True) | Q(called_until__lt=Now()) | Q(caller=self._token)
+        rows = Place.objects.filter(free, pk=self._place_id)
+        if not rows.update(caller=self._token, called_until=Now() + HELD_FOR):
+            return IDLE_SECONDS
+        self._faults = []
+        active = self._work()
+        return self._rest(active)
+
+    def leave(self) -> None:
+        """Let another process call the place at once."""
+        Place.objects.filter(pk=self._place_id, caller=self._token).update(called_until=None)
+
+    def _work(self) -> bool:
+        """Each step by itself, so that what one is not allowed to does not keep the others; is anything there?"""
+        if time.monotonic() >= self._capacity_at:
+            self._try(self._report)
+        self._try(self._stop)
+        if time.monotonic() >= self._observe_at:
+            self._try(self._observe)
+        self._try(lambda: scheduling.copy_outputs(self._place_id, self._cloud, COPY_SECONDS))
+        if not self._is_out_of_reach():
+            self._claim()
+            self._try(lambda: submitting.note(self._place_id, self._cloud))
+            for submission in submitting.to_send(self._place_id):
+                if self._is_out_of_reach():
+                    break
+                self._try(lambda one=submission: submitting.send(one, self._cloud))  # type: ignore[misc]
+            self._try(lambda: submitting.check(self._place_id, self._cloud))
+        rows = Execution.objects.filter(place=self._place_id)
+        return rows.filter(Q(status__in=states.EXECUTION_ACTIVE) | Q(copy_at__isnull=False)).exists()
+
+    def _try(self, step: Callable[[], object]) -> None:
+        """Take a step, unless the cloud is out of reach already."""
+        if self._is_out_of_reach():
+            return
+        try:
+            step()
+        except ProviderError as error:
+            self._faults.append(error)
+        except StorageError as error:
+            logger.warning("outputs at %s/%s wait: %s", self._cloud.cloud, self._cloud.region, error)
+
+    def _is_out_of_reach(self) -> bool:
+        """A fault that every further call would run into, too, and wait for."""
+        return any(type(fault) is ProviderError or isinstance(fault, Throttled) for fault in self._faults)
+
+    def _claim(self) -> None:
+        while scheduling.claim(self._place_id) == scheduling.CLAIM_AT_MOST:
+            pass
+
+    def _report(self) -> None:
+        with instruments.provider_call(self._cloud.cloud, "capacity"):
+            capacity = self._cloud.capacity()
+        report_place(
+            self._place_id,
+            vcpus_milli=capacity.vcpus_milli,
+            memory_mib=capacity.memory_mib,
+            disk_free_mib=capacity.disk_free_mib,
+            runs_for=RunsFor.EVERYONE,
+        )
+        self._capacity_at = time.monotonic() + CAPACITY_SECONDS
+
+    def _stop(self) -> None:
+        """Stop what is to be stopped; a cloud that has not done it by then is asked again."""
+        submitting.conclude_unsent(self._place_id)
+        rows = Execution.objects.filter(place=self._place_id, status__in=states.EXECUTION_AT_PROVIDER)
+        handles = rows.filter(job__status=states.CANCELING).exclude(handle="").values_list("handle", flat=True)
+        now = time.monotonic()
+        told = {handle: self._canceled.get(handle, -CANCEL_AGAIN_SECONDS) for handle in handles}
+        due = [handle for handle, at in told.items() if now - at >= CANCEL_AGAIN_SECONDS]
+        self._canceled = told
+        if due:
+            with instruments.provider_call(self._cloud.cloud, "cancel"):
+                self._cloud.cancel(due)
+            self._canceled |= dict.fromkeys(due, now)
+            self._observe_at = 0.0
+
+    def _observe(self) -> None:
+        count = scheduling.observe_cloud(self._place_id, self._cloud, self._watch)
+        calls = -(-count // PER_CALL)
+        self._observe_at = time.monotonic() + max(BUSY_SECONDS, calls / CALLS_PER_SECOND)
+
+    def _rest(self, active: bool) -> float:
+        """Write down whether the cloud answers; how long to rest."""
+        failing = [fault for fault in self._faults if not isinstance(fault, Refused | NoCapacity)]
+        place = Place.objects.filter(pk=self._place_id)
+        if not failing:
+            self._failures = 0
+            place.update(seen_at=timezone.now())
+            place.exclude(failure="").update(failure="", failing_since=None)
+            return BUSY_SECONDS if active else IDLE_SECONDS
+        fault = failing[-1]
+        self._failures += 1
+        logger.warning("calls of %s/%s fail: %s", self._cloud.cloud, self._cloud.region, fault)
+        words = str(fault)[:500] or type(fault).__name__
+        place.filter(failure="").update(failing_since=timezone.now())
+        place.update(failure=words, seen_at=timezone.now())
+        if isinstance(fault, Throttled):
+            return min(MAX_BACKOFF_SECONDS, max(BUSY_SECONDS, fault.retry_after_seconds))
+        if isinstance(fault, AuthFailed):
+            return MAX_BACKOFF_SECONDS / 2
+        return min(MAX_BACKOFF_SECONDS, BUSY_SECONDS * 2.0 ** min(self._failures, 10))
+
+
+class CallerThread:
+    """A caller's thread: a turn whenever it is woken or has rested."""
+
+    def __init__(self, place: int, cloud: Cloud) -> None:
+        self._caller = Caller(place, cloud)
+        self._woken = threading.Event()
+        self._may_wake_at = 0.0
+        # A daemon: a process that is told to stop waits for no cloud, what is half done is found by the next.
+        threading.Thread(target=self._run, name=f"caller {cloud.cloud}/{cloud.region}", daemon=True).start()
+
+    def wake(self) -> None:
+        """There is something new. One that rests because its cloud fails rests on."""
+        if time.monotonic() >= self._may_wake_at:
+            self._woken.set()
+
+    def _run(self) -> None:
+        while True:
+            rest = self._turn()
+            self._may_wake_at = time.monotonic() + (rest if rest > IDLE_SECONDS else 0.0)
+            self._woken.wait(rest)
+            self._woken.clear()
+
+    def _turn(self) -> float:
+        close_old_connections()
+        try:
+            return self._caller.turn()
+        except DatabaseError:
+            logger.exception("the database failed")
+        except Exception:
+            logger.exception("a turn failed")
+        connection.close()
+        return IDLE_SECONDS
+
+
+@lru_cache(maxsize=1)
+def callers() -> tuple[CallerThread, ...]:
+    """This process's own: they outlive the term of a pass."""
+    return tuple(CallerThread(place_id(cloud, region), cloud_at(cloud, region)) for cloud, region in cloud_regions())
+
+
+def run(stopping: Callable[[], bool], beat: Callable[[], None], threads: Iterable[CallerThread]) -> None:
+    """Keep the callers awake for a term; then ring, so that another pass follows."""
+    threads = tuple(threads)
+    bell = Doorbell(settings.CLOUDS, socket_of(settings.CLOUDS))
+    end = time.monotonic() + TERM_SECONDS
+    rung = True
+    try:
+        while not stopping() and time.monotonic() < end:
+            beat()
+            bell.listen()
+            if rung:
+                sets.run("DELETE FROM django_q_ormq WHERE key = %s", [settings.CLOUDS])
+                for thread in threads:
+                    thread.wake()
+            rung = bell.wait(BEAT_SECONDS)
+        with transaction.atomic():
+            sql.ring({settings.CLOUDS})
+    finally:
+        bell.close()

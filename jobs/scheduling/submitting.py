@@ -1,0 +1,211 @@
+"""Submit: hand executions over to a cloud, each once, whatever dies or stands still in between.
+
+A note first, jobs.models.Submission, then the call, then what came of it. Whoever finds a note that somebody may
+have sent asks the cloud for it before sending it again. A caller that was suspended past its lease does not send;
+one that was suspended on its very way out has sent what another sent, too: it stops its own when it comes to know,
+and so does whoever looks at `check_at`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from clusters.providers.base import Cloud, Work
+from clusters.providers.errors import AuthFailed, NoCapacity, Refused, Throttled
+from controlplane.core import instruments, sets
+from jobs import states
+from jobs.models import STAGED, Execution, Submission
+from jobs.scheduling.applying import as_stored, conclude
+from jobs.scheduling.calling import reject, works_of
+from jobs.services.move import move_executions
+
+logger = logging.getLogger("jobs.scheduling")
+NOTED_AT_ONCE: Final = 2000
+SENT_AT_ONCE: Final = 100
+NO_ROOM_SECONDS: Final = 30.0
+MISSED_SECONDS: Final = 120.0
+_NOTHING_STARTED: Final = (NoCapacity, Throttled, AuthFailed, Refused)
+
+
+def note(place_id: int, cloud: Cloud) -> int:
+    """Write down, in groups that the cloud takes at once, the executions that are to be submitted; how many."""
+    rows = Execution.objects.filter(place=place_id, status=states.CREATED, submission=None)
+    waiting = rows.filter(job__status=states.STARTING).exclude(job__shape__in=STAGED).order_by("id")[:NOTED_AT_ONCE]
+    works, unreadable = _works(waiting)
+    if unreadable:
+        with transaction.atomic():
+            reject({i: (job_id, words) for i, job_id, words in unreadable})
+    for group in cloud.group(works):
+        with transaction.atomic():
+            submission = Submission.objects.create(place_id=place_id)
+            chosen = sets.among("uuid", [UUID(work.execution_id) for work in group], Execution)
+            Execution.objects.filter(chosen, submission=None, status=states.CREATED).update(submission=submission)
+    return len(works)
+
+
+def to_send(place_id: int) -> list[int]:
+    """The notes of a place that are to be sent, or to be asked about, now."""
+    rows = Submission.objects.filter(_free(), place=place_id, settled_at=None)
+    return list(rows.order_by("id").values_list("id", flat=True)[:SENT_AT_ONCE])
+
+
+def send(submission_id: int, cloud: Cloud) -> None:
+    """Submit a group, once, and write down what the cloud calls its executions.
+
+    Raises what the cloud raises: the note stays as it is then, for another time.
+    """
+    token = uuid4()
+    lease = timedelta(seconds=4 * cloud.CALL_SECONDS)
+    mine = Submission.objects.filter(pk=submission_id, settled_at=None, token=token)
+    free = Submission.objects.filter(_free(), pk=submission_id, settled_at=None)
+    if not free.update(token=token, leased_until=Now() + lease):
+        return
+    submission = Submission.objects.get(pk=submission_id)
+    if submission.calls:
+        works = _works_of(submission)
+        with instruments.provider_call(cloud.cloud, "find"):
+            found = cloud.find(str(submission.uuid), works)
+        if found:
+            _record(submission, token, works, found[0], cloud)
+            _stop_all_but(found[0], found, cloud)
+            return
+    # Here a process may have stood still for any time: only who still has time enough goes on.
+    in_time = mine.filter(leased_until__gt=Now() + timedelta(seconds=2 * cloud.CALL_SECONDS))
+    if not in_time.update(calls=F("calls") + 1):
+        return
+    submission.refresh_from_db()
+    works = _works_of(submission)
+    if not works:
+        mine.update(settled_at=timezone.now())
+        return
+    try:
+        with instruments.provider_call(cloud.cloud, "submit"):
+            handles = cloud.submit(str(submission.uuid), works)
+    except _NOTHING_STARTED as error:
+        _not_sent(mine, submission, works, error)
+        if not isinstance(error, Refused):
+            raise
+    else:
+        _record(submission, token, works, handles, cloud)
+
+
+def check(place_id: int, cloud: Cloud) -> None:
+    """Ask for what may have been sent twice, and stop what there is too much of."""
+    due = Submission.objects.filter(place=place_id, check_at__lte=Now()).order_by("check_at")[:SENT_AT_ONCE]
+    for submission in due:
+        works = _works_of(submission)
+        executions = Execution.objects.filter(submission=submission, position__isnull=False).order_by("position")
+        recorded = list(executions.values_list("handle", flat=True))
+        _stop_all_but(recorded, cloud.find(str(submission.uuid), works) if works else [], cloud)
+        Submission.objects.filter(pk=submission.pk).update(check_at=None)
+
+
+def conclude_unsent(place_id: int) -> int:
+    """End what is to be stopped and has never been on its way to the cloud; how many."""
+    rows = Execution.objects.filter(place=place_id, status=states.CREATED, job__status=states.CANCELING)
+    ended = 0
+    for uuid, submission_id in rows.values_list("uuid", "submission_id"):
+        with transaction.atomic():
+            noted = Submission.objects.select_for_update().filter(pk=submission_id)
+            if not any(noted.values_list("calls", flat=True)):
+                ended += conclude(uuid, error_name="canceled-outside")
+    return ended
+
+
+# --- Parts of it ---------------------------------------------------------------------------------
+
+
+def _free() -> Q:
+    return Q(leased_until__isnull=True) | Q(leased_until__lt=Now())
+
+
+def _works(rows: QuerySet[Execution]) -> tuple[list[Work], list[tuple[int, int, str]]]:
+    """What the cloud is to run; and the id, job and fault of those whose environment no present key can read."""
+    own = ("id", "uuid", "job_id", "status", "job__shape", "job__image", "job__command", "job__env")
+    limits = ("job__vcpus_milli", "job__memory_mib", "job__timeout_seconds", "job__priority")
+    found = list(rows.values_list(*own, *limits, "job__queue", "job__customer__name"))
+    works, unreadable = works_of([row[:12] for row in found])
+    more = {str(row[1]): row[12:] for row in found}
+    full = [replace(w, queue=more[w.execution_id][0], customer=more[w.execution_id][1]) for w in works]
+    faults = [(row[0], row[2], unreadable[str(row[1])]) for row in found if str(row[1]) in unreadable]
+    return full, faults
+
+
+def _works_of(submission: Submission) -> list[Work]:
+    """The works of a note, in the order in which they are sent or were sent first."""
+    rows = Execution.objects.filter(submission=submission)
+    if not rows.filter(position__isnull=False).exists():
+        wanted = rows.filter(status=states.CREATED, job__status=states.STARTING).order_by("id")
+        places = [(i, n) for n, i in enumerate(wanted.values_list("id", flat=True))]
+        if not places:
+            return []
+        with transaction.atomic():
+            sets.update_where(Execution, ("position",), places, (states.CREATED,), ())
+    works, _ = _works(rows.filter(position__isnull=False).order_by("position"))
+    return works
+
+
+def _not_sent(mine: QuerySet[Submission], submission: Submission, works: Sequence[Work], error: Exception) -> None:
+    """The cloud has started nothing: the note is as if it had never been sent."""
+    if isinstance(error, Refused):
+        _refused(mine, submission, works, str(error))
+        return
+    seconds = error.retry_after_seconds if isinstance(error, Throttled) else NO_ROOM_SECONDS
+    until = Now() + timedelta(seconds=seconds)
+    with transaction.atomic():
+        if mine.update(calls=F("calls") - 1, leased_until=until, detail=as_stored(str(error), 1000)):
+            Execution.objects.filter(submission=submission, submission__calls=0).update(position=None)
+
+
+def _refused(mine: QuerySet[Submission], submission: Submission, works: Sequence[Work], words: str) -> None:
+    """Never going to work: reject them; of works that differ, each is tried by itself."""
+    first = replace(works[0], execution_id="")
+    alike = all(replace(work, execution_id="") == first for work in works)
+    with transaction.atomic():
+        if not mine.update(settled_at=timezone.now(), detail=as_stored(words, 1000)):
+            return
+        executions = Execution.objects.filter(submission=submission, position__isnull=False)
+        if alike:
+            reject({i: (job_id, words) for i, job_id in executions.values_list("id", "job_id")})
+            return
+        for execution in executions:
+            alone = Submission.objects.create(place_id=submission.place_id)
+            Execution.objects.filter(pk=execution.pk).update(submission=alone, position=None)
+
+
+def _record(submission: Submission, token: UUID, works: Sequence[Work], handles: Sequence[str], cloud: Cloud) -> None:
+    """Write down what the cloud calls them, if it is still ours to say; else what we have started is too much."""
+    handle_of = {UUID(work.execution_id): handle for work, handle in zip(works, handles, strict=True)}
+    now = timezone.now()
+    with transaction.atomic():
+        rows = Submission.objects.filter(pk=submission.pk, settled_at=None, token=token)
+        check_at = now + timedelta(seconds=MISSED_SECONDS) if submission.calls > 1 else None
+        if is_ours := rows.update(settled_at=now, detail="", check_at=check_at):
+            ids = Execution.objects.filter(submission=submission).values_list("id", "uuid")
+            values = {i: {"handle": handle_of[uuid], "copy_at": now} for i, uuid in ids if uuid in handle_of}
+            move_executions(values, states.SUBMITTED, fields=("handle", "copy_at"))
+    if is_ours:
+        return
+    recorded = Execution.objects.filter(submission=submission).exclude(handle="")
+    known = set(recorded.values_list("handle", flat=True))
+    extra = [handle for handle in handles if handle not in known]
+    if extra:
+        logger.warning("submission %s was sent twice; stopping what is too much", submission.uuid)
+        cloud.cancel(extra)
+
+
+def _stop_all_but(recorded: Sequence[str], found: Sequence[Sequence[str]], cloud: Cloud) -> None:
+    extra = [handle for handles in found for handle in handles if handle not in set(recorded)]
+    if extra:
+        logger.warning("%d executions were started twice; stopping what is too much", len(extra))
+        cloud.cancel(extra)

@@ -11,9 +11,10 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from clusters.queries import CLOUDS, missing_settings
+from clusters.queries import CLOUDS, cloud_regions, missing_settings
 from jobs import queries
 from jobs.gates import WORKER_SILENT_AFTER
+from jobs.models import Place
 
 
 @require_safe
@@ -28,9 +29,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
     parts: dict[str, dict[str, Any]] = {"database": _database()}
     if parts["database"]["ok"]:
         parts["scheduler"] = _scheduler()
+    places = list(queries.places_of_clouds()) if parts["database"]["ok"] and cloud_regions() else []
     for cloud in CLOUDS:
-        missing = missing_settings(cloud)
-        parts[cloud] = {"ok": True, "configured": not missing, **({"missing": missing} if missing else {})}
+        parts[cloud] = _cloud(cloud, [place for place in places if place.cloud == cloud])
     ready = all(part["ok"] for part in parts.values())
     return JsonResponse({"ready": ready, "parts": parts}, status=200 if ready else 503)
 
@@ -53,6 +54,14 @@ def _scheduler() -> dict[str, Any]:
     if silent > WORKER_SILENT_AFTER.total_seconds():
         return {"ok": False, "silent_seconds": round(silent, 1), "hint": "Start `manage.py work`."}
     return {"ok": True, "silent_seconds": round(silent, 1), "runs_jobs_of": place.runs_for}
+
+
+def _cloud(cloud: str, places: list[Place]) -> dict[str, Any]:
+    """Is it set up, and do its calls work? One that fails keeps nobody from working, so it is told and no more."""
+    if missing := missing_settings(cloud):
+        return {"ok": True, "configured": False, "missing": missing}
+    failing = {place.region: place.failure for place in places if place.failure}
+    return {"ok": True, "configured": True, **({"failing": failing} if failing else {})}
 
 
 @require_safe

@@ -11,11 +11,12 @@ from django.utils import timezone
 from django_q.models import Task
 
 from accounts.models import Event, IdempotencyKey
-from clusters.providers.base import Provider
+from clusters.providers.base import STREAMS, Provider
 from controlplane.core import instruments
 from jobs import counts, states
 from jobs.models import Execution, JobCount, LoadSample, Operation
 from jobs.models.count import MINUTE
+from jobs.queries.outputs import copied_output
 
 BATCH: Final = 2000
 BATCHES: Final = 25
@@ -69,4 +70,15 @@ def forget_outputs(place_id: int, provider: Provider, limit: int = 200) -> int:
         with instruments.provider_call(provider.cloud, "forget"):
             provider.forget([str(uuid) for _, uuid in rows])
         Execution.objects.filter(pk__in=[pk for pk, _ in rows]).update(logs_kept=False)
+    return len(rows)
+
+
+def forget_copied_outputs(limit: int = 2000) -> int:
+    """Delete what was copied of the output of executions at clouds that ended long ago. Returns of how many."""
+    old = Execution.objects.exclude(handle="").filter(logs_kept=True, ended_at__lt=_cutoff("executions"))
+    rows = list(old.order_by("ended_at").values_list("id", "uuid")[:limit])
+    for pk, uuid in rows:
+        for stream in STREAMS:
+            copied_output(uuid, stream).delete()
+        Execution.objects.filter(pk=pk).update(logs_kept=False, copy_at=None)
     return len(rows)

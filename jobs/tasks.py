@@ -89,3 +89,4 @@ def advance_stuck_recipes() -> None:
 def apply_retention() -> None:
     """Delete what is older than settings.RETENTION_DAYS says, a bounded number of rows at a time."""
     retention.delete_old_rows()
+    retention.forget_copied_outputs()

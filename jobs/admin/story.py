@@ -59,7 +59,7 @@ def _buttons(job: Job, request: HttpRequest) -> list[tuple[str, str]]:
 
 
 def _waits(job: Job) -> SafeString | str:
-    reasons = queries.explain(job)
+    reasons = following.explain(job)
     rows = [
         (r.code, r.hint, when(r.since), "" if r.value is None else r.value, "" if r.limit is None else r.limit,
          r.set_by or "")

@@ -54,6 +54,11 @@ def _key(reference: str) -> dict[str, Any]:
     return {"pk": key} if isinstance(key, int) else {"uuid": key}
 
 
+def places_of_clouds() -> QuerySet[Place]:
+    """The regions of clouds that were ever set up here."""
+    return Place.objects.exclude(cloud="local").order_by("cloud", "region")
+
+
 def find_place(cloud: str, region: str) -> Place | None:
     return Place.objects.filter(cloud=cloud, region=region).first()
 

@@ -92,3 +92,16 @@ def test_without_the_database_it_is_503_and_shows_no_secret(monkeypatch: pytest.
     assert "scheduler" not in body["parts"]
     assert "DATABASE_URL" in body["parts"]["database"]["hint"]
     assert "hunter2" not in str(body)
+
+
+@pytest.mark.django_db
+def test_a_cloud_whose_calls_fail_is_told_and_keeps_nobody_from_working(settings: Settings) -> None:
+    settings.AWS_REGIONS, settings.AWS_BATCH_QUEUES = ["north-1"], {"north-1": {"LOW": "bulk"}}
+    make_place()
+    Place.objects.create(cloud="aws", region="north-1", failure="batch:SubmitJob is denied")
+    status, body = readyz()
+    assert (status, body["parts"]["aws"]) == (
+        200,
+        {"ok": True, "configured": True, "failing": {"north-1": "batch:SubmitJob is denied"}},
+    )
+    assert body["parts"]["azure"]["configured"] is False

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from clusters.providers.base import End
 from clusters.providers.errors import AuthFailed, NoCapacity, ProviderError, Refused, Throttled
-from jobs import following, queries, services, states
+from jobs import following, queries, retention, services, states
+from jobs.errors import OutputGone
 from jobs.models import Execution, Job, Place, Submission
 from jobs.scheduling import submitting
 from tests.clouds import REGION, CloudStage
@@ -422,3 +423,49 @@ def test_of_long_output_head_and_tail_are_kept(stage: CloudStage, settings: Any,
 
 def test_the_region_of_a_cloud_is_a_place(stage: CloudStage) -> None:
     assert (stage.place.cloud, stage.place.region) == ("aws", REGION)
+
+
+# --- Words -----------------------------------------------------------------------------------------
+
+
+def test_the_cloud_says_itself_what_a_job_waits_for(stage: CloudStage, monkeypatch: Any) -> None:
+    monkeypatch.setattr("jobs.following.words.cloud_at", lambda cloud, region: stage.cloud)
+    (job,) = stage.submit()
+    assert [reason.code for reason in following.explain(job)] == ["NEXT"]
+    stage.cloud.failures["submit"] = [NoCapacity("no machines left")]
+    stage.turn()
+    job.refresh_from_db()
+    (reason,) = following.explain(job)
+    assert (reason.code, "no machines left" in reason.hint) == ("SENDING", True)
+    later()
+    stage.turn()
+    for _ in range(2):
+        (reason,) = following.explain(job)
+        assert (reason.code, reason.hint) == ("AT_PROVIDER", "waiting in the sky")
+        assert reason.since is not None
+    assert stage.cloud.calls.count("explain") == 1, "it is not asked at every look"
+
+
+def test_a_cloud_that_does_not_answer_is_told_as_that(stage: CloudStage, monkeypatch: Any) -> None:
+    monkeypatch.setattr("jobs.following.words.cloud_at", lambda cloud, region: stage.cloud)
+    (job,) = stage.submit()
+    stage.turn()
+    job.refresh_from_db()
+    stage.cloud.failures["explain"] = [ProviderError("connect timeout")]
+    (reason,) = following.explain(job)
+    assert "connect timeout" in reason.hint
+
+
+def test_copied_output_goes_with_its_days(stage: CloudStage) -> None:
+    (job,) = stage.submit()
+    stage.turn()
+    stage.cloud.start(stage.handle(job))
+    stage.cloud.write(stage.handle(job), "one\n")
+    stage.cloud.end(stage.handle(job))
+    stage.turn()
+    assert retention.forget_copied_outputs() == 0
+    Execution.objects.update(ended_at=timezone.now() - timedelta(days=400))
+    assert retention.forget_copied_outputs() == 1
+    assert queries.outputs.copied_output(stage.execution(job).uuid, "stdout").pieces() == []
+    with pytest.raises(OutputGone):
+        read(job)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs import queries
+from jobs import following, queries
 from jobs.errors import JobNotFound
 
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         except JobNotFound as error:
             raise CommandError(error.message) from error
         self.stdout.write(f"{job.uuid} is {job.status}" + (f" ({job.reason})" if job.reason else ""))
-        for reason in queries.explain(job):
+        for reason in following.explain(job):
             figures = (
                 "" if reason.value is None else f" [{reason.value}" + (f" of {reason.limit}]" if reason.limit else "]")
             )

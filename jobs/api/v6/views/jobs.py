@@ -17,7 +17,7 @@ from controlplane.core.errors import InvalidRequest
 from controlplane.core.filters import FilterSet
 from controlplane.core.openapi import REFERENCE
 from controlplane.core.pagination import LAST_MOMENT, Key, Orders
-from jobs import queries, services
+from jobs import following, queries, services
 from jobs.api.v6 import examples, rows, serializers
 from jobs.api.v6.decode import decode, priority_of
 from jobs.api.v6.filters import ExecutionFilter
@@ -228,7 +228,7 @@ class JobViewSet(NativeViewSet):
     @action(detail=True, methods=["get"])
     def explain(self, request: Request, pk: str) -> Response:
         job = self._job(pk, access.READ)
-        reasons = [rows.reason(each) for each in queries.explain(job)]
+        reasons = [rows.reason(each) for each in following.explain(job)]
         return Response({"status": rows.shown_status(job), "state": job.status, "reasons": reasons})
 
 

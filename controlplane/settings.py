@@ -74,6 +74,13 @@ RUN_DIR = DATA_DIR / "run" / LOCAL_REGION
 # Where processes leave what they count. prometheus-client wants it in the environment before it is imported.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RUN_DIR / "metrics")
 
+# --- Where we are --------------------------------------------------------------------------------
+
+# The address at which machines of clouds reach us; and the keys of PubNub that /get-info hands out to them.
+PUBLIC_URL = env.text("PUBLIC_URL").rstrip("/")
+PUBNUB_PUBLISH_KEY = env.text("PUBNUB_PUBLISH_KEY")
+PUBNUB_SUBSCRIBE_KEY = env.text("PUBNUB_SUBSCRIBE_KEY")
+
 # --- Clouds --------------------------------------------------------------------------------------
 
 AWS_REGIONS = env.names("AWS_REGIONS")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import lru_cache
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
@@ -44,6 +44,7 @@ IDLE_SECONDS: Final = 5.0
 CALLS_PER_SECOND: Final = 2.0  # what asking about executions may use of a cloud's patience
 PER_CALL: Final = 100
 CANCEL_AGAIN_SECONDS: Final = 60.0
+SWEEP_SECONDS: Final = 300.0
 COPY_SECONDS: Final = 10.0
 MAX_BACKOFF_SECONDS: Final = 60.0
 
@@ -57,7 +58,7 @@ class Caller:
         self._token = uuid4()
         self._watch = scheduling.Watch({})
         self._canceled: dict[str, float] = {}
-        self._capacity_at = self._observe_at = 0.0
+        self._capacity_at = self._observe_at = self._sweep_at = 0.0
         self._failures = 0
         self._faults: list[ProviderError] = []
 
@@ -91,6 +92,8 @@ class Caller:
                     break
                 self._try(lambda one=submission: submitting.send(one, self._cloud))  # type: ignore[misc]
             self._try(lambda: submitting.check(self._place_id, self._cloud))
+        if time.monotonic() >= self._sweep_at:
+            self._try(self._sweep)
         rows = Execution.objects.filter(place=self._place_id)
         return rows.filter(Q(status__in=states.EXECUTION_ACTIVE) | Q(copy_at__isnull=False)).exists()
 
@@ -144,6 +147,21 @@ class Caller:
         count = scheduling.observe_cloud(self._place_id, self._cloud, self._watch)
         calls = -(-count // PER_CALL)
         self._observe_at = time.monotonic() + max(BUSY_SECONDS, calls / CALLS_PER_SECOND)
+
+    def _sweep(self) -> None:
+        """Terminate machines whose execution has ended. Those of executions that we never had are somebody else's."""
+        with instruments.provider_call(self._cloud.cloud, "machines"):
+            machines = self._cloud.machines()
+        self._sweep_at = time.monotonic() + SWEEP_SECONDS
+        if not machines:
+            return
+        chosen = sets.among("uuid", [UUID(uuid) for uuid in machines.values()], Execution)
+        over = Execution.objects.filter(chosen, status__in=states.EXECUTION_FINAL).values_list("uuid", flat=True)
+        ended = {str(uuid) for uuid in over}
+        strays = [handle for handle, uuid in machines.items() if uuid in ended]
+        if strays:
+            logger.warning("%d machines are left of executions that have ended; terminating them", len(strays))
+            self._cloud.cancel(strays)
 
     def _rest(self, active: bool) -> float:
         """Write down whether the cloud answers; how long to rest."""

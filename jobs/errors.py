@@ -45,6 +45,12 @@ class ProviderNotConfigured(InvalidRequest):
     code = "PROVIDER_NOT_CONFIGURED"
 
 
+class SpotNotVisible(InvalidRequest):
+    """The cloud reports no machine of ours by this id, or not yet; ask again."""
+
+    code = "SPOT_NOT_VISIBLE"
+
+
 class TooManyRows(InvalidRequest):
     """More jobs match than one answer may hold; narrow the time window."""
 

@@ -55,12 +55,12 @@ def _sound(queues: set[str]) -> None:
 
 _VARYING: Final = (
     ("uuid", "uuid"), ("customer_id", "bigint"), ("place_id", "bigint"), ("lane_id", "bigint"),
-    ("classification", "text"), ("image", "text"), ("command", "jsonb"), ("env", "text"), ("secret_env", "jsonb"),
-    ("tags", "jsonb"), ("vcpus_milli", "integer"), ("memory_mib", "integer"), ("priority", "integer"),
-    ("queue", "text"), ("timeout_seconds", "integer"), ("max_tries", "smallint"), ("tries_granted", "smallint"),
-    ("retry_of_id", "bigint"), ("shape", "text"), ("job_type_id", "bigint"), ("revision_id", "bigint"),
-    ("input", "jsonb"), ("configuration", "jsonb"), ("input_bytes", "bigint"), ("recipe_id", "bigint"),
-    ("supersedes_id", "bigint"), ("parent_id", "bigint"), ("part", "integer"),
+    ("classification", "text"), ("image", "text"), ("command", "jsonb"), ("env", "text"), ("user_data", "text"),
+    ("secret_env", "jsonb"), ("tags", "jsonb"), ("vcpus_milli", "integer"), ("memory_mib", "integer"),
+    ("priority", "integer"), ("queue", "text"), ("timeout_seconds", "integer"), ("max_tries", "smallint"),
+    ("tries_granted", "smallint"), ("retry_of_id", "bigint"), ("shape", "text"), ("job_type_id", "bigint"),
+    ("revision_id", "bigint"), ("input", "jsonb"), ("configuration", "jsonb"), ("input_bytes", "bigint"),
+    ("recipe_id", "bigint"), ("supersedes_id", "bigint"), ("parent_id", "bigint"), ("part", "integer"),
 )  # fmt: skip
 JOB_FIELDS: Final = tuple(name.removesuffix("_id") for name, _ in _VARYING)
 _NAMES: Final = ", ".join(name for name, _ in _VARYING)

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
+from django.conf import settings
+
 from clusters.providers.base import Capacity, Cloud, End, LogPage, Observation, Phase, Work
 from clusters.providers.errors import NotFound, ProviderError, Refused
 from jobs import services
@@ -41,6 +43,8 @@ class ScriptedCloud(Cloud):
         self.room = Capacity(64_000, 262_144)
         self.submitted: list[tuple[str, list[Work], list[str]]] = []
         self.calls: list[str] = []
+        self.hidden: set[str] = set()  # machines that the cloud does not show yet
+        self.terminated: set[str] = set()
         self.failures: dict[str, list[ProviderError]] = {}
         self.lost: dict[str, list[ProviderError]] = {}
         self.before: dict[str, Callable[[], None]] = {}
@@ -118,6 +122,7 @@ class ScriptedCloud(Cloud):
 
     def cancel(self, handles: Sequence[str]) -> None:
         with self._call("cancel"):
+            self.terminated |= set(handles)
             for handle in handles:
                 if handle in self._seen and self._seen[handle].phase is not Phase.ENDED:
                     self.end(handle, exit_code=None, end=End.CANCELED)
@@ -139,6 +144,21 @@ class ScriptedCloud(Cloud):
         with self._call("capacity"):
             return self.room
 
+    def machines(self) -> dict[str, str]:
+        """Those of instance jobs that were not terminated."""
+        with self._call("machines"):
+            pairs = [pair for _, works, handles in self.submitted for pair in zip(handles, works, strict=True)]
+            return {
+                handle: work.execution_id
+                for handle, work in pairs
+                if work.machine_image and handle not in self.terminated
+            }
+
+    def machine(self, instance_id: str) -> str | None:
+        with self._call("machine"):
+            handle = instance_id.replace("i-", "handle-")
+            return handle if handle in self.handles and handle not in self.hidden else None
+
     def link(self, handle: str) -> str:
         return f"https://console.example.com/{handle}"
 
@@ -146,12 +166,12 @@ class ScriptedCloud(Cloud):
 class CloudStage:
     """A region of a scripted cloud, and who calls it."""
 
-    def __init__(self, monkeypatch: Any, settings: Any, **wishes: Any) -> None:
-        settings.AWS_REGIONS = [REGION]
-        settings.AWS_BATCH_QUEUES = {REGION: {"HIGH": "urgent", "LOW": "bulk"}}
+    def __init__(self, monkeypatch: Any, **wishes: Any) -> None:
+        monkeypatch.setattr(settings, "AWS_REGIONS", [REGION])
+        monkeypatch.setattr(settings, "AWS_BATCH_QUEUES", {REGION: {"HIGH": "urgent", "LOW": "bulk"}})
         self.cloud = ScriptedCloud(**wishes)
-        for user in ("jobs.clouds.cloud_at", "jobs.following.outputs.cloud_at"):
-            monkeypatch.setattr(user, lambda cloud, region: self.cloud)
+        for user in ("clouds", "following.outputs", "following.words", "scheduling.machines"):
+            monkeypatch.setattr(f"jobs.{user}.cloud_at", lambda cloud, region: self.cloud)
         self.place = Place.objects.get(pk=place_id("aws", REGION))
         facts: dict[str, Any] = {"vcpus_milli": 64_000, "memory_mib": 262_144, "disk_free_mib": None}
         services.report_place(self.place.pk, **facts, runs_for=RunsFor.EVERYONE)

@@ -251,6 +251,17 @@ class Cloud(ABC):
     def capacity(self) -> Capacity:
         """What the region can hold for us at once, as it is set up."""
 
+    def machines(self) -> Mapping[str, str]:
+        """Handles of the machines that stand there for us and cost money, and the execution that each is for.
+
+        None where works have no machines of their own.
+        """
+        return {}
+
+    def machine(self, instance_id: str) -> str | None:
+        """The handle of a machine of ours, by the cloud's own id of it; None while the cloud does not show it."""
+        return None
+
     @abstractmethod
     def link(self, handle: str) -> str:
         """The address of its page in the cloud's console. No credentials in it."""

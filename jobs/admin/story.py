@@ -153,7 +153,8 @@ def _facts(job: Job, reader: User) -> list[tuple[str, Any]]:
 
 def _request_facts(job: Job, reader: User) -> list[tuple[str, Any]]:
     facts = [
-        ("Image", job.image),
+        ("Machine image" if job.shape == Shape.INSTANCE else "Image", job.image),
+        ("Boot data", "given, and kept secret" if job.user_data else ""),
         ("Command", shlex.join(str(word) for word in job.command)),
         ("Environment", ", ".join(f"{name}=…" for name in queries.environment(job, reader))),
         ("Tags", ", ".join(f"{name}: {value}" for name, value in job.tags.items())),
@@ -173,7 +174,8 @@ def request_body(job: Job, reader: User) -> dict[str, Any]:
         "shape": job.shape,
         "cloud": job.place.cloud,
         "region": job.place.region,
-        "image": job.image,
+        "machine_image" if job.shape == Shape.INSTANCE else "image": job.image,
+        "user_data": "…" if job.user_data else "",
         "command": job.command,
         "env": dict.fromkeys(names, "…"),
         "secret_env": [name for name in job.secret_env if name in names],

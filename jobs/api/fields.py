@@ -25,6 +25,7 @@ MAX_ENV_BYTES: Final = 256 * 1024
 MAX_TAGS_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
 MAX_TIMEOUT: Final = 30 * 24 * 3600
+MAX_USER_DATA: Final = 12 * 1024  # EC2 takes 16 KiB, and ours goes along
 MAX_VCPUS: Final = 10_000
 MAX_MEMORY_GB: Final = 16_384
 

@@ -24,6 +24,7 @@ class Shape(models.TextChoices):
     """What kind of work a job is."""
 
     CONTAINER = "container"
+    INSTANCE = "instance"
     SEED = "seed"
     MAPREDUCE = "mapreduce"
     MAP = "map"
@@ -50,6 +51,9 @@ class Job(models.Model):
     """One row of work, whichever surface it came through. Its status is moved by jobs.services only.
 
     Memory in MiB, CPU in thousandths of a vCPU, smaller priority runs first. `env` is encrypted.
+    An instance job is a whole machine of a cloud: `image` is its machine image, `user_data`, encrypted, what it boots
+    with.
+
     `tries` counts executions so far, `max_tries` bounds them; a requeue grants `tries_granted` more.
 
     A Seed job has a job type, the revision it was submitted with, and `input` and `output` as its interface
@@ -70,6 +74,7 @@ class Job(models.Model):
     image = models.CharField(max_length=1024, blank=True)
     command: models.JSONField[Any, Any] = models.JSONField(default=list)
     env = models.TextField(blank=True, editable=False)
+    user_data = models.TextField(blank=True, editable=False, db_default="")
     secret_env: models.JSONField[Any, Any] = models.JSONField(default=list)
     tags: models.JSONField[Any, Any] = models.JSONField(default=dict)
     vcpus_milli = models.PositiveIntegerField()

@@ -9,6 +9,7 @@ from jobs.scheduling.applying import apply, conclude
 from jobs.scheduling.calling import hand_over, pass_on_cancels
 from jobs.scheduling.claiming import CLAIM_AT_MOST, claim
 from jobs.scheduling.copying import copy_outputs
+from jobs.scheduling.machines import end_machine, execution_of_machine
 from jobs.scheduling.watching import Watch, observe, observe_cloud, wake_delayed
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "claim",
     "conclude",
     "copy_outputs",
+    "end_machine",
+    "execution_of_machine",
     "hand_over",
     "observe",
     "observe_cloud",

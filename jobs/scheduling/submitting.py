@@ -24,9 +24,10 @@ from clusters.providers.base import Cloud, Work
 from clusters.providers.errors import AuthFailed, NoCapacity, Refused, Throttled
 from controlplane.core import instruments, sets
 from jobs import states
-from jobs.models import STAGED, Execution, Submission
+from jobs.models import STAGED, Execution, Shape, Submission
 from jobs.scheduling.applying import as_stored, conclude
 from jobs.scheduling.calling import reject, works_of
+from jobs.services.machines import for_machine
 from jobs.services.move import move_executions
 
 logger = logging.getLogger("jobs.scheduling")
@@ -133,10 +134,14 @@ def _works(rows: QuerySet[Execution]) -> tuple[list[Work], list[tuple[int, int, 
     """What the cloud is to run; and the id, job and fault of those whose environment no present key can read."""
     own = ("id", "uuid", "job_id", "status", "job__shape", "job__image", "job__command", "job__env")
     limits = ("job__vcpus_milli", "job__memory_mib", "job__timeout_seconds", "job__priority")
-    found = list(rows.values_list(*own, *limits, "job__queue", "job__customer__name"))
+    found = list(rows.values_list(*own, *limits, "job__queue", "job__customer__name", "job__user_data"))
     works, unreadable = works_of([row[:12] for row in found])
-    more = {str(row[1]): row[12:] for row in found}
-    full = [replace(w, queue=more[w.execution_id][0], customer=more[w.execution_id][1]) for w in works]
+    more = {str(row[1]): row for row in found}
+    full = []
+    for work in works:
+        shape, (queue, customer, user_data) = more[work.execution_id][4], more[work.execution_id][12:]
+        work = replace(work, queue=queue, customer=customer)
+        full.append(for_machine(work, user_data) if shape == Shape.INSTANCE else work)
     faults = [(row[0], row[2], unreadable[str(row[1])]) for row in found if str(row[1]) in unreadable]
     return full, faults
 

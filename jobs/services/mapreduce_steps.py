@@ -238,7 +238,7 @@ def make_parts(job: Job, parts: Sequence[MapReducePart]) -> None:
 
 def _row(job: Job, part: MapReducePart) -> tuple[Any, ...]:
     """In the order of sql.JOB_FIELDS."""
-    nothing: tuple[Any, ...] = (job.classification, "", [], "", [], {})
+    nothing: tuple[Any, ...] = (job.classification, "", [], "", "", [], {})
     limits = (job.vcpus_milli, job.memory_mib, job.priority, job.queue, job.timeout_seconds)
     tries = (job.max_tries, job.max_tries, None)
     return (uuid7(), job.customer_id, job.place_id, job.lane_id, *nothing, *limits, *tries, *part.row())

@@ -75,7 +75,10 @@ class MapReducePart:
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A job as asked for. `queue` empty: the priority chooses. Units as in jobs.models.Job."""
+    """A job as asked for. `queue` empty: the priority chooses. Units as in jobs.models.Job.
+
+    With a `machine_image` it is an instance job, and boots with `user_data`.
+    """
 
     customer: str
     region: str
@@ -83,6 +86,8 @@ class JobRequest:
     command: Sequence[str]
     cloud: str = "local"
     image: str = ""
+    machine_image: str = ""
+    user_data: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     secret_env: Sequence[str] = ()
     tags: Mapping[str, Any] = field(default_factory=dict)
@@ -176,6 +181,7 @@ def _check_quotas(owner: User, requests: Sequence[JobRequest], found: Mapping[Li
 
 
 _CONTAINER: Final = (Shape.CONTAINER.value, *[None] * 9)
+_INSTANCE: Final = (Shape.INSTANCE.value, *[None] * 9)
 
 # customer, cloud, region, queue, vcpus_milli, memory_mib, job type -> the ids of customer, place and lane
 LineKey = tuple[str, str, str, str, int, int, int | None]
@@ -205,9 +211,10 @@ def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tupl
         uuid7(),
         *found[key],
         request.classification,
-        request.image,
+        request.machine_image or request.image,
         list(request.command),
         encrypt(dict(request.env)),
+        encrypt({"user_data": request.user_data}) if request.user_data else "",
         list(request.secret_env),
         dict(request.tags),
         *key[4:6],
@@ -217,5 +224,5 @@ def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tupl
         tries,
         tries,
         request.retry_of,
-        *(kind.row() if kind else _CONTAINER),
+        *(kind.row() if kind else _INSTANCE if request.machine_image else _CONTAINER),
     )

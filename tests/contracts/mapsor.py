@@ -12,6 +12,7 @@ from django.test import Client
 from clusters.providers.errors import ProviderError
 from jobs import states
 from tests import factories
+from tests.clouds import REGION, CloudStage
 from tests.factories import Person
 from tests.providers import ScriptedProvider
 
@@ -47,7 +48,10 @@ EXTRA_FIELDS: Final[dict[str, frozenset[str]]] = {"mapsor_get_job_status": froze
 EXTRA_IN_REFUSALS: Final[frozenset[str]] = frozenset()
 SECURITY: Final = None  # as the contract says
 # Methods of ours on the contract's paths: GETs that change something have a twin (mapsor.md, security).
-TWINS: Final = {"mapsor_cancel_job_by_post": "mapsor_cancel_job", "mapsor_retry_job_by_post": "mapsor_retry_job"}
+TWINS: Final = {
+    f"{operation}_by_post": operation
+    for operation in ("mapsor_cancel_job", "mapsor_retry_job", "mapsor_get_instance_info", "mapsor_destroy_instance")
+}
 
 
 class Scene:
@@ -71,6 +75,14 @@ class Scene:
 
     def job(self, status: str) -> str:
         return str(factories.make_job_in(status, self.operator).uuid)
+
+    def machine(self) -> str:
+        """The id of the machine of a job that runs at a cloud."""
+        stage = CloudStage(self.monkeypatch)
+        self.clouds = stage.cloud
+        stage.submit(owner=self.operator, image="", machine_image="ami-1")
+        stage.turn()
+        return stage.cloud.handles[0].replace("handle-", "i-")
 
     def stopped_with_output(self) -> str:
         job = factories.make_job_in(states.COMPLETED, self.operator)
@@ -164,6 +176,29 @@ def _logs_broken(scene: Scene) -> Any:
     return scene.operator.get(f"/logs/{job}")
 
 
+def _machine(operation: str, path: str) -> Table:
+    """The statuses that the calls about a job's machine have."""
+
+    def calling(person: str) -> Provoke:
+        def call(scene: Scene) -> Any:
+            return getattr(scene, person).get(f"{path}/{REGION}/{scene.machine()}")
+
+        return call
+
+    def failing(scene: Scene) -> Any:
+        machine = scene.machine()
+        scene.clouds.failures["machine"] = [ProviderError("the cloud is out of reach")]
+        return scene.operator.get(f"{path}/{REGION}/{machine}")
+
+    return {
+        (operation, 201): calling("operator"),
+        (operation, 400): lambda scene: scene.machine() and scene.operator.get(f"{path}/{REGION}/i-none"),
+        (operation, 401): calling("nobody"),
+        (operation, 403): calling("monitor"),
+        (operation, 500): failing,
+    }
+
+
 PROVOCATIONS: Final[Table] = {
     **_users(
         "mapsor_add_user", "/add-user", {"user": "new-user"},
@@ -198,4 +233,6 @@ PROVOCATIONS: Final[Table] = {
     ("mapsor_list_jobs", 401): lambda scene: scene.nobody.get("/list", WINDOW),
     ("mapsor_list_jobs", 403): lambda scene: scene.customer.get("/list", **{**WINDOW, "customer": "other"}),
     ("mapsor_list_jobs", 500): _list_broken,
+    **_machine("mapsor_get_instance_info", "/get-info"),
+    **_machine("mapsor_destroy_instance", "/destroy"),
 }  # fmt: skip

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any) -> CloudStage:
     settings.OUTPUT_STORAGE = {"type": "host", "host_path": str(tmp_path / "outputs")}
-    return CloudStage(monkeypatch, settings)
+    return CloudStage(monkeypatch)
 
 
 def later(submission: Submission | None = None) -> None:
@@ -76,8 +76,8 @@ def test_a_failed_job_tells_its_code_and_is_tried_again_only_when_its_error_says
     assert stage.execution(interrupted).status == states.INTERRUPTED
 
 
-def test_alike_jobs_go_in_one_call(monkeypatch: Any, settings: Any) -> None:
-    stage = CloudStage(monkeypatch, settings, group_size=100)
+def test_alike_jobs_go_in_one_call(monkeypatch: Any) -> None:
+    stage = CloudStage(monkeypatch, group_size=100)
     jobs = stage.submit(7)
     stage.turn()
     assert [len(works) for _, works, _ in stage.cloud.submitted] == [7]
@@ -93,8 +93,8 @@ def test_a_queue_by_name_is_asked_for_and_an_unknown_one_rejects_the_job(stage: 
     assert stage.execution(bad).detail == "there is no queue no-such-queue"
 
 
-def test_of_a_refused_group_those_that_can_run_do(monkeypatch: Any, settings: Any) -> None:
-    stage = CloudStage(monkeypatch, settings, group_size=10)
+def test_of_a_refused_group_those_that_can_run_do(monkeypatch: Any) -> None:
+    stage = CloudStage(monkeypatch, group_size=10)
     good, bad = stage.submit()[0], stage.submit(queue="no-such-queue")[0]
     for _ in range(2):
         stage.turn()
@@ -102,8 +102,8 @@ def test_of_a_refused_group_those_that_can_run_do(monkeypatch: Any, settings: An
     assert len(stage.cloud.handles) == 1
 
 
-def test_a_refused_group_of_alike_jobs_costs_one_call(monkeypatch: Any, settings: Any) -> None:
-    stage = CloudStage(monkeypatch, settings, group_size=10)
+def test_a_refused_group_of_alike_jobs_costs_one_call(monkeypatch: Any) -> None:
+    stage = CloudStage(monkeypatch, group_size=10)
     jobs = stage.submit(5, queue="no-such-queue")
     stage.turn()
     assert {status(job) for job in jobs} == {states.REJECTED}
@@ -368,7 +368,7 @@ def test_output_of_a_cloud_that_keeps_none_is_copied_as_it_grows(
     monkeypatch: Any, settings: Any, tmp_path: Any
 ) -> None:
     settings.OUTPUT_STORAGE = {"type": "host", "host_path": str(tmp_path / "outputs")}
-    stage = CloudStage(monkeypatch, settings, keeps_logs=False)
+    stage = CloudStage(monkeypatch, keeps_logs=False)
     (job,) = stage.submit()
     stage.turn()
     handle = stage.handle(job)
@@ -428,8 +428,7 @@ def test_the_region_of_a_cloud_is_a_place(stage: CloudStage) -> None:
 # --- Words -----------------------------------------------------------------------------------------
 
 
-def test_the_cloud_says_itself_what_a_job_waits_for(stage: CloudStage, monkeypatch: Any) -> None:
-    monkeypatch.setattr("jobs.following.words.cloud_at", lambda cloud, region: stage.cloud)
+def test_the_cloud_says_itself_what_a_job_waits_for(stage: CloudStage) -> None:
     (job,) = stage.submit()
     assert [reason.code for reason in following.explain(job)] == ["NEXT"]
     stage.cloud.failures["submit"] = [NoCapacity("no machines left")]
@@ -446,8 +445,7 @@ def test_the_cloud_says_itself_what_a_job_waits_for(stage: CloudStage, monkeypat
     assert stage.cloud.calls.count("explain") == 1, "it is not asked at every look"
 
 
-def test_a_cloud_that_does_not_answer_is_told_as_that(stage: CloudStage, monkeypatch: Any) -> None:
-    monkeypatch.setattr("jobs.following.words.cloud_at", lambda cloud, region: stage.cloud)
+def test_a_cloud_that_does_not_answer_is_told_as_that(stage: CloudStage) -> None:
     (job,) = stage.submit()
     stage.turn()
     job.refresh_from_db()

@@ -110,6 +110,11 @@ class Operation(APIView):
         return None
 
     @classmethod
+    def of_machine(cls, request: HttpRequest, token: str, path: dict[str, str]) -> HttpResponseBase | None:
+        """The answer to a machine that calls with a token of its own; None where a token is a user's."""
+        return None
+
+    @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
         # A token is no cookie: there is nothing to forge.
         view = csrf_exempt(functools.partial(respond, cls))
@@ -142,6 +147,9 @@ def _respond(operation: type[Operation], request: HttpRequest, path: dict[str, s
     if quick is not None:
         services.note_use(token)
         return quick
+    found = operation.of_machine(request, token, path)
+    if found is not None:
+        return found
     user = queries.user_of_token(token)
     if user is None:
         raise Unauthorized

@@ -32,4 +32,6 @@ def text(status: int, description: str) -> dict[Any, Any]:
     return {(status, "text/plain"): OpenApiResponse(OpenApiTypes.STR, description=description)}
 
 
+REGION_IN_PATH: Final = OpenApiParameter("region", str, OpenApiParameter.PATH, description="Cloud region.")
+INSTANCE_ID: Final = OpenApiParameter("instance_id", str, OpenApiParameter.PATH, description="Cloud instance id.")
 JOB_ID: Final = OpenApiParameter("id", str, OpenApiParameter.PATH, description="Job id returned by /submit.")

@@ -18,6 +18,7 @@ from jobs.api.fields import (
     MAX_MEMORY_GB,
     MAX_TEXT,
     MAX_TIMEOUT,
+    MAX_USER_DATA,
     MAX_VCPUS,
     check_customer,
     check_place,
@@ -104,6 +105,8 @@ def decode_submit(body: Mapping[str, Any], user: User) -> JobRequest:
         region=region,
         classification=classification,
         image=text_of(body, "image", MAX_IMAGE),
+        machine_image=text_of(body, "ami", MAX_TEXT),
+        user_data=text_of(body, "user_data", MAX_USER_DATA),
         command=command_of(body),
         env=env,
         secret_env=secret_env_of(body, env),
@@ -114,8 +117,6 @@ def decode_submit(body: Mapping[str, Any], user: User) -> JobRequest:
         queue=text_of(body, "queue", 64),
         timeout_seconds=whole(body["timeout"], "timeout", 1, MAX_TIMEOUT) if "timeout" in body else None,
     )
-    for name, limit in (("ami", MAX_TEXT), ("user_data", 16 * 1024)):
-        text_of(body, name, limit)
     _check_place(body, cloud)
     check_customer(user, customer)
     return request

@@ -61,6 +61,12 @@ class MapsorTextSerializer(serializers.Serializer[Any]):
     response = serializers.CharField()
 
 
+class MapsorInstanceInfoSerializer(serializers.Serializer[Any]):
+    job_id = serializers.CharField()
+    publish_key = serializers.CharField(help_text="PubNub publish key.")
+    subscribe_key = serializers.CharField(help_text="PubNub subscribe key.")
+
+
 class MapsorJobSerializer(serializers.Serializer[Any]):
     id = serializers.CharField(help_text="Job id.")
     classification_id = serializers.CharField(help_text="The submitter's id.")

@@ -28,7 +28,8 @@ from jobs.errors import JobState, TooManyRows
 LIST_AT_MOST: Final = 100_000
 
 
-def _declared(operation_id: str, summary: str, responses: dict[Any, Any], *codes: int, **more: Any) -> Any:
+def declared(operation_id: str, summary: str, responses: dict[Any, Any], *codes: int, **more: Any) -> Any:
+    """What an operation takes and gives, for the OpenAPI schema."""
     return extend_schema(
         operation_id=operation_id,
         tags=["Mapsor"],
@@ -48,7 +49,7 @@ IDEMPOTENCY_KEY: Final = OpenApiParameter(
 class Submit(Operation):
     methods: ClassVar[tuple[str, ...]] = ("POST",)
 
-    @_declared(
+    @declared(
         "mapsor_submit_job",
         "Queue a container job or an instance job",
         {200: serializers.MapsorNewJobSerializer},
@@ -91,7 +92,7 @@ class Submit(Operation):
 
 
 class Status(Operation):
-    @_declared(
+    @declared(
         "mapsor_get_job_status",
         "State of one job",
         {200: serializers.MapsorJobStatusSerializer},
@@ -117,7 +118,7 @@ class Change(Operation):
 
 
 class Cancel(Change):
-    @_declared(
+    @declared(
         "mapsor_cancel_job",
         "Ask for a job to be cancelled",
         {200: serializers.MapsorTextSerializer},
@@ -127,7 +128,7 @@ class Cancel(Change):
     def get(self) -> None:
         """Stands for `handle` in the schema."""
 
-    @_declared(
+    @declared(
         "mapsor_cancel_job_by_post",
         "Ask for a job to be cancelled",
         {200: serializers.MapsorTextSerializer},
@@ -150,7 +151,7 @@ class Cancel(Change):
 
 
 class Retry(Change):
-    @_declared(
+    @declared(
         "mapsor_retry_job",
         "Submit an ended job again as a new job",
         {200: serializers.MapsorNewJobSerializer},
@@ -160,7 +161,7 @@ class Retry(Change):
     def get(self) -> None:
         """Stands for `handle` in the schema."""
 
-    @_declared(
+    @declared(
         "mapsor_retry_job_by_post",
         "Submit an ended job again as a new job",
         {200: serializers.MapsorNewJobSerializer},
@@ -177,7 +178,7 @@ class Retry(Change):
 
 
 class Logs(Operation):
-    @_declared(
+    @declared(
         "mapsor_get_job_logs",
         "Output of a job",
         text(200, "Log text: what it wrote to standard output, then to standard error."),
@@ -204,7 +205,7 @@ REGION: Final = OpenApiParameter("region", str)
 class List(Operation):
     roles: ClassVar[tuple[str, ...]] = MONITOR
 
-    @_declared(
+    @declared(
         "mapsor_list_jobs",
         "Jobs of a customer submitted in a time window",
         {200: serializers.MapsorJobListSerializer},

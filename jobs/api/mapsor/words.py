@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from accounts.models import User
 from jobs import queries, states
-from jobs.models import Job, Priority
+from jobs.models import Job, Priority, Shape
 
 STATUS: Final[dict[str, str]] = {
     states.PENDING: "QUEUED",
@@ -50,9 +50,9 @@ def row(job: Job, reader: User) -> dict[str, Any]:
         "cloud_provider": job.place.cloud,
         "region": job.place.region,
         "resources": {"vcpus": math.ceil(job.vcpus_milli / 1000), "memory": job.memory_mib / 1024},
-        "image": job.image or None,
+        "image": None if job.shape == Shape.INSTANCE else job.image or None,
         "command": job.command,
-        "ami": None,
+        "ami": job.image if job.shape == Shape.INSTANCE else None,
         "queue": job.queue or None,
         "env": queries.environment(job, reader),
         "tags": job.tags,

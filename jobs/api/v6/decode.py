@@ -20,6 +20,7 @@ from jobs.api.fields import (
     MAX_MEMORY_GB,
     MAX_TEXT,
     MAX_TIMEOUT,
+    MAX_USER_DATA,
     MAX_VCPUS,
     check_customer,
     check_place,
@@ -39,7 +40,7 @@ from jobtypes.queries import find_job_type, find_job_type_by_id
 Decoded = TypeVar("Decoded")
 MOST: Final = 10_000
 MAX_TRIES: Final = 1000
-SUBMITTED: Final = (Shape.CONTAINER, Shape.SEED, Shape.MAPREDUCE)
+SUBMITTED: Final = (Shape.CONTAINER, Shape.INSTANCE, Shape.SEED, Shape.MAPREDUCE)
 # Of a job that has a job type, which says all the rest.
 SEED_FIELDS: Final = (
     *("shape", "job_type_id", "job_type", "input", "configuration", "customer", "classification", "cloud", "region"),
@@ -47,8 +48,11 @@ SEED_FIELDS: Final = (
 )
 FIELDS: Final = (
     *("shape", "customer", "classification", "cloud", "region", "image", "command", "env", "secret_env", "tags"),
-    *("vcpus", "memory_mib", "priority", "queue", "timeout_seconds", "max_tries"),
+    *("vcpus", "memory_mib", "priority", "queue", "timeout_seconds", "max_tries", "machine_image", "user_data"),
 )
+# What does not go with a whole machine, and what goes with nothing else.
+_OF_CONTAINERS: Final = ("image", "command", "queue")
+_OF_INSTANCES: Final = ("machine_image", "user_data")
 
 
 class Named:
@@ -167,10 +171,14 @@ def decode_one(body: Any, user: User) -> JobRequest:
     if not isinstance(body, dict):
         raise InvalidRequest("A job is a JSON object.")
     given = given_of(body, FIELDS)
-    if given.get("shape", Shape.CONTAINER) != Shape.CONTAINER:
+    shape = given.get("shape", Shape.INSTANCE if "machine_image" in given else Shape.CONTAINER)
+    if shape not in (Shape.CONTAINER, Shape.INSTANCE):
         raise InvalidRequest(f"This is one of {', '.join(SUBMITTED)}; the last only by itself.", field="shape")
+    _check_members(given, is_instance=shape == Shape.INSTANCE)
     customer = _customer(given, user)
     cloud, region = _place(given)
+    if shape == Shape.INSTANCE and cloud != "aws":
+        raise InvalidRequest(f"There are no machine images on {cloud}.", field="machine_image")
     env = env_of(given)
     request = JobRequest(
         customer=customer,
@@ -178,6 +186,8 @@ def decode_one(body: Any, user: User) -> JobRequest:
         region=region,
         classification=text_of(given, "classification", MAX_TEXT, needed=True),
         image=text_of(given, "image", MAX_IMAGE),
+        machine_image=text_of(given, "machine_image", MAX_TEXT, needed=shape == Shape.INSTANCE),
+        user_data=text_of(given, "user_data", MAX_USER_DATA),
         command=command_of(given),
         env=env,
         secret_env=secret_env_of(given, env),
@@ -192,6 +202,13 @@ def decode_one(body: Any, user: User) -> JobRequest:
     check_place(cloud, queue=given.get("queue"), command=given.get("command"))
     check_customer(user, customer)
     return request
+
+
+def _check_members(given: Mapping[str, Any], *, is_instance: bool) -> None:
+    for name in _OF_CONTAINERS if is_instance else _OF_INSTANCES:
+        if name in given:
+            what = "an instance job" if is_instance else "a container job"
+            raise InvalidRequest(f"This does not go with {what}.", field=name)
 
 
 def whole_of(body: Mapping[str, Any], name: str, minimum: int, maximum: int) -> int | None:

@@ -57,6 +57,7 @@ JOB: Final[dict[str, Any]] = {
     "cloud": "local",
     "region": "local",
     "image": "busybox",
+    "machine_image": "",
     "command": ["sh", "-c", "echo hello"],
     "tags": {"project": "tour"},
     "vcpus": 0.5,

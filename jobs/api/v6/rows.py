@@ -13,7 +13,7 @@ from typing import Any, Final
 from accounts.models import User
 from jobs import gates, queries, states
 from jobs.api.v6.mapreduce_rows import mapreduce
-from jobs.models import Execution, Gate, Hold, Job, Operation, OperationFailure, Place, Scope
+from jobs.models import Execution, Gate, Hold, Job, Operation, OperationFailure, Place, Scope, Shape
 from jobs.queries import files_of
 from jobtypes.api.v6.rows import brief, error, moment, revision_detail
 from jobtypes.seed.allocation import MIB
@@ -50,7 +50,8 @@ def _job(row: Mapping[str, Any], around: queries.Around) -> dict[str, Any]:
         "classification": row["classification"],
         "cloud": row["place__cloud"],
         "region": row["place__region"],
-        "image": row["image"],
+        "image": "" if row["shape"] == Shape.INSTANCE else row["image"],
+        "machine_image": row["image"] if row["shape"] == Shape.INSTANCE else "",
         "command": row["command"],
         "tags": row["tags"],
         "vcpus": row["vcpus_milli"] / 1000,

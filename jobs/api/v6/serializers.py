@@ -14,7 +14,7 @@ from rest_framework import serializers
 from clusters.queries import CLOUDS
 from controlplane.core.bodies import Body
 from jobs import states
-from jobs.api.fields import MAX_IMAGE, MAX_MEMORY_GB, MAX_TEXT, MAX_TIMEOUT, MAX_VCPUS
+from jobs.api.fields import MAX_IMAGE, MAX_MEMORY_GB, MAX_TEXT, MAX_TIMEOUT, MAX_USER_DATA, MAX_VCPUS
 from jobs.api.v6 import examples
 from jobs.api.v6.decode import MAX_TRIES
 from jobs.api.v6.mapreduce_serializers import MapReduceSerializer
@@ -86,6 +86,7 @@ class JobSerializer(Row):
     cloud = serializers.ChoiceField(choices=CLOUDS)
     region = serializers.CharField()
     image = serializers.CharField(allow_blank=True)
+    machine_image = serializers.CharField(allow_blank=True, help_text="Of an instance job.")
     command = serializers.ListField(child=serializers.CharField(allow_blank=True))
     tags = ObjectField()
     vcpus = serializers.FloatField()
@@ -204,7 +205,9 @@ class NewSeedJobSerializer(Body):
 class NewJobSerializer(Body):
     """A job as asked for. What may be null is then as if it were not given."""
 
-    shape = serializers.ChoiceField(choices=[Shape.CONTAINER.value], required=False, allow_null=True)
+    shape = serializers.ChoiceField(
+        choices=[Shape.CONTAINER.value, Shape.INSTANCE.value], required=False, allow_null=True
+    )
     customer = serializers.CharField(
         required=False, allow_null=True, max_length=MAX_TEXT, help_text="Who pays; a customer's user may leave it out."
     )
@@ -235,6 +238,19 @@ class NewJobSerializer(Body):
         help_text="Smaller runs first; 100 if not given.",
     )
     queue = serializers.CharField(required=False, allow_null=True, max_length=64)
+    machine_image = serializers.CharField(
+        required=False,
+        allow_null=True,
+        max_length=MAX_TEXT,
+        help_text="Of an instance job, for an image.",
+    )
+    user_data = serializers.CharField(
+        required=False,
+        allow_null=True,
+        trim_whitespace=False,
+        max_length=MAX_USER_DATA,
+        help_text="What an instance job boots with: a script, or cloud-init's. Nobody gets to see it.",
+    )
     timeout_seconds = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=MAX_TIMEOUT, help_text="Of one execution."
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.core.storage import HostStorage
+from controlplane.core.storage.host import HostStorage
 from controlplane.core.storage.parts import Parts
 
 

@@ -41,6 +41,7 @@ from jobs.staging.rooms import Room, room_of
 WORKER: Final = str(Path(worker.__file__).resolve().parent)
 _ID: Final = re.compile(r"[0-9]+-[0-9]+")
 _PAIRS: Final = "pairs"
+_TMP: Final = "tmp"
 _OBJECT: Final = "object"
 _TASK: Final = "task.json"
 _RESULT: Final = "task.result.json"
@@ -64,7 +65,8 @@ def bring(execution: Execution, alive: Callable[[], None]) -> None:
     job, spec, room = execution.job, _spec_of(execution.job), room_of(execution.uuid)
     try:
         room.make()
-        (room.output / "tmp").mkdir()
+        for name in (_TMP, _PAIRS):
+            _make_open(room.output / name)
         mounts: list[str] = [WORKER]
         document = _document(execution, spec, room, mounts)
         if job.shape == Shape.MAP:
@@ -77,6 +79,12 @@ def bring(execution: Execution, alive: Callable[[], None]) -> None:
         raise StagingFault("filesystem-io", f"Its input could not be written here: {error.strerror}.") from error
 
 
+def _make_open(folder: Path) -> None:
+    """A folder of ours for a task whose user, in a container, is another: it may write there, and we move it away."""
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
 def work(execution: Execution) -> Work:
     """What a provider runs, once the room is there."""
     job, room = execution.job, room_of(execution.uuid)
@@ -86,7 +94,7 @@ def work(execution: Execution) -> Work:
         execution_id=str(execution.uuid),
         image=settings.MAPREDUCE_IMAGE,
         command=[python, "-I", "-S", WORKER, str(room.output / _TASK)],
-        env={"TMPDIR": str(room.output / "tmp"), "PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        env={"TMPDIR": str(room.output / _TMP), "PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
         vcpus_milli=job.vcpus_milli,
         memory_mib=job.memory_mib,
         timeout_seconds=job.timeout_seconds,

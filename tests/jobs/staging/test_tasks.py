@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,19 @@ def test_a_map_task_of_a_file_reads_it_where_it_lies() -> None:
     shown = {mount.source: mount.read_only for mount in work.mounts}
     assert shown == {path: True, str(program): True, staging.WORKER: True, str(room_of(execution.uuid).output): False}
     assert (work.command[1:4], work.image) == (["-I", "-S", staging.WORKER], settings.MAPREDUCE_IMAGE)
+
+
+@pytest.mark.django_db
+def test_a_task_whose_user_is_another_may_write_what_it_leaves() -> None:
+    """Whoever runs in a container: LOCAL_DOCKER_USER, or the image's user."""
+    before = os.umask(0o077)
+    try:
+        execution = run(tasks(make_mapreduce())[0])
+        bring(execution, alive)
+    finally:
+        os.umask(before)
+    output = room_of(execution.uuid).output
+    assert {name: (output / name).stat().st_mode & 0o777 for name in ("tmp", "pairs")} == {"tmp": 0o777, "pairs": 0o777}
 
 
 @pytest.mark.django_db
@@ -199,7 +213,6 @@ def test_the_pairs_of_a_map_task_are_taken_once_and_out_of_its_reach() -> None:
     bring(execution, alive)
     outputs = [{"path": "/anywhere", "map": 2, "partition": 1, "size": 4}]
     folder = left(execution, {"done": True, "records_in": 1, "bytes_in": -3, "outputs": outputs, "warnings": ["w"]})
-    (folder / "pairs").mkdir()
     (folder / "pairs" / f"{job.uuid}-m-2_1").write_bytes(b"abcd")
     (folder / "pairs" / "other").write_bytes(b"x")
     (folder / "pairs" / f"{job.uuid}-m-2_0").symlink_to("/etc/passwd")

@@ -244,8 +244,7 @@ def main(names: list[str]) -> int:
                 lines += part(url)
     print(f"\n{'what':68} {'figure':>9} {'accept':>9} {'aim':>9}")
     for line in lines:
-        verdict = "" if line.passes else "  MISSED"
-        print(f"{line.what:68} {line.figure:9.2f} {line.accept:9.2f} {line.aim:9.2f}  {line.note}{verdict}")
+        print(line)
     return 0 if all(line.passes for line in lines) else 1
 
 

@@ -1,4 +1,4 @@
-"""MapReduce jobs through a whole deployment: from POST to the output in its folder."""
+"""MapReduce jobs through a whole deployment, from POST to the output in its folder; PySpark beside them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, Final
 import psutil
 
 from tests import needs
+from tests.bench import spark
 from tests.bench.line import Line
 from tests.bench.mapreduce import MIB, Words
 from tests.bench.rig import Rig
@@ -57,10 +58,12 @@ class _Client:
 
 
 def jobs(url: str) -> list[Line]:
-    """The fixed cost of a job, and the speed of a large one beside the limit."""
+    """The fixed cost of a job, and the speed of a large one beside the limit and PySpark."""
     if missing := needs.missing("compiler"):
         print(f"NOT MEASURED: MapReduce jobs, {missing}")
         return []
+    if why := spark.missing():  # now: an installation would disturb what is measured later
+        print(f"NOT MEASURED: PySpark's word count (wants Java 17 or newer), {why}")
     rig = Rig()
     folder = rig.deployment.folder / "texts"
     folder.mkdir()
@@ -95,8 +98,19 @@ def _large(client: _Client, folder: Path, mapper: Any, reducer: Any, roots: list
         lines.append(
             Line(f"MapReduce job, combining mapper, {mib} MiB: speed over C x2", limit / took, 0.14, 0.18, note, True)
         )
+        if not spark.missing():
+            lines.append(_peer(text, mib, limit, wanted, took))
     lines.append(Line("the largest of our processes after that, MiB resident", most, 200, 150, ""))
     return lines
+
+
+def _peer(text: Path, mib: int, limit: float, wanted: bytes, ours: float) -> Line:
+    """PySpark on the same text, beside the same limit."""
+    took, found = spark.count(text)
+    assert sorted(found.splitlines()) == sorted(wanted.splitlines()), "wrong counts of PySpark"
+    note = f"{text.stat().st_size / 1e6 / took:.1f} MB/s, with its start; ours is {took / ours:.1f} times as fast"
+    what = f"the same by PySpark {spark.VERSION}, DataFrame, {mib} MiB: speed over C x2"
+    return Line(what, limit / took, None, None, note, True)
 
 
 def _resident(root: int) -> float:

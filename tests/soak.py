@@ -29,6 +29,10 @@ if environment.RUN_FOLDER in os.environ:
     sys.exit(f"unset {environment.RUN_FOLDER}: the soak test makes a folder of its own")
 FOLDER = environment.prepare()
 
+import django  # noqa: E402 - settings are read now, and only now
+
+django.setup()  # what the ordeals share with other tests knows models
+
 from tests.deployment import Deployment, drop_templates  # noqa: E402
 from tests.kill.chaos import SETTINGS, Ordeal, Report  # noqa: E402
 from tests.postgresql import cluster  # noqa: E402
@@ -99,19 +103,19 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     failed = []
-    try:
-        for database in options.database or DATABASES:
-            if options.jobs:
-                report = soak(database, options.jobs, options.seconds, options.seed)
-                print(report, flush=True)
-                failed += [database] if report.faults else []
-            if not try_schema(database, options.schema_calls, options.seed):
-                failed.append(f"{database} (schema)")
-    finally:
-        shutil.rmtree(FOLDER.parent, ignore_errors=True)
+    for database in options.database or DATABASES:
+        if options.jobs:
+            report = soak(database, options.jobs, options.seconds, options.seed)
+            print(report, flush=True)
+            failed += [database] if report.faults else []
+        if not try_schema(database, options.schema_calls, options.seed):
+            failed.append(f"{database} (schema)")
     print(f"FAILED on {', '.join(failed)}" if failed else "PASSED", flush=True)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        shutil.rmtree(FOLDER.parent, ignore_errors=True)

@@ -1,11 +1,13 @@
-"""The ordeal of tests/kill, long: 5 000 jobs on each database while everything is killed at random moments.
+"""The ordeals of tests/kill, long: 5 000 jobs on each database while everything is killed at random moments.
 
-    python -m tests.soak [--database sqlite|postgresql] [--jobs N] [--seconds N] [--seed N] [--schema-calls N]
+    python -m tests.soak [--database sqlite|postgresql] [--jobs N] [--seconds N] [--seed N] [--splits N]
+                         [--schema-calls N]
 
 Prints the seed, the kills of each kind, the longest standstill and the totals, and what went wrong;
-exits non-zero if anything did. `--seconds` is over how long the jobs are submitted. Then as many made-up requests as
-`--schema-calls` says (100 000) are sent to all operations of the schema on each database, by tests/schema with
-other random numbers each round; `--jobs 0` leaves the ordeal out, `--schema-calls 0` the requests.
+exits non-zero if anything did. `--seconds` is over how long the jobs are submitted. Then a MapReduce job of `--splits`
+splits (200) is disturbed in the same way, and its output held against that of an undisturbed one. Then as many made-up
+requests as `--schema-calls` says (100 000) are sent to all operations of the schema on each database, by tests/schema
+with other random numbers each round. `--jobs 0`, `--splits 0` and `--schema-calls 0` leave a part out.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ import django  # noqa: E402 - settings are read now, and only now
 django.setup()  # what the ordeals share with other tests knows models
 
 from tests.deployment import Deployment, drop_templates  # noqa: E402
+from tests.kill import mapreduce  # noqa: E402
 from tests.kill.chaos import SETTINGS, Ordeal, Report  # noqa: E402
 from tests.postgresql import cluster  # noqa: E402
 
@@ -60,13 +63,29 @@ def soak(database: str, jobs: int, seconds: float, seed: int) -> Report:
         try:
             report = Ordeal(place, jobs=jobs, seconds=seconds, seed=seed, with_seeds=True).run()
             if report.faults:
-                logs = environment.CHECKOUT / ".data" / f"soak-{database}-{seed}.log"
-                logs.parent.mkdir(exist_ok=True)
-                logs.write_text(f"{report}\n{report.timeline()}\n{place.logs(2**22)}")
-                print(f"logs: {logs}")
+                keep_logs(f"soak-{database}-{seed}", f"{report}\n{report.timeline()}", place)
         finally:
             place.stop()
     return report
+
+
+def soak_mapreduce(database: str, splits: int, seed: int) -> mapreduce.Report:
+    with server(database):
+        place = Deployment(database, **SETTINGS)
+        try:
+            report = mapreduce.Ordeal(place, splits=splits, seed=seed).run()
+            if report.faults:
+                keep_logs(f"soak-mapreduce-{database}-{seed}", str(report), place)
+        finally:
+            place.stop()
+    return report
+
+
+def keep_logs(name: str, report: str, place: Deployment) -> None:
+    logs = environment.CHECKOUT / ".data" / f"{name}.log"
+    logs.parent.mkdir(exist_ok=True)
+    logs.write_text(f"{report}\n{place.logs(2**22)}")
+    print(f"logs: {logs}")
 
 
 def try_schema(database: str, calls: int, seed: int) -> bool:
@@ -99,6 +118,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--schema-calls", type=int, default=100_000)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -108,6 +128,10 @@ def main() -> int:
             report = soak(database, options.jobs, options.seconds, options.seed)
             print(report, flush=True)
             failed += [database] if report.faults else []
+        if options.splits:
+            told = soak_mapreduce(database, options.splits, options.seed)
+            print(told, flush=True)
+            failed += [f"{database} (MapReduce)"] if told.faults else []
         if not try_schema(database, options.schema_calls, options.seed):
             failed.append(f"{database} (schema)")
     print(f"FAILED on {', '.join(failed)}" if failed else "PASSED", flush=True)

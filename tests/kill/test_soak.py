@@ -15,4 +15,4 @@ def test_the_soak_begins_and_says_what_its_parts_are() -> None:
         [sys.executable, "-m", "tests.soak", "--help"], cwd=CHECKOUT, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert {"--jobs", "--schema-calls"} <= set(done.stdout.replace("]", " ").replace("[", " ").split())
+    assert {"--jobs", "--splits", "--schema-calls"} <= set(done.stdout.replace("]", " ").replace("[", " ").split())

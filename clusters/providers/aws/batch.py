@@ -1,0 +1,185 @@
+"""Container jobs of AWS Batch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from clusters.providers.aws import submission
+from clusters.providers.aws.config import AwsConfig
+from clusters.providers.aws.definitions import Definitions
+from clusters.providers.aws.handles import BATCH, Handle
+from clusters.providers.aws.jobs import CANCEL_REASON, ENDED, WAITING, observation, words
+from clusters.providers.aws.session import Session
+from clusters.providers.base import Capacity, Observation, Work
+from clusters.providers.errors import ProviderError, Refused
+
+_DESCRIBED_AT_ONCE: Final = 100
+# Batch bounds vCPUs only; the machines it takes for them have the memory that jobs ask for.
+_NO_BOUND_MIB: Final = 2**31 - 1
+_DOMAINS: Final = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
+
+
+class Batch:
+    """The verbs of `Cloud` for works that are containers. Handles are taken apart already."""
+
+    def __init__(self, config: AwsConfig, session: Session) -> None:
+        self._config = config
+        self._session = session
+        self._definitions = Definitions(config, session)
+
+    def group(self, works: Sequence[Work]) -> list[list[Work]]:
+        """Alike works together, as arrays of AWS's largest size."""
+        found: dict[tuple[object, ...], list[Work]] = {}
+        for work in works:
+            found.setdefault(submission.alike(self._config, work), []).append(work)
+        most = submission.MAX_ARRAY
+        return [same[at : at + most] for same in found.values() for at in range(0, len(same), most)]
+
+    def submit(self, name: str, works: Sequence[Work]) -> list[Handle]:
+        work = works[0]
+        account = self._config.account_of(work.customer)
+        for one in works:
+            submission.check(one, self._config.platform)
+        try:
+            made = self._submit(account, name, works)
+        except Refused as error:
+            if "definition" not in str(error).lower():
+                raise
+            # The one we remember has been deregistered meanwhile.
+            self._definitions.forget(account, work)
+            made = self._submit(account, name, works)
+        return self._handles(account, str(made["jobId"]), len(works))
+
+    def _submit(self, account: str, name: str, works: Sequence[Work]) -> Mapping[str, Any]:
+        definition = self._definitions.arn(account, works[0])
+        asked = submission.submission(self._config, name, works, definition)
+        return self._session.call(account, "batch", "SubmitJob", **asked)
+
+    def find(self, name: str, works: Sequence[Work]) -> list[list[Handle]]:
+        """AWS keeps ended jobs for about a week; those older than that are not found."""
+        work = works[0]
+        account = self._config.account_of(work.customer)
+        pages = self._session.pages(
+            account,
+            "batch",
+            "ListJobs",
+            jobQueue=self._config.queue(work.queue, work.priority),
+            filters=[{"name": "JOB_NAME", "values": [name]}],  # jobs in any state
+        )
+        rows = [row for page in pages for row in page["jobSummaryList"]]
+        # Not the children of an array, which have the name of the whole.
+        mine = [row for row in rows if row["jobName"] == name and ":" not in row["jobId"]]
+        mine.sort(key=lambda row: int(row.get("createdAt", 0)))
+        return [self._handles(account, str(row["jobId"]), len(works)) for row in mine]
+
+    def observe(self, handles: Iterable[Handle]) -> list[Observation]:
+        return [observation(str(handle), job) for handle, job in self._described(handles)]
+
+    def cancel(self, handles: Iterable[Handle]) -> None:
+        """One call for each that has not ended, nor been told before. Canceled again, it goes on where it broke off."""
+        for handle, job in self._described(handles):
+            if job["status"] not in ENDED and not job.get("isTerminated") and not job.get("isCancelled"):
+                # Cancels as well what has not started.
+                self._session.call(handle.account, "batch", "TerminateJob", jobId=handle.id, reason=CANCEL_REASON)
+
+    def described(self, handle: Handle) -> Mapping[str, Any] | None:
+        """A row of DescribeJobs; None when AWS does not know the job (any more)."""
+        return next((job for _, job in self._described([handle])), None)
+
+    def explain(self, handle: Handle) -> str:
+        job = self.described(handle)
+        if job is None:
+            return ""
+        told = [job["status"], words(job)]
+        if job["status"] in WAITING:
+            told += self._tried(self._position, handle.account, job)
+            told += self._tried(self._surroundings, handle.account, job)
+        return "\n".join(one for one in told if one)
+
+    def capacity(self) -> Capacity:
+        """The vCPUs of all compute environments behind our queues that may run jobs now, each counted once."""
+        environments = self._environments("", sorted(set(self._config.queues.values())))
+        vcpus = sum(_vcpus(one) for one in environments if one["state"] == "ENABLED")
+        return Capacity(vcpus * 1000, _NO_BOUND_MIB)
+
+    def link(self, handle: Handle) -> str:
+        region = self._config.region
+        domain = next((name for begin, name in _DOMAINS.items() if region.startswith(begin)), "console.aws.amazon.com")
+        return f"https://{region}.{domain}/batch/home?region={region}#jobs/detail/{handle.id}"
+
+    # Looking closer
+
+    def _described(self, handles: Iterable[Handle]) -> Iterable[tuple[Handle, Mapping[str, Any]]]:
+        """Each that AWS knows, with its row, a hundred in a call."""
+        accounts: dict[str, dict[str, Handle]] = {}
+        for handle in handles:
+            accounts.setdefault(handle.account, {})[handle.id] = handle
+        for account, by_id in accounts.items():
+            ids = iter(by_id)
+            while some := list(itertools.islice(ids, _DESCRIBED_AT_ONCE)):
+                for job in self._session.call(account, "batch", "DescribeJobs", jobs=some)["jobs"]:
+                    if job["jobId"] in by_id:
+                        yield by_id[job["jobId"]], job
+
+    def _tried(self, look: Any, account: str, job: Mapping[str, Any]) -> list[str]:
+        """What is found, or why it cannot be told: a permission that is missing here is no reason to say nothing."""
+        try:
+            return list(look(account, job))
+        except ProviderError as error:
+            return [str(error)]
+
+    def _position(self, account: str, job: Mapping[str, Any]) -> Iterable[str]:
+        if job["status"] != "RUNNABLE":
+            return
+        snapshot = self._session.call(account, "batch", "GetJobQueueSnapshot", jobQueue=job["jobQueue"])
+        first = [row["jobArn"] for row in snapshot.get("frontOfQueue", {}).get("jobs", [])]
+        arns = (job["jobArn"], _of_array(job["jobArn"]))
+        place = next((at for at, arn in enumerate(first, 1) if arn in arns), None)
+        queue = job["jobQueue"].rpartition("/")[2]
+        yield f"number {place} in queue {queue}" if place else f"not among the first {len(first)} in queue {queue}"
+
+    def _surroundings(self, account: str, job: Mapping[str, Any]) -> Iterable[str]:
+        for queue in self._queues(account, [job["jobQueue"]]):
+            yield _state("queue", queue["jobQueueName"], queue)
+        for environment in self._environments(account, [job["jobQueue"]]):
+            yield _state("compute environment", environment["computeEnvironmentName"], environment)
+
+    def _queues(self, account: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
+        pages = self._session.pages(account, "batch", "DescribeJobQueues", jobQueues=list(names))
+        return [queue for page in pages for queue in page["jobQueues"]]
+
+    def _environments(self, account: str, queues: Sequence[str]) -> list[Mapping[str, Any]]:
+        """The compute environments behind queues, in the order in which they are tried."""
+        orders = [order for queue in self._queues(account, queues) for order in queue["computeEnvironmentOrder"]]
+        names = list(dict.fromkeys(order["computeEnvironment"] for order in sorted(orders, key=_rank)))
+        if not names:
+            return []
+        pages = self._session.pages(account, "batch", "DescribeComputeEnvironments", computeEnvironments=names)
+        found = {row["computeEnvironmentArn"]: row for page in pages for row in page["computeEnvironments"]}
+        return [found[name] for name in names if name in found]
+
+    def _handles(self, account: str, job_id: str, count: int) -> list[Handle]:
+        ids = [job_id] if count == 1 else [f"{job_id}:{index}" for index in range(count)]
+        return [Handle(BATCH, account, one) for one in ids]
+
+
+def _rank(order: Mapping[str, Any]) -> int:
+    return int(order["order"])
+
+
+def _of_array(arn: str) -> str:
+    """The address of the array that a child belongs to: the same without its index."""
+    return arn.rpartition(":")[0]
+
+
+def _vcpus(environment: Mapping[str, Any]) -> int:
+    if environment.get("type") == "UNMANAGED":
+        return int(environment.get("unmanagedvCpus") or 0)
+    return int(environment.get("computeResources", {}).get("maxvCpus") or 0)
+
+
+def _state(kind: str, name: str, row: Mapping[str, Any]) -> str:
+    told = f"{kind} {name}: {row.get('state', '')}, {row.get('status', '')}"
+    return f"{told}, {row['statusReason']}" if row.get("statusReason") else told

@@ -1,0 +1,74 @@
+"""What a deployment says of its AWS: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
+
+from clusters.providers.aws.handles import LONGEST_ACCOUNT
+
+PLATFORMS: Final = ("EC2", "FARGATE")
+# Works with a smaller number go to the queue HIGH, the others to LOW.
+LOW_PRIORITY: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRole:
+    """A role in a customer's own account that we may assume, by the external id agreed with the customer."""
+
+    role_arn: str
+    external_id: str
+
+    @property
+    def account(self) -> str:
+        """The number of the AWS account that the role is in."""
+        return self.role_arn.split(":")[4]
+
+
+@dataclass(frozen=True, slots=True)
+class AwsConfig:
+    """One region of AWS as it was set up for us.
+
+    `queues` names the job queue of each priority, HIGH and LOW; in the accounts of customers' roles they have the
+    same names. `platform` is what the compute environments behind them are: EC2 or FARGATE. `job_role_arn` is what
+    containers may do ("": nothing), `execution_role_arn` what starting them takes, which FARGATE cannot do without;
+    both are of our own account, and jobs in a customer's account have roles of the same names there.
+    `public_ip` gives FARGATE jobs an address of their own, without which they reach no registry from a public subnet.
+    `prefix` begins the names of job definitions. `endpoint_url` None: boto's own environment decides.
+    """
+
+    region: str
+    queues: Mapping[str, str]
+    platform: str = "EC2"
+    job_role_arn: str = ""
+    execution_role_arn: str = ""
+    customer_roles: Mapping[str, CustomerRole] = field(default_factory=dict)
+    prefix: str = "controlplane"
+    endpoint_url: str | None = None
+    public_ip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.platform not in PLATFORMS:
+            raise ValueError(f"no such platform: {self.platform}")
+        if self.platform == "FARGATE" and not self.execution_role_arn:
+            raise ValueError("FARGATE needs an execution role")
+        for customer in self.customer_roles:
+            if len(quote(customer, safe="")) > LONGEST_ACCOUNT:
+                raise ValueError(f"too long a name for a customer with a role: {customer}")
+
+    def queue(self, wished: str, priority: int) -> str:
+        """The queue for a work: the one it wishes, else that of its priority."""
+        return wished or self.queues["HIGH" if priority < LOW_PRIORITY else "LOW"]
+
+    def account_of(self, customer: str) -> str:
+        """Whose account `customer`'s works run in: the customer's, or "" for our own."""
+        return customer if customer in self.customer_roles else ""
+
+    def role_of(self, role_arn: str, account: str) -> str:
+        """`role_arn`, or the role of that name in the account of a customer."""
+        if not role_arn or not account:
+            return role_arn
+        parts = role_arn.split(":")
+        return ":".join([*parts[:4], self.customer_roles[account].account, *parts[5:]])

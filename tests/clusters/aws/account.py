@@ -1,0 +1,132 @@
+"""An AWS of the tests' own: the stand-in as a process, and in it accounts with queues, as an operator would set up."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from clusters.providers.aws.config import AwsConfig, CustomerRole
+from tests.clusters.aws.stand_in import FAULTS
+from tests.postgresql import free_port
+
+REGION = "us-east-1"
+MAX_VCPUS = 16
+QUEUES = {"HIGH": "high", "LOW": "low"}
+# Whose numbers are ours and a customer's. Moto knows an account by the role that was assumed in it.
+OWN, CUSTOMERS = "123456789012", "210987654321"
+EXTERNAL_ID = "agreed-with-acme"
+START_SECONDS = 60
+# AWS says it in these names; nothing of the machine's own is to be found.
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "an-access-key",
+    "AWS_SECRET_ACCESS_KEY": "a-very-secret-key",
+    "AWS_CONFIG_FILE": "/nonexistent",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@dataclass(frozen=True)
+class Aws:
+    """A stand-in that runs at `endpoint`."""
+
+    endpoint: str
+
+    def config(self, **wishes: Any) -> AwsConfig:
+        return AwsConfig(**{"region": REGION, "queues": QUEUES, "endpoint_url": self.endpoint, **wishes})
+
+    def customer_role(self) -> CustomerRole:
+        return CustomerRole(f"arn:aws:iam::{CUSTOMERS}:role/controlplane", EXTERNAL_ID)
+
+    def client(self, service: str, account: str = OWN) -> Any:
+        """A client of boto's own, for what an operator does."""
+        session = boto3.session.Session("an-access-key", "a-very-secret-key", region_name=REGION)
+        if account != OWN:
+            role = f"arn:aws:iam::{account}:role/operator"
+            sts = session.client("sts", endpoint_url=self.endpoint)
+            got = sts.assume_role(RoleArn=role, RoleSessionName="operator")["Credentials"]
+            keys = (got["AccessKeyId"], got["SecretAccessKey"], got["SessionToken"])
+            session = boto3.session.Session(*keys, region_name=REGION)
+        return session.client(service, endpoint_url=self.endpoint)
+
+    def order(self, *faults: dict[str, Any]) -> None:
+        """Have these faults from now on, and no others; counting begins anew."""
+        rows = json.dumps([{"times": 1, **fault} for fault in faults]).encode()
+        urllib.request.urlopen(urllib.request.Request(self.endpoint + FAULTS, rows, method="POST")).close()
+
+    def seen(self, action: str) -> int:
+        """How often `action` was asked for since the last order."""
+        with urllib.request.urlopen(self.endpoint + FAULTS) as answer:
+            return int(json.load(answer).get(action.lower(), 0))
+
+    def furnish(self, account: str = OWN) -> None:
+        """A network, a role, a compute environment and our two queues."""
+        ec2, iam, batch = (self.client(service, account) for service in ("ec2", "iam", "batch"))
+        network = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+        group = ec2.create_security_group(GroupName="jobs", Description="jobs", VpcId=network)["GroupId"]
+        role = iam.create_role(RoleName="batch", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        iam.create_instance_profile(InstanceProfileName="machines")
+        iam.add_role_to_instance_profile(InstanceProfileName="machines", RoleName="batch")
+        machines = iam.get_instance_profile(InstanceProfileName="machines")["InstanceProfile"]["Arn"]
+        made = batch.create_compute_environment(
+            computeEnvironmentName="machines",
+            type="MANAGED",
+            state="ENABLED",
+            computeResources={
+                "type": "EC2",
+                "minvCpus": 0,
+                "maxvCpus": MAX_VCPUS,
+                "instanceTypes": ["m5.large"],
+                "subnets": [subnet],
+                "securityGroupIds": [group],
+                "instanceRole": machines,
+            },
+            serviceRole=role,
+        )
+        order = [{"order": 1, "computeEnvironment": made["computeEnvironmentArn"]}]
+        for priority, name in enumerate(reversed(QUEUES.values()), 1):
+            batch.create_job_queue(jobQueueName=name, state="ENABLED", priority=priority, computeEnvironmentOrder=order)
+
+
+@contextlib.contextmanager
+def running(docker_host: str) -> Iterator[Aws]:
+    """A furnished AWS whose Batch runs containers at `docker_host`."""
+    port = free_port()
+    env = {**os.environ, "DOCKER_HOST": docker_host, "MOTO_DOCKER_NETWORK_MODE": "none", "MOTO_PORT": str(port)}
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
+        command = [sys.executable, "-m", "tests.clusters.aws.stand_in", str(port)]
+        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            aws = Aws(f"http://127.0.0.1:{port}")
+            _wait(aws, process, Path(folder) / "log")
+            aws.furnish()
+            yield aws
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait(aws: Aws, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            aws.order()
+            return
+        except urllib.error.URLError:
+            assert process.poll() is None, log.read_text(errors="replace")[-2000:]
+            assert time.monotonic() < until, "the stand-in does not answer"
+            time.sleep(0.05)

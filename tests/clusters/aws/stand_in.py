@@ -1,0 +1,111 @@
+"""The program of tests' AWS: moto behind a door where faults are ordered. `python -m tests.clusters.aws.stand_in PORT`.
+
+Its Batch runs containers on the engine that DOCKER_HOST names. Here it is told as well what AWS does and moto does not.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.batch.models import Job
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import run_simple
+
+FAULTS = "/__faults"
+Start = Callable[..., Any]
+
+
+class Door:
+    """Moto's application, with faults. Each is a row:
+
+    `action` it is for, `times` it is left, and of these: `delay` seconds before; `status` and `code` to answer with,
+    `headers` added; `drop`: do what was asked, and then hang up without a word.
+    """
+
+    def __init__(self, inner: Callable[[dict[str, Any], Start], Iterable[bytes]]) -> None:
+        self.inner = inner
+        self.faults: list[dict[str, Any]] = []
+        self.seen: dict[str, int] = {}
+        self.lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == FAULTS:
+            return self.order(environ, start)
+        fault = self.due(action_of(environ))
+        time.sleep(fault.get("delay", 0))
+        if fault.get("drop"):
+            b"".join(self.inner(environ, lambda *answer: None))
+            raise ConnectionAbortedError("dropped, as a test ordered")
+        if "status" in fault:
+            return refuse(environ, start, fault)
+        return self.inner(environ, start)
+
+    def order(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        """POST a list of faults, in place of those before; GET how often each action was asked for."""
+        with self.lock:
+            if environ["REQUEST_METHOD"] == "POST":
+                self.faults, self.seen = json.loads(body_of(environ)), {}
+            told = json.dumps(self.seen).encode()
+        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(told)))])
+        return [told]
+
+    def due(self, action: str) -> dict[str, Any]:
+        with self.lock:
+            self.seen[action] = self.seen.get(action, 0) + 1
+            for fault in self.faults:
+                if fault["action"].lower() == action and fault["times"] > 0:
+                    fault["times"] -= 1
+                    return fault
+        return {}
+
+
+def body_of(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return body
+
+
+def action_of(environ: dict[str, Any]) -> str:
+    """In small letters: AWS's protocols name it in three ways."""
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return str(target).rpartition(".")[2].lower()
+    if environ["PATH_INFO"].startswith("/v1/"):
+        return str(environ["PATH_INFO"].split("/")[2]).lower()
+    return ""
+
+
+def refuse(environ: dict[str, Any], start: Start, fault: dict[str, Any]) -> Iterable[bytes]:
+    body_of(environ)
+    code = fault.get("code", "")
+    told = json.dumps({"__type": code, "message": f"{code}, as a test ordered"}).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(told)), "x-amzn-ErrorType": code}
+    start(f"{fault['status']} Fault", list({**headers, **fault.get("headers", {})}.items()))
+    return [told]
+
+
+def tell_exit_codes() -> None:
+    """DescribeJobs has them in AWS; moto knows them, and keeps them to ListJobs."""
+    known = Job._container_details
+
+    def details(self: Job) -> dict[str, Any]:
+        found = known(self)
+        if self.job_stopped and self.exit_code is not None:
+            found["exitCode"] = self.exit_code
+        return found
+
+    Job._container_details = details  # type: ignore[method-assign]
+
+
+def main(port: int) -> None:
+    tell_exit_codes()
+    inner = DomainDispatcherApplication(create_backend_app)
+    inner.debug = True  # type: ignore[attr-defined]
+    run_simple("127.0.0.1", port, Door(inner), threaded=True, request_handler=MotoRequestHandler)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

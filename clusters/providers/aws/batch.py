@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from clusters.providers.aws import submission
@@ -18,6 +18,7 @@ from clusters.providers.errors import ProviderError, Refused
 _DESCRIBED_AT_ONCE: Final = 100
 # Batch bounds vCPUs only; the machines it takes for them have the memory that jobs ask for.
 _NO_BOUND_MIB: Final = 2**31 - 1
+Look = Callable[[str, Mapping[str, Any]], Iterable[str]]
 _DOMAINS: Final = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
 
@@ -38,24 +39,23 @@ class Batch:
         return [same[at : at + most] for same in found.values() for at in range(0, len(same), most)]
 
     def submit(self, name: str, works: Sequence[Work]) -> list[Handle]:
-        work = works[0]
-        account = self._config.account_of(work.customer)
-        for one in works:
-            submission.check(one, self._config.platform)
+        account = self._config.account_of(works[0].customer)
+        for work in works:
+            submission.check(work, self._config.platform)
+        asked = submission.submission(self._config, name, works)
         try:
-            made = self._submit(account, name, works)
+            made = self._submit(account, works[0], asked)
         except Refused as error:
             if "definition" not in str(error).lower():
                 raise
             # The one we remember has been deregistered meanwhile.
-            self._definitions.forget(account, work)
-            made = self._submit(account, name, works)
+            self._definitions.forget(account, works[0])
+            made = self._submit(account, works[0], asked)
         return self._handles(account, str(made["jobId"]), len(works))
 
-    def _submit(self, account: str, name: str, works: Sequence[Work]) -> Mapping[str, Any]:
-        definition = self._definitions.arn(account, works[0])
-        asked = submission.submission(self._config, name, works, definition)
-        return self._session.call(account, "batch", "SubmitJob", **asked)
+    def _submit(self, account: str, work: Work, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        definition = self._definitions.arn(account, work)
+        return self._session.call(account, "batch", "SubmitJob", jobDefinition=definition, **asked)
 
     def find(self, name: str, works: Sequence[Work]) -> list[list[Handle]]:
         """AWS keeps ended jobs for about a week; those older than that are not found."""
@@ -101,7 +101,7 @@ class Batch:
     def capacity(self) -> Capacity:
         """The vCPUs of all compute environments behind our queues that may run jobs now, each counted once."""
         environments = self._environments("", sorted(set(self._config.queues.values())))
-        vcpus = sum(_vcpus(one) for one in environments if one["state"] == "ENABLED")
+        vcpus = sum(_vcpus(one) for one in environments if one.get("state") == "ENABLED")
         return Capacity(vcpus * 1000, _NO_BOUND_MIB)
 
     def link(self, handle: Handle) -> str:
@@ -123,7 +123,7 @@ class Batch:
                     if job["jobId"] in by_id:
                         yield by_id[job["jobId"]], job
 
-    def _tried(self, look: Any, account: str, job: Mapping[str, Any]) -> list[str]:
+    def _tried(self, look: Look, account: str, job: Mapping[str, Any]) -> list[str]:
         """What is found, or why it cannot be told: a permission that is missing here is no reason to say nothing."""
         try:
             return list(look(account, job))

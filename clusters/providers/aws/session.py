@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 import botocore.session
@@ -101,6 +102,7 @@ class Session:
     def _session(self, account: str) -> Any:
         if account not in self._sessions:
             session = botocore.session.Session()
+            session.register_component("data_loader", _models())
             if account:
                 if account not in self._config.customer_roles:
                     raise AuthFailed(f"there is no role any more for the account of {account!r}")
@@ -121,6 +123,12 @@ class Session:
             extra_args={"ExternalId": role.external_id, "RoleSessionName": SESSION_NAME},
         )
         return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+
+
+@cache
+def _models() -> Any:
+    """What boto knows of AWS's services, read once: it takes tenths of a second and megabytes."""
+    return botocore.session.Session().get_component("data_loader")
 
 
 class _Role(CredentialProvider):  # type: ignore[misc]  # of a library without types

@@ -14,6 +14,7 @@ from clusters.providers.errors import Refused
 MAX_ARRAY: Final = 10_000
 MAX_PAYLOAD_BYTES: Final = 30 << 10
 SHORTEST_SECONDS: Final = 60
+_DEFINITION_BYTES: Final = 256  # its address, which is added last
 _PLACEHOLDER: Final = "Ref::"
 _RESERVED: Final = "AWS_BATCH"
 
@@ -47,8 +48,8 @@ def check(work: Work, platform: str) -> None:
         raise Refused(f"AWS Batch takes no job with {', nor with '.join(told)}")
 
 
-def submission(config: AwsConfig, name: str, works: Sequence[Work], definition: str) -> dict[str, Any]:
-    """The arguments of SubmitJob for a group. Raises Refused when they are longer than AWS takes.
+def submission(config: AwsConfig, name: str, works: Sequence[Work]) -> dict[str, Any]:
+    """The arguments of SubmitJob for a group, but the definition. Raises Refused when they are longer than AWS takes.
 
     An image's own entrypoint, if it has one, gets the command as its arguments: AWS Batch cannot replace it. A
     timeout is a minute at least.
@@ -67,7 +68,6 @@ def submission(config: AwsConfig, name: str, works: Sequence[Work], definition: 
     asked: dict[str, Any] = {
         "jobName": name,
         "jobQueue": config.queue(work.queue, work.priority),
-        "jobDefinition": definition,
         "containerOverrides": overrides,
         "tags": tags,
     }
@@ -77,7 +77,7 @@ def submission(config: AwsConfig, name: str, works: Sequence[Work], definition: 
         asked["timeout"] = {"attemptDurationSeconds": max(work.timeout_seconds, SHORTEST_SECONDS)}
     if len(works) > 1:
         asked["arrayProperties"] = {"size": len(works)}
-    size = len(json.dumps(asked).encode())
+    size = len(json.dumps(asked).encode()) + _DEFINITION_BYTES
     if size > MAX_PAYLOAD_BYTES:
         raise Refused(
             f"the command and environment are too long: AWS Batch takes {MAX_PAYLOAD_BYTES} bytes, these are {size}"

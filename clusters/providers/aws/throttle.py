@@ -53,8 +53,7 @@ class Bucket:
         with self._lock:
             self._fill()
             now = self._clock()
-            if now + retry_after_seconds > self._at:
-                self._tokens, self._at = min(self._tokens, 0.0), now + retry_after_seconds
+            self._tokens, self._at = min(self._tokens, 0.0), max(self._at, now + retry_after_seconds)
             self._share = max(self._share / 2, _SLOWEST)
             self._slow_until = now + retry_after_seconds + _SLOW_SECONDS
 

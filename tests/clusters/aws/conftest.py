@@ -9,6 +9,7 @@ import pytest
 from tests.clusters import engines
 from tests.clusters.aws import account
 from tests.clusters.aws.account import Aws
+from tests.clusters.aws.script import Script, running
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,10 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own, from the environment; nothing else of the machine's."""
     for name, value in account.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    """An AWS that says what the test tells it to."""
+    with running() as script:
+        yield script

@@ -6,17 +6,21 @@ Its Batch runs containers on the engine that DOCKER_HOST names. Here it is told 
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from moto.batch import models
 from moto.batch.models import Job
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import run_simple
 
 FAULTS = "/__faults"
+LOOK_SECONDS = 0.1
 Start = Callable[..., Any]
 
 
@@ -40,6 +44,7 @@ class Door:
         time.sleep(fault.get("delay", 0))
         if fault.get("drop"):
             b"".join(self.inner(environ, lambda *answer: None))
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError("dropped, as a test ordered")
         if "status" in fault:
             return refuse(environ, start, fault)
@@ -100,8 +105,16 @@ def tell_exit_codes() -> None:
     Job._container_details = details  # type: ignore[method-assign]
 
 
+def look_often() -> None:
+    """Moto looks at its containers twice a second, which most of our tests would be waiting for."""
+    ours = types.ModuleType("time")
+    vars(ours).update(vars(time), sleep=lambda seconds: time.sleep(min(seconds, LOOK_SECONDS)))
+    models.time = ours  # type: ignore[attr-defined]
+
+
 def main(port: int) -> None:
     tell_exit_codes()
+    look_often()
     inner = DomainDispatcherApplication(create_backend_app)
     inner.debug = True  # type: ignore[attr-defined]
     run_simple("127.0.0.1", port, Door(inner), threaded=True, request_handler=MotoRequestHandler)

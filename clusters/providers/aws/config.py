@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,8 +11,10 @@ from urllib.parse import quote
 from clusters.providers.aws.handles import LONGEST_ACCOUNT
 
 PLATFORMS: Final = ("EC2", "FARGATE")
+PRIORITIES: Final = ("HIGH", "LOW")
 # Works with a smaller number go to the queue HIGH, the others to LOW.
 LOW_PRIORITY: Final = 100
+_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,11 @@ class CustomerRole:
     """A role in a customer's own account that we may assume, by the external id agreed with the customer."""
 
     role_arn: str
-    external_id: str
+    external_id: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _ROLE.fullmatch(self.role_arn):
+            raise ValueError(f"not the address of a role: {self.role_arn}")
 
     @property
     def account(self) -> str:
@@ -54,6 +61,8 @@ class AwsConfig:
             raise ValueError(f"no such platform: {self.platform}")
         if self.platform == "FARGATE" and not self.execution_role_arn:
             raise ValueError("FARGATE needs an execution role")
+        if missing := [name for name in PRIORITIES if not self.queues.get(name)]:
+            raise ValueError(f"no queue is named for {' and '.join(missing)}")
         for customer in self.customer_roles:
             if len(quote(customer, safe="")) > LONGEST_ACCOUNT:
                 raise ValueError(f"too long a name for a customer with a role: {customer}")

@@ -20,8 +20,8 @@ class Definitions:
     """Finds or makes the definition for a work, and remembers it as long as this process lives.
 
     It holds the image, the platform, the roles and the size of /dev/shm; all else comes with each job. Its name is
-    the prefix and a hash of all that it holds, so that none is ever changed. Two processes may make the same one at
-    once: that is then its second revision, and does no harm.
+    the prefix and a hash of all that it holds, so that none is ever changed. Two that begin at once may make the same:
+    that is then its second revision, and does no harm.
     """
 
     def __init__(self, config: AwsConfig, session: Session) -> None:

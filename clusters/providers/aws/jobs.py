@@ -17,7 +17,7 @@ _PHASES: Final = {"RUNNING": Phase.RUNNING, **dict.fromkeys(ENDED, Phase.ENDED)}
 _ENDS: Final = (
     (re.compile(re.escape(CANCEL_REASON)), End.CANCELED),
     (re.compile(r"Job attempt duration exceeded timeout"), End.TIMED_OUT),
-    (re.compile(r"Host EC2.* terminated|Spot (Task|Instance|interruption)", re.IGNORECASE), End.INTERRUPTED),
+    (re.compile(r"Host EC2.* terminated|Your Spot Task was interrupted|SpotInterruption"), End.INTERRUPTED),
     (
         re.compile(
             r"Cannot(Pull|Create|Start)\w*Error|ResourceInitializationError|TaskFailedToStart"

@@ -17,11 +17,12 @@ from botocore.credentials import (
     DeferredRefreshableCredentials,
 )
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.parsers import ResponseParserError
 
 from clusters.providers.aws.config import AwsConfig
 from clusters.providers.aws.failures import translated
 from clusters.providers.aws.throttle import RATES, Bucket
-from clusters.providers.errors import AuthFailed, Throttled
+from clusters.providers.errors import AuthFailed, ProviderError, Throttled
 
 CONNECT_SECONDS: Final = 3
 READ_SECONDS: Final = 10
@@ -61,12 +62,15 @@ class Session:
         method = getattr(client, botocore.xform_name(action))
         try:
             answer: Mapping[str, Any] = method(**arguments)
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             failure = translated(f"{service}:{action}", error)
             if bucket and isinstance(failure, Throttled):
                 bucket.slow_down(failure.retry_after_seconds)
             # Not chained: a log would show AWS's words on what was signed.
             raise failure from None
+        members = client.meta.service_model.operation_model(action).output_shape.members
+        if members and not members.keys() & answer.keys():
+            raise ProviderError(f"{service}:{action}: this is no answer of AWS; is a proxy in between?")
         return answer
 
     def pages(self, account: str, service: str, action: str, **arguments: Any) -> Iterator[Mapping[str, Any]]:

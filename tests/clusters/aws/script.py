@@ -22,12 +22,13 @@ Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Fault:
-    """An answer that is an error; `status` 0: none at all, the connection is closed."""
+    """An answer that is an error; `status` 0: none at all, the connection is closed. `page`: not from AWS at all."""
 
     status: int
     code: str = ""
     message: str = "as a test ordered"
     headers: dict[str, str] = field(default_factory=dict)
+    page: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
     def refuse(self, service: str, fault: Fault) -> None:
         if not fault.status:
             self.close_connection = True
+            return
+        if fault.page:
+            self.send(fault.status, fault.page, {"Content-Type": "text/html"})
             return
         if service == "sts":
             error = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"

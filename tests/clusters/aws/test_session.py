@@ -77,7 +77,16 @@ def test_errors_are_told_by_the_next_step(script: Script, status: int, code: str
     assert len(script.calls) == 1, "boto must not try again by itself"
 
 
-@pytest.mark.parametrize("fault", [Fault(500, "ServerException"), Fault(503, "ServiceUnavailable"), Fault(0)])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(500, "ServerException"),
+        Fault(503, "ServiceUnavailable"),
+        Fault(502, page="<html>a proxy is sorry</html>"),
+        Fault(200, page="<html>please sign in</html>"),
+        Fault(0),
+    ],
+)
 def test_what_may_have_been_done_has_no_better_name(script: Script, fault: Fault) -> None:
     script.say("DescribeJobs", fault)
     with pytest.raises(ProviderError) as told:
@@ -222,6 +231,14 @@ def test_a_role_that_we_may_not_assume_is_named(script: Script) -> None:
     with pytest.raises(AuthFailed, match=r"^sts:AssumeRole: AccessDenied: .*role/controlplane"):
         describe(session(script), "acme")
     assert script.asked("DescribeJobs") == []
+
+
+@pytest.mark.parametrize("status", [200, 502])
+def test_a_proxy_s_word_on_a_role_is_no_refusal(script: Script, status: int) -> None:
+    script.say("AssumeRole", Fault(status, page="<html>a proxy is sorry<br></html>"))
+    with pytest.raises(ProviderError) as told:
+        describe(session(script), "acme")
+    assert type(told.value) is ProviderError
 
 
 def test_a_role_that_is_configured_no_more_is_told(script: Script) -> None:

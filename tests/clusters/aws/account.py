@@ -106,7 +106,13 @@ class Aws:
 def running(docker_host: str) -> Iterator[Aws]:
     """A furnished AWS whose Batch runs containers at `docker_host`."""
     port = free_port()
-    env = {**os.environ, "DOCKER_HOST": docker_host, "MOTO_DOCKER_NETWORK_MODE": "none", "MOTO_PORT": str(port)}
+    env = {
+        **os.environ,
+        "DOCKER_HOST": docker_host,
+        "MOTO_DOCKER_NETWORK_MODE": "none",
+        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # seconds, for each account
+        "MOTO_PORT": str(port),
+    }
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
         command = [sys.executable, "-m", "tests.clusters.aws.stand_in", str(port)]
         process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 from django.conf import settings
 
+from clusters.providers.aws.config import AwsConfig, CustomerRole
+from clusters.providers.azure.config import AzureConfig, PoolTemplate
 from clusters.providers.base import Cloud
 from clusters.providers.local.isolation import probe
 from clusters.providers.local.provider import LocalProvider
@@ -37,25 +39,51 @@ def cloud_at(cloud: str, region: str) -> Cloud:
     """A region of `cloud_regions`. One for the process: it keeps connections and credentials."""
     # Each SDK takes a second and tens of MiB: only where it is used.
     if cloud == "aws":
-        from clusters.providers.aws import AwsCloud, AwsConfig
+        from clusters.providers.aws.provider import AwsCloud
 
-        return AwsCloud(
-            AwsConfig(
-                region=region,
-                queues=settings.AWS_BATCH_QUEUES.get(region, {}),
-                platform=settings.AWS_BATCH_PLATFORM,
-                job_role_arn=settings.AWS_BATCH_JOB_ROLE,
-                execution_role_arn=settings.AWS_BATCH_EXECUTION_ROLE,
-                customer_roles={
-                    customer: (role["role_arn"], role.get("external_id", ""))
-                    for customer, role in settings.AWS_CUSTOMER_ROLES.items()
-                },
-            )
-        )
-    from clusters.providers.azure import AzureCloud, AzureConfig
+        return AwsCloud(aws_config(region))
+    from clusters.providers.azure.cloud import AzureCloud
 
-    return AzureCloud(
-        AzureConfig(endpoint=settings.AZURE_BATCH_ENDPOINT, region=region, pools=settings.AZURE_BATCH_POOLS)
+    return AzureCloud(azure_config())
+
+
+def aws_config(region: str) -> AwsConfig:
+    """What the settings say of a region of AWS. Raises ValueError, in words, when it cannot be used."""
+    roles = settings.AWS_CUSTOMER_ROLES
+    if not all(isinstance(role, dict) and role.keys() == {"role_arn", "external_id"} for role in roles.values()):
+        raise ValueError("each of AWS_CUSTOMER_ROLES has a role_arn and an external_id")
+    return AwsConfig(
+        region=region,
+        queues=settings.AWS_BATCH_QUEUES.get(region, {}),
+        platform=settings.AWS_BATCH_PLATFORM,
+        job_role_arn=settings.AWS_BATCH_JOB_ROLE,
+        execution_role_arn=settings.AWS_BATCH_EXECUTION_ROLE,
+        customer_roles={customer: CustomerRole(**role) for customer, role in roles.items()},
+        prefix=settings.DEPLOYMENT,
+        public_ip=settings.AWS_BATCH_PUBLIC_IP,
+    )
+
+
+def azure_config() -> AzureConfig:
+    """What the settings say of the account of Azure Batch. Raises ValueError, in words, when it cannot be used."""
+    pools, template = settings.AZURE_BATCH_POOLS, settings.AZURE_BATCH_NEW_POOL
+    if missing := [name for name in ("HIGH", "LOW") if not pools.get(name)]:
+        raise ValueError(f"AZURE_BATCH_POOLS names no pool for {' and '.join(missing)}")
+    try:
+        new_pool = PoolTemplate(**template) if template else None
+    except TypeError as error:
+        raise ValueError(f"AZURE_BATCH_NEW_POOL: {error}") from error
+    return AzureConfig(
+        endpoint=settings.AZURE_BATCH_ENDPOINT,
+        region=settings.AZURE_REGION,
+        pools=pools,
+        account_name=settings.AZURE_BATCH_ACCOUNT,
+        account_key=settings.AZURE_BATCH_ACCOUNT_KEY,
+        client_id=settings.AZURE_CLIENT_ID,
+        resource_id=settings.AZURE_BATCH_RESOURCE_ID,
+        new_pool=new_pool,
+        max_nodes=settings.AZURE_BATCH_MAX_NODES,
+        connection_verify=settings.AZURE_CA_FILE or True,
     )
 
 

@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from clusters.providers.errors import ProviderError
 from clusters.providers.local import isolation
+from clusters.queries import aws_config, azure_config, cloud_regions
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.storage import read_broker
 
@@ -165,7 +166,10 @@ def check_isolation(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
 
 @register("settings")
 def check_artifact_storage(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    broker = settings.ARTIFACT_STORAGE
+    return _broker_faults("ARTIFACT_STORAGE", settings.ARTIFACT_STORAGE, "controlplane.E009")
+
+
+def _broker_faults(name: str, broker: dict[str, Any], check_id: str) -> list[CheckMessage]:
     roots = [str(broker.get("host_path"))]
     try:
         read_broker({"broker": broker}, allowed_roots=roots, allowed_endpoints=settings.STORAGE_ENDPOINTS)
@@ -173,12 +177,30 @@ def check_artifact_storage(app_configs: Apps, **kwargs: Any) -> list[CheckMessag
         where = (error.field or "").removeprefix("configuration.")
         return [
             Error(
-                f"ARTIFACT_STORAGE cannot be read: {where}: {error.message}",
-                hint='Give a broker as workspaces have them, such as {"type": "host", "host_path": "/srv/artifacts"}.',
-                id="controlplane.E009",
+                f"{name} cannot be read: {where}: {error.message}",
+                hint='Give a broker as workspaces have them, such as {"type": "host", "host_path": "/srv/files"}.',
+                id=check_id,
             )
         ]
     return []
+
+
+@register("settings")
+def check_output_storage(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    return _broker_faults("OUTPUT_STORAGE", settings.OUTPUT_STORAGE, "controlplane.E011")
+
+
+@register("settings")
+def check_clouds(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """What is set of a cloud can be used as it stands; nothing is asked of the cloud."""
+    found: list[CheckMessage] = []
+    for cloud, region in cloud_regions():
+        try:
+            aws_config(region) if cloud == "aws" else azure_config()
+        except (ValueError, TypeError) as error:
+            hint = f"See the settings of {cloud} in the README."
+            found.append(Error(f"{cloud}/{region} cannot be used: {error}.", hint=hint, id="controlplane.E010"))
+    return found
 
 
 @register("settings")

@@ -83,20 +83,30 @@ PUBNUB_SUBSCRIBE_KEY = env.text("PUBNUB_SUBSCRIBE_KEY")
 
 # --- Clouds --------------------------------------------------------------------------------------
 
+# Names what we make in clouds: two deployments that share an account have two names.
+DEPLOYMENT = env.text("DEPLOYMENT", "controlplane")
 AWS_REGIONS = env.names("AWS_REGIONS")
 # The queues of each region, for jobs that name none: {"eu-central-1": {"HIGH": "urgent", "LOW": "bulk"}}.
 AWS_BATCH_QUEUES = env.document("AWS_BATCH_QUEUES", {})
 AWS_BATCH_PLATFORM = env.text("AWS_BATCH_PLATFORM", "EC2")
-if AWS_BATCH_PLATFORM not in ("EC2", "FARGATE"):
-    env.faults.append(Fault("AWS_BATCH_PLATFORM", "EC2 or FARGATE"))
 AWS_BATCH_JOB_ROLE = env.text("AWS_BATCH_JOB_ROLE")
 AWS_BATCH_EXECUTION_ROLE = env.text("AWS_BATCH_EXECUTION_ROLE")
+AWS_BATCH_PUBLIC_IP = env.flag("AWS_BATCH_PUBLIC_IP")
 # Whose jobs run in an account of their own: {"acme": {"role_arn": "arn:aws:iam::…", "external_id": "…"}}.
 AWS_CUSTOMER_ROLES = env.document("AWS_CUSTOMER_ROLES", {})
 AZURE_REGION = env.text("AZURE_REGION")
-AZURE_BATCH_ENDPOINT = env.text("AZURE_BATCH_ENDPOINT")
-# The pools, for jobs that name none: {"HIGH": "urgent", "LOW": "bulk"}.
+AZURE_BATCH_ENDPOINT = env.text("AZURE_BATCH_ENDPOINT").rstrip("/")
+# The pools, for jobs that name none: {"HIGH": "urgent", "LOW": "bulk"}; how many nodes each may have; and how one is
+# made that is not there.
 AZURE_BATCH_POOLS = env.document("AZURE_BATCH_POOLS", {})
+AZURE_BATCH_MAX_NODES = env.document("AZURE_BATCH_MAX_NODES", {})
+AZURE_BATCH_NEW_POOL = env.document("AZURE_BATCH_NEW_POOL", {})
+# Name and key of the account; else a managed identity, or whatever azure-identity finds.
+AZURE_BATCH_ACCOUNT = env.text("AZURE_BATCH_ACCOUNT")
+AZURE_BATCH_ACCOUNT_KEY = env.text("AZURE_BATCH_ACCOUNT_KEY")
+AZURE_CLIENT_ID = env.text("AZURE_CLIENT_ID")
+AZURE_BATCH_RESOURCE_ID = env.text("AZURE_BATCH_RESOURCE_ID")
+AZURE_CA_FILE = env.text("AZURE_CA_FILE")
 
 # --- Files ---------------------------------------------------------------------------------------
 

@@ -7,12 +7,14 @@ What a caller leaves half done when it dies, the next one finds in the tables.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -37,7 +39,7 @@ from jobs.services.places import place_id
 logger = logging.getLogger("jobs.clouds")
 TERM_SECONDS: Final = 20.0
 BEAT_SECONDS: Final = 0.5
-HELD_FOR: Final = timedelta(seconds=90)
+HELD_FOR: Final = timedelta(seconds=30)  # as long as a step takes: it is held anew before each
 CAPACITY_SECONDS: Final = 60.0
 BUSY_SECONDS: Final = 2.0
 IDLE_SECONDS: Final = 5.0
@@ -50,12 +52,15 @@ MAX_BACKOFF_SECONDS: Final = 60.0
 
 
 class Caller:
-    """Calls one place. A turn at a time; what it remembers between them is only about when to do what."""
+    """Calls one place. A turn at a time; what it remembers between them is only about when to do what.
 
-    def __init__(self, place: int, cloud: Cloud) -> None:
+    `token` tells callers apart: what one holds, another leaves alone.
+    """
+
+    def __init__(self, place: int, cloud: Cloud, token: UUID | None = None) -> None:
         self._place_id = place
         self._cloud = cloud
-        self._token = uuid4()
+        self._token = token or uuid4()
         self._watch = scheduling.Watch({})
         self._canceled: dict[str, float] = {}
         self._capacity_at = self._observe_at = self._sweep_at = 0.0
@@ -64,13 +69,17 @@ class Caller:
 
     def turn(self) -> float:
         """Do what is due at the place, if it is ours to call; how many seconds to rest."""
-        free = Q(called_until__isnull=True) | Q(called_until__lt=Now()) | Q(caller=self._token)
-        rows = Place.objects.filter(free, pk=self._place_id)
-        if not rows.update(caller=self._token, called_until=Now() + HELD_FOR):
+        if not self._hold():
             return IDLE_SECONDS
         self._faults = []
         active = self._work()
         return self._rest(active)
+
+    def _hold(self) -> bool:
+        """Two who call a place at once do no harm, but for asking twice."""
+        free = Q(called_until__isnull=True) | Q(called_until__lt=Now()) | Q(caller=self._token)
+        rows = Place.objects.filter(free, pk=self._place_id)
+        return rows.update(caller=self._token, called_until=Now() + HELD_FOR) > 0
 
     def leave(self) -> None:
         """Let another process call the place at once."""
@@ -101,6 +110,7 @@ class Caller:
         """Take a step, unless the cloud is out of reach already."""
         if self._is_out_of_reach():
             return
+        self._hold()
         try:
             step()
         except ProviderError as error:
@@ -189,7 +199,7 @@ class CallerThread:
     """A caller's thread: a turn whenever it is woken or has rested."""
 
     def __init__(self, place: int, cloud: Cloud) -> None:
-        self._caller = Caller(place, cloud)
+        self._caller = Caller(place, cloud, _token_of_this_machine())
         self._woken = threading.Event()
         self._may_wake_at = 0.0
         # A daemon: a process that is told to stop waits for no cloud, what is half done is found by the next.
@@ -217,6 +227,17 @@ class CallerThread:
             logger.exception("a turn failed")
         connection.close()
         return IDLE_SECONDS
+
+
+def _token_of_this_machine() -> UUID:
+    """The same for each process of this machine, one after the other: none waits for what a dead one held."""
+    path: Path = settings.RUN_DIR / "clouds.token"
+    with contextlib.suppress(OSError, ValueError):
+        return UUID(path.read_text())
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    token = uuid4()
+    path.write_text(str(token))
+    return token
 
 
 @lru_cache(maxsize=1)

@@ -3,8 +3,8 @@
 It starts a fresh deployment in .data/demo, and works with it over HTTP as any client would: jobs read the
 Python standard library of this machine (some thousands of source files), hash it, count its words and lines
 and look for its longest functions. Beside them one job fails, one runs past its timeout, one is cancelled
-while it runs and one is retried. Then a Seed job type is registered and run on files, and a MapReduce job counts
-words. It prints what happened, and exits with 1 if anything is not as it should be.
+while it runs and one is retried. Then a Seed job type is registered and run on files, a MapReduce job counts words,
+and jobs go to AWS, which moto plays. It prints what happened, and exits with 1 if anything is not as it should be.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import cloud_tour
 import mapreduce_tour
 import native_tour
 import seed_tour
@@ -120,12 +121,13 @@ def main() -> int:
     manage(environment, "migrate", "--verbosity", "0")
     admin = manage(environment, "bootstrap", "--username", "admin", f"--password={password}", "--quiet").strip()
     try:
-        with served(environment, DATA) as base:
+        with cloud_tour.aws(free_port(), DATA) as cloud, served({**environment, **cloud}, DATA) as base:
             operator = Client(base, admin).call("POST", "/add-user?role=operator", {"user": "demo"})["token"]
             tour(Client(base, operator), environment)
             native_tour.walk(Client(base, operator), check)
             seed_tour.walk(Client(base, operator), DATA / "workspaces", check)
             mapreduce_tour.walk(Client(base, operator), STDLIB, DATA / "mapreduce", check)
+            cloud_tour.walk(Client(base, operator), cloud, check)
     except Failed as error:
         print(f"\nNOT AS IT SHOULD BE: {error}\nThe server's own words are in {DATA / 'serve.log'}.")
         return 1

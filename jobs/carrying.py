@@ -154,10 +154,13 @@ def forget_leases(place_id: int) -> None:
     rows.filter(leased_until__isnull=False).update(leased_until=None)
 
 
-def _lock_alone() -> IO[str] | None:
-    """The file that shows, while it is open, that this process carries; None while another one has it open."""
+def lock_alone(name: str) -> IO[str] | None:
+    """A file that shows, while it is open, that this process of the machine does something, and no other.
+
+    None while another has it open: one that is dead has not, one that stands still has.
+    """
     settings.RUN_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file: IO[str] = open(settings.RUN_DIR / "carrying.lock", "a")  # noqa: SIM115 # as long as the process lives
+    file: IO[str] = open(settings.RUN_DIR / f"{name}.lock", "a")  # noqa: SIM115 # as long as the process lives
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -179,7 +182,7 @@ class Carriers:
         self._threads: list[threading.Thread] = []
         self._clear_at = time.monotonic()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._alone = _lock_alone()
+        self._alone = lock_alone("carrying")
         if self._alone is not None:
             forget_leases(place_id)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -31,6 +31,7 @@ from controlplane.core import instruments, sets
 from controlplane.core.doorbell import Doorbell, socket_of
 from controlplane.core.storage import StorageError
 from jobs import scheduling, sql, states
+from jobs.carrying import lock_alone
 from jobs.models import Execution, Place, RunsFor
 from jobs.scheduling import submitting
 from jobs.services import report_place
@@ -81,6 +82,10 @@ class Caller:
         rows = Place.objects.filter(free, pk=self._place_id)
         return rows.update(caller=self._token, called_until=Now() + HELD_FOR) > 0
 
+    def take_over(self) -> None:
+        """Who had this token before is dead, and has left notes behind."""
+        submitting.take_over(self._place_id, self._token, self._cloud)
+
     def leave(self) -> None:
         """Let another process call the place at once."""
         Place.objects.filter(pk=self._place_id, caller=self._token).update(called_until=None)
@@ -92,15 +97,15 @@ class Caller:
         self._try(self._stop)
         if time.monotonic() >= self._observe_at:
             self._try(self._observe)
-        self._try(lambda: scheduling.copy_outputs(self._place_id, self._cloud, COPY_SECONDS))
         if not self._is_out_of_reach():
             self._claim()
             self._try(lambda: submitting.note(self._place_id, self._cloud))
             for submission in submitting.to_send(self._place_id):
                 if self._is_out_of_reach():
                     break
-                self._try(lambda one=submission: submitting.send(one, self._cloud))  # type: ignore[misc]
+                self._try(lambda one=submission: submitting.send(one, self._cloud, self._token))  # type: ignore[misc]
             self._try(lambda: submitting.check(self._place_id, self._cloud))
+        self._try(lambda: scheduling.copy_outputs(self._place_id, self._cloud, COPY_SECONDS))
         if time.monotonic() >= self._sweep_at:
             self._try(self._sweep)
         rows = Execution.objects.filter(place=self._place_id)
@@ -200,6 +205,7 @@ class CallerThread:
 
     def __init__(self, place: int, cloud: Cloud) -> None:
         self._caller = Caller(place, cloud, _token_of_this_machine())
+        self._takes_over = _is_alone()
         self._woken = threading.Event()
         self._may_wake_at = 0.0
         # A daemon: a process that is told to stop waits for no cloud, what is half done is found by the next.
@@ -220,6 +226,9 @@ class CallerThread:
     def _turn(self) -> float:
         close_old_connections()
         try:
+            if self._takes_over:
+                self._caller.take_over()
+                self._takes_over = False
             return self._caller.turn()
         except DatabaseError:
             logger.exception("the database failed")
@@ -238,6 +247,17 @@ def _token_of_this_machine() -> UUID:
     token = uuid4()
     path.write_text(str(token))
     return token
+
+
+_locks: list[IO[str]] = []  # open for as long as the process lives
+
+
+def _is_alone() -> bool:
+    """Is every process of this machine dead that called clouds before?"""
+    lock = None if _locks else lock_alone("clouds")
+    if lock is not None:
+        _locks.append(lock)
+    return bool(_locks)
 
 
 @lru_cache(maxsize=1)

@@ -1,13 +1,14 @@
 """The ordeals of tests/kill, long: 5 000 jobs on each database while everything is killed at random moments.
 
     python -m tests.soak [--database sqlite|postgresql] [--jobs N] [--seconds N] [--seed N] [--splits N]
-                         [--schema-calls N]
+                         [--cloud-jobs N] [--schema-calls N]
 
 Prints the seed, the kills of each kind, the longest standstill and the totals, and what went wrong;
 exits non-zero if anything did. `--seconds` is over how long the jobs are submitted. Then a MapReduce job of `--splits`
-splits (200) is disturbed in the same way, and its output held against that of an undisturbed one. Then as many made-up
+splits (200) is disturbed in the same way, and its output held against that of an undisturbed one. Then `--cloud-jobs`
+(2 000) go to AWS over a bad line, and before that as many over a good one, to count the calls. Then as many made-up
 requests as `--schema-calls` says (100 000) are sent to all operations of the schema on each database, by tests/schema
-with other random numbers each round. `--jobs 0`, `--splits 0` and `--schema-calls 0` leave a part out.
+with other random numbers each round. `--jobs 0`, `--splits 0`, `--cloud-jobs 0` and `--schema-calls 0` leave a part out.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ import django  # noqa: E402 - settings are read now, and only now
 
 django.setup()  # what the ordeals share with other tests knows models
 
+from tests.clusters.aws import account  # noqa: E402
 from tests.deployment import Deployment, drop_templates  # noqa: E402
-from tests.kill import mapreduce  # noqa: E402
+from tests.kill import clouds, mapreduce  # noqa: E402
 from tests.kill.chaos import SETTINGS, Ordeal, Report  # noqa: E402
 from tests.postgresql import cluster  # noqa: E402
 
 DATABASES = ("sqlite", "postgresql")
+CALLS_PER_JOB = 3  # of AWS, on a good line
 
 
 @contextmanager
@@ -76,6 +79,20 @@ def soak_mapreduce(database: str, splits: int, seed: int) -> mapreduce.Report:
             report = mapreduce.Ordeal(place, splits=splits, seed=seed).run()
             if report.faults:
                 keep_logs(f"soak-mapreduce-{database}-{seed}", str(report), place)
+        finally:
+            place.stop()
+    return report
+
+
+def soak_clouds(database: str, jobs: int, seed: int, *, disturbed: bool) -> clouds.Report:
+    with server(database), account.running() as aws:
+        place = Deployment(database, **clouds.settings_of(aws), DEBUG="1", LOCAL_ISOLATION="0")
+        try:
+            report = clouds.Ordeal(place, aws, jobs=jobs, seed=seed, disturbed=disturbed).run()
+            if not disturbed and report.calls_per_job() > CALLS_PER_JOB:
+                report.faults.append(f"more than {CALLS_PER_JOB} calls for each job")
+            if report.faults:
+                keep_logs(f"soak-clouds-{database}-{seed}", str(report), place)
         finally:
             place.stop()
     return report
@@ -119,6 +136,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--splits", type=int, default=200)
+    parser.add_argument("--cloud-jobs", type=int, default=2000)
     parser.add_argument("--schema-calls", type=int, default=100_000)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -132,6 +150,10 @@ def main() -> int:
             told = soak_mapreduce(database, options.splits, options.seed)
             print(told, flush=True)
             failed += [f"{database} (MapReduce)"] if told.faults else []
+        for disturbed in (False, True) if options.cloud_jobs else ():
+            said = soak_clouds(database, options.cloud_jobs, options.seed, disturbed=disturbed)
+            print(said, flush=True)
+            failed += [f"{database} (clouds)"] if said.faults else []
         if not try_schema(database, options.schema_calls, options.seed):
             failed.append(f"{database} (schema)")
     print(f"FAILED on {', '.join(failed)}" if failed else "PASSED", flush=True)

@@ -55,6 +55,12 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("uuid", models.UUIDField(default=controlplane.core.ids.uuid7, editable=False, unique=True)),
                 ("token", models.UUIDField(null=True)),
+                (
+                    "caller",
+                    models.UUIDField(
+                        help_text="Whose lease: of the processes of one machine, one after another.", null=True
+                    ),
+                ),
                 ("leased_until", models.DateTimeField(null=True)),
                 ("calls", models.PositiveSmallIntegerField(default=0)),
                 (

@@ -22,6 +22,7 @@ class Submission(models.Model):
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
     place = models.ForeignKey(Place, on_delete=models.PROTECT, related_name="+", db_index=False)
     token = models.UUIDField(null=True)
+    caller = models.UUIDField(null=True, help_text="Whose lease: of the processes of one machine, one after another.")
     leased_until = models.DateTimeField(null=True)
     calls = models.PositiveSmallIntegerField(default=0)
     detail = models.CharField(max_length=1000, blank=True, help_text="Why it could not be sent, in the cloud's words.")

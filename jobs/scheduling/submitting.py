@@ -60,7 +60,14 @@ def to_send(place_id: int) -> list[int]:
     return list(rows.order_by("id").values_list("id", flat=True)[:SENT_AT_ONCE])
 
 
-def send(submission_id: int, cloud: Cloud) -> None:
+def take_over(place_id: int, caller: UUID, cloud: Cloud) -> None:
+    """The one who had these leases is dead: they end when what it sent last has arrived, or never will."""
+    soon = Now() + timedelta(seconds=cloud.CALL_SECONDS)
+    rows = Submission.objects.filter(place=place_id, settled_at=None, caller=caller, leased_until__gt=soon)
+    rows.update(leased_until=soon)
+
+
+def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> None:
     """Submit a group, once, and write down what the cloud calls its executions.
 
     Raises what the cloud raises: the note stays as it is then, for another time.
@@ -69,7 +76,7 @@ def send(submission_id: int, cloud: Cloud) -> None:
     lease = timedelta(seconds=4 * cloud.CALL_SECONDS)
     mine = Submission.objects.filter(pk=submission_id, settled_at=None, token=token)
     free = Submission.objects.filter(_free(), pk=submission_id, settled_at=None)
-    if not free.update(token=token, leased_until=Now() + lease):
+    if not free.update(token=token, caller=caller, leased_until=Now() + lease):
         return
     submission = Submission.objects.get(pk=submission_id)
     if submission.calls:

@@ -467,3 +467,17 @@ def test_copied_output_goes_with_its_days(stage: CloudStage) -> None:
     assert queries.outputs.copied_output(stage.execution(job).uuid, "stdout").pieces() == []
     with pytest.raises(OutputGone):
         read(job)
+
+
+def test_the_next_process_of_a_machine_waits_only_for_what_may_still_arrive(stage: CloudStage) -> None:
+    (job,) = stage.submit()
+    stage.cloud.lost["submit"] = [ProviderError("lost")]
+    stage.turn()
+    before = Submission.objects.get().leased_until
+    stage.another().take_over()
+    assert Submission.objects.get().leased_until == before, "it is another machine's"
+    stage.caller.take_over()
+    left = Submission.objects.get().leased_until
+    assert left is not None
+    assert timedelta(seconds=10) < left - timezone.now() < timedelta(seconds=16)
+    assert stage.execution(job).handle == ""

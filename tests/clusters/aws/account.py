@@ -67,10 +67,20 @@ class Aws:
         rows = json.dumps([{"times": 1, **fault} for fault in faults]).encode()
         urllib.request.urlopen(urllib.request.Request(self.endpoint + FAULTS, rows, method="POST")).close()
 
+    def run_nothing(self) -> None:
+        """Have jobs succeed at once, without containers."""
+        wish = json.dumps({"batch": {"use_docker": False}}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/moto-api/config", wish, method="POST")).close()
+
     def seen(self, action: str) -> int:
         """How often `action` was asked for since the last order."""
+        return self.all_seen().get(action.lower(), 0)
+
+    def all_seen(self) -> dict[str, int]:
+        """How often each action was asked for since the last order."""
         with urllib.request.urlopen(self.endpoint + FAULTS) as answer:
-            return int(json.load(answer).get(action.lower(), 0))
+            found: dict[str, int] = json.load(answer)
+        return found
 
     def furnish(self, account: str = OWN) -> None:
         """A network, a role, a compute environment and our two queues."""
@@ -103,12 +113,12 @@ class Aws:
 
 
 @contextlib.contextmanager
-def running(docker_host: str) -> Iterator[Aws]:
-    """A furnished AWS whose Batch runs containers at `docker_host`."""
+def running(docker_host: str = "") -> Iterator[Aws]:
+    """A furnished AWS whose Batch runs containers at `docker_host`; without one, jobs succeed and nothing runs."""
     port = free_port()
     env = {
         **os.environ,
-        "DOCKER_HOST": docker_host,
+        **({"DOCKER_HOST": docker_host} if docker_host else {}),
         "MOTO_DOCKER_NETWORK_MODE": "none",
         "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # seconds, for each account
         "MOTO_PORT": str(port),
@@ -119,6 +129,8 @@ def running(docker_host: str) -> Iterator[Aws]:
         try:
             aws = Aws(f"http://127.0.0.1:{port}")
             _wait(aws, process, Path(folder) / "log")
+            if not docker_host:
+                aws.run_nothing()
             aws.furnish()
             yield aws
         finally:

@@ -6,6 +6,7 @@ Its Batch runs containers on the engine that DOCKER_HOST names. Here it is told 
 from __future__ import annotations
 
 import json
+import random
 import socket
 import sys
 import threading
@@ -27,8 +28,8 @@ Start = Callable[..., Any]
 class Door:
     """Moto's application, with faults. Each is a row:
 
-    `action` it is for, `times` it is left, and of these: `delay` seconds before; `status` and `code` to answer with,
-    `headers` added; `drop`: do what was asked, and then hang up without a word.
+    `action` it is for ("*": any), `times` it is left, its `chance` (1 if not given), and of these: `delay` seconds
+    before; `status` and `code` to answer with, `headers` added; `drop`: do what was asked, and then hang up without a word.
     """
 
     def __init__(self, inner: Callable[[dict[str, Any], Start], Iterable[bytes]]) -> None:
@@ -63,7 +64,9 @@ class Door:
         with self.lock:
             self.seen[action] = self.seen.get(action, 0) + 1
             for fault in self.faults:
-                if fault["action"].lower() == action and fault["times"] > 0:
+                if fault["action"].lower() not in (action, "*") or fault["times"] <= 0:
+                    continue
+                if random.random() < fault.get("chance", 1):
                     fault["times"] -= 1
                     return fault
         return {}

@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from clusters.providers.base import Cloud
-from clusters.providers.errors import AuthFailed, NoCapacity, ProviderError, Refused, Throttled
+from clusters.providers.errors import AuthFailed, ProviderError, Throttled
 from clusters.queries import cloud_at, cloud_regions
 from controlplane.core import instruments, sets
 from controlplane.core.doorbell import Doorbell, socket_of
@@ -50,6 +50,8 @@ CANCEL_AGAIN_SECONDS: Final = 60.0
 SWEEP_SECONDS: Final = 300.0
 COPY_SECONDS: Final = 10.0
 MAX_BACKOFF_SECONDS: Final = 60.0
+MANY_FAULTS: Final = 2  # in a turn, with hardly an answer: then the cloud is out of reach
+THROTTLED_TURNS: Final = 3  # one after the other, before jobs are told of it
 
 
 class Caller:
@@ -67,12 +69,13 @@ class Caller:
         self._capacity_at = self._observe_at = self._sweep_at = 0.0
         self._failures = 0
         self._faults: list[ProviderError] = []
+        self._answers = 0
 
     def turn(self) -> float:
         """Do what is due at the place, if it is ours to call; how many seconds to rest."""
         if not self._hold():
             return IDLE_SECONDS
-        self._faults = []
+        self._faults, self._answers = [], 0
         active = self._work()
         return self._rest(active)
 
@@ -99,7 +102,7 @@ class Caller:
             self._try(self._observe)
         if not self._is_out_of_reach():
             self._claim()
-            self._try(lambda: submitting.note(self._place_id, self._cloud))
+            self._note()
             for submission in submitting.to_send(self._place_id):
                 if self._is_out_of_reach():
                     break
@@ -112,26 +115,33 @@ class Caller:
         return rows.filter(Q(status__in=states.EXECUTION_ACTIVE) | Q(copy_at__isnull=False)).exists()
 
     def _try(self, step: Callable[[], object]) -> None:
-        """Take a step, unless the cloud is out of reach already."""
+        """Take a step, which tells whether the cloud has answered; none while it is out of reach."""
         if self._is_out_of_reach():
             return
         self._hold()
         try:
-            step()
+            self._answers += bool(step())
         except ProviderError as error:
             self._faults.append(error)
         except StorageError as error:
             logger.warning("outputs at %s/%s wait: %s", self._cloud.cloud, self._cloud.region, error)
 
     def _is_out_of_reach(self) -> bool:
-        """A fault that every further call would run into, too, and wait for."""
-        return any(type(fault) is ProviderError or isinstance(fault, Throttled) for fault in self._faults)
+        """Would further calls run into the same, and wait for it? One that fails now and then is not out of reach."""
+        plain = sum(type(fault) is ProviderError for fault in self._faults)
+        return self._is_throttled() or (plain >= MANY_FAULTS and plain * 2 > self._answers)
+
+    def _is_throttled(self) -> bool:
+        return any(isinstance(fault, Throttled) for fault in self._faults)
+
+    def _note(self) -> None:
+        submitting.note(self._place_id, self._cloud)
 
     def _claim(self) -> None:
         while scheduling.claim(self._place_id) == scheduling.CLAIM_AT_MOST:
             pass
 
-    def _report(self) -> None:
+    def _report(self) -> bool:
         with instruments.provider_call(self._cloud.cloud, "capacity"):
             capacity = self._cloud.capacity()
         report_place(
@@ -142,8 +152,9 @@ class Caller:
             runs_for=RunsFor.EVERYONE,
         )
         self._capacity_at = time.monotonic() + CAPACITY_SECONDS
+        return True
 
-    def _stop(self) -> None:
+    def _stop(self) -> bool:
         """Stop what is to be stopped; a cloud that has not done it by then is asked again."""
         submitting.conclude_unsent(self._place_id)
         rows = Execution.objects.filter(place=self._place_id, status__in=states.EXECUTION_AT_PROVIDER)
@@ -157,11 +168,13 @@ class Caller:
                 self._cloud.cancel(due)
             self._canceled |= dict.fromkeys(due, now)
             self._observe_at = 0.0
+        return bool(due)
 
-    def _observe(self) -> None:
+    def _observe(self) -> bool:
         count = scheduling.observe_cloud(self._place_id, self._cloud, self._watch)
         calls = -(-count // PER_CALL)
         self._observe_at = time.monotonic() + max(BUSY_SECONDS, calls / CALLS_PER_SECOND)
+        return count > 0
 
     def _sweep(self) -> None:
         """Terminate machines whose execution has ended. Those of executions that we never had are somebody else's."""
@@ -180,24 +193,29 @@ class Caller:
 
     def _rest(self, active: bool) -> float:
         """Write down whether the cloud answers; how long to rest."""
-        failing = [fault for fault in self._faults if not isinstance(fault, Refused | NoCapacity)]
+        fault = self._what_fails()
         place = Place.objects.filter(pk=self._place_id)
-        if not failing:
+        place.update(seen_at=timezone.now())
+        for each in self._faults:
+            logger.warning("a call of %s/%s failed: %s", self._cloud.cloud, self._cloud.region, each)
+        if fault is None:
             self._failures = 0
-            place.update(seen_at=timezone.now())
             place.exclude(failure="").update(failure="", failing_since=None)
             return BUSY_SECONDS if active else IDLE_SECONDS
-        fault = failing[-1]
         self._failures += 1
-        logger.warning("calls of %s/%s fail: %s", self._cloud.cloud, self._cloud.region, fault)
-        words = str(fault)[:500] or type(fault).__name__
-        place.filter(failure="").update(failing_since=timezone.now())
-        place.update(failure=words, seen_at=timezone.now())
+        if not isinstance(fault, Throttled) or self._failures > THROTTLED_TURNS:
+            place.filter(failure="").update(failing_since=timezone.now())
+            place.update(failure=str(fault)[:500] or type(fault).__name__)
         if isinstance(fault, Throttled):
             return min(MAX_BACKOFF_SECONDS, max(BUSY_SECONDS, fault.retry_after_seconds))
         if isinstance(fault, AuthFailed):
             return MAX_BACKOFF_SECONDS / 2
         return min(MAX_BACKOFF_SECONDS, BUSY_SECONDS * 2.0 ** min(self._failures, 10))
+
+    def _what_fails(self) -> ProviderError | None:
+        """What keeps the place from working: a permission that is missing, or a cloud that is out of reach."""
+        denied = next((fault for fault in self._faults if isinstance(fault, AuthFailed)), None)
+        return denied or (self._faults[-1] if self._is_out_of_reach() else None)
 
 
 class CallerThread:

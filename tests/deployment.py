@@ -117,7 +117,7 @@ def server_template() -> str:
             _on_server(f"CREATE DATABASE {name}")
             note.write_text(name)
             data = _folder() / "template-pg"
-            data.mkdir()
+            data.mkdir(exist_ok=True)  # of a server before this one
             _manage(_environment(data, _url_of(name)), "migrate", "--verbosity", "0")
     return note.read_text()
 

@@ -8,7 +8,8 @@ exits non-zero if anything did. `--seconds` is over how long the jobs are submit
 splits (200) is disturbed in the same way, and its output held against that of an undisturbed one. Then `--cloud-jobs`
 (2 000) go to AWS over a bad line, and before that as many over a good one, to count the calls. Then as many made-up
 requests as `--schema-calls` says (100 000) are sent to all operations of the schema on each database, by tests/schema
-with other random numbers each round. `--jobs 0`, `--splits 0`, `--cloud-jobs 0` and `--schema-calls 0` leave a part out.
+with other random numbers each round. `--jobs 0`, `--splits 0`, `--cloud-jobs 0` and `--schema-calls 0` leave a part
+out.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ def take_over(place_id: int, caller: UUID, cloud: Cloud) -> None:
     rows.update(leased_until=soon)
 
 
-def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> None:
-    """Submit a group, once, and write down what the cloud calls its executions.
+def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> bool:
+    """Submit a group, once, and write down what the cloud calls its executions. Has the cloud answered?
 
     Raises what the cloud raises: the note stays as it is then, for another time.
     """
@@ -77,7 +77,7 @@ def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> None:
     mine = Submission.objects.filter(pk=submission_id, settled_at=None, token=token)
     free = Submission.objects.filter(_free(), pk=submission_id, settled_at=None)
     if not free.update(token=token, caller=caller, leased_until=Now() + lease):
-        return
+        return False
     submission = Submission.objects.get(pk=submission_id)
     if submission.calls:
         works = _works_of(submission)
@@ -86,16 +86,16 @@ def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> None:
         if found:
             _record(submission, token, works, found[0], cloud)
             _stop_all_but(found[0], found, cloud)
-            return
+            return True
     # Here a process may have stood still for any time: only who still has time enough goes on.
     in_time = mine.filter(leased_until__gt=Now() + timedelta(seconds=2 * cloud.CALL_SECONDS))
     if not in_time.update(calls=F("calls") + 1):
-        return
+        return False
     submission.refresh_from_db()
     works = _works_of(submission)
     if not works:
         mine.update(settled_at=timezone.now())
-        return
+        return False
     try:
         with instruments.provider_call(cloud.cloud, "submit"):
             handles = cloud.submit(str(submission.uuid), works)
@@ -105,6 +105,7 @@ def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> None:
             raise
     else:
         _record(submission, token, works, handles, cloud)
+    return True
 
 
 def check(place_id: int, cloud: Cloud) -> None:

@@ -301,11 +301,13 @@ def test_what_may_have_been_sent_is_stopped_once_it_is_found(stage: CloudStage) 
 
 
 def test_a_cloud_out_of_reach_is_told_and_keeps_new_jobs_in_line(stage: CloudStage) -> None:
-    stage.cloud.failures["capacity"] = [ProviderError("connect timeout")]
-    (job,) = stage.submit()
+    for verb in ("capacity", "submit", "machines"):
+        stage.cloud.failures[verb] = [ProviderError("connect timeout")]
+    (running,) = stage.submit()
     rest = stage.turn()
     assert rest > 2
-    assert stage.cloud.calls == ["capacity"], "nothing else is tried, as it would wait as long"
+    assert stage.cloud.calls == ["capacity", "submit"], "nothing else is tried, as it would wait as long"
+    (job,) = stage.submit()
     place = Place.objects.get(pk=stage.place.pk)
     assert place.failure == "connect timeout"
     assert status(job) == states.QUEUED
@@ -314,11 +316,31 @@ def test_a_cloud_out_of_reach_is_told_and_keeps_new_jobs_in_line(stage: CloudSta
     place.refresh_from_db()
     assert (place.failure, place.failing_since) == ("", None)
     stage.turn()
-    assert status(job) == states.STARTING
+    assert {status(job), status(running)} == {states.STARTING}
+
+
+def test_a_call_that_fails_now_and_then_holds_nothing_up(stage: CloudStage) -> None:
+    stage.cloud.failures["submit"] = [ProviderError("500")]
+    jobs = stage.submit(5)
+    assert stage.turn() == 2.0
+    assert Place.objects.get(pk=stage.place.pk).failure == ""
+    assert len(stage.cloud.handles) == 4
+    later()
+    stage.turn()
+    assert sorted(stage.handle(job) for job in jobs) == sorted(stage.cloud.handles)
+
+
+def test_being_throttled_is_told_only_when_it_lasts(stage: CloudStage) -> None:
+    for turn in range(5):
+        stage.cloud.failures["capacity"] = [Throttled("too many", 7.0)]
+        assert stage.turn() == 7.0
+        assert bool(Place.objects.get(pk=stage.place.pk).failure) == (turn >= 3)
 
 
 def test_it_rests_longer_the_longer_a_cloud_fails(stage: CloudStage) -> None:
-    stage.cloud.failures["capacity"] = [ProviderError("no route") for _ in range(8)]
+    for verb in ("capacity", "machines"):
+        stage.cloud.failures[verb] = [ProviderError("no route") for _ in range(8)]
+        stage.caller._sweep_at = 0.0
     rests = [stage.turn() for _ in range(8)]
     assert rests == sorted(rests)
     assert rests[-1] == 60.0

@@ -29,7 +29,8 @@ class Door:
     """Moto's application, with faults. Each is a row:
 
     `action` it is for ("*": any), `times` it is left, its `chance` (1 if not given), and of these: `delay` seconds
-    before; `status` and `code` to answer with, `headers` added; `drop`: do what was asked, and then hang up without a word.
+    before; `status` and `code` to answer with, `headers` added; `drop`: do what was asked, and then hang up without a
+    word.
     """
 
     def __init__(self, inner: Callable[[dict[str, Any], Start], Iterable[bytes]]) -> None:

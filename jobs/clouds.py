@@ -178,9 +178,11 @@ class Caller:
 
     def _sweep(self) -> None:
         """Terminate machines whose execution has ended. Those of executions that we never had are somebody else's."""
+        self._sweep_at = time.monotonic() + SWEEP_SECONDS
+        with instruments.provider_call(self._cloud.cloud, "tidy"):
+            self._cloud.tidy()
         with instruments.provider_call(self._cloud.cloud, "machines"):
             machines = self._cloud.machines()
-        self._sweep_at = time.monotonic() + SWEEP_SECONDS
         if not machines:
             return
         chosen = sets.among("uuid", [UUID(uuid) for uuid in machines.values()], Execution)

@@ -262,6 +262,9 @@ class Cloud(ABC):
         """The handle of a machine of ours, by the cloud's own id of it; None while the cloud does not show it."""
         return None
 
+    def tidy(self) -> None:  # noqa: B027 - most leave nothing
+        """Remove what we have made there and need no more. Called now and then."""
+
     @abstractmethod
     def link(self, handle: str) -> str:
         """The address of its page in the cloud's console. No credentials in it."""

@@ -175,3 +175,8 @@ def badge(text: str, tone: str) -> SafeString:
 
 def link(url: str, text: object) -> SafeString:
     return format_html("<a href='{}'>{}</a>", url, text)
+
+
+def link_out(url: str, text: object) -> SafeString:
+    """A link to somebody else's page, beside ours."""
+    return format_html("<a href='{}' target='_blank' rel='noopener noreferrer'>{}</a>", url, text)

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from accounts import access
 from accounts.models import Event, User
 from clusters.providers.errors import ProviderError
-from controlplane.core.admin import link, table, when
+from controlplane.core.admin import link, link_out, table, when
 from controlplane.core.errors import ControlPlaneError
 from jobs import following, queries, states
 from jobs.admin.badges import status_badge
@@ -99,7 +99,7 @@ def _executions(job: Job) -> SafeString | str:
         (
             link(reverse("admin:jobs_execution_change", args=[e.pk]), e.number),
             status_badge(e.status),
-            e.node,
+            _node(e),
             "" if e.exit_code is None else e.exit_code,
             e.error or "",
             e.detail,
@@ -109,6 +109,12 @@ def _executions(job: Job) -> SafeString | str:
         for e in found
     ]
     return table(("No.", "Status", "Node", "Exit code", "Error", "Detail", "Started", "Ended"), rows) if rows else ""
+
+
+def _node(execution: Execution) -> SafeString | str:
+    """Which machine ran it; at a cloud with a link to its page there."""
+    url = following.link_of(execution)
+    return link_out(url, execution.node or f"at {execution.place}") if url else execution.node
 
 
 def _log(job: Job) -> tuple[str, str]:

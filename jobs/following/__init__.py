@@ -6,6 +6,7 @@ as it goes; `explain` why it is where it is. The modules inside are for nobody e
 
 from jobs.following.cursors import Cursor
 from jobs.following.feeder import leave
+from jobs.following.links import link_of
 from jobs.following.outputs import Page, read, tail, text
 from jobs.following.stream import End, Log, Ping, Reconnect, Status, Told, follow
 from jobs.following.words import explain
@@ -22,6 +23,7 @@ __all__ = [
     "explain",
     "follow",
     "leave",
+    "link_of",
     "read",
     "tail",
     "text",

@@ -17,6 +17,7 @@ from jobs.admin.jobs import JobAdmin
 from jobs.api.v6.decode import decode_one
 from jobs.models import Execution, Job
 from tests.browsers import browser, somebody
+from tests.clouds import CloudStage
 from tests.factories import Stage, keep_output, make_job, make_job_in, make_jobs, make_place
 from tests.query_budget import within_budget
 
@@ -261,3 +262,14 @@ def test_history_leads_to_the_events_of_the_job() -> None:
 
 def test_a_job_that_is_not_there_leads_back_to_the_start() -> None:
     assert browser("monitor").get("/admin/jobs/job/999/change/").status_code == 302
+
+
+def test_an_execution_at_a_cloud_has_a_link_to_its_page_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = CloudStage(monkeypatch)
+    (job,) = stage.submit()
+    stage.turn()
+    stage.cloud.start(stage.handle(job))
+    stage.turn()
+    page = browser("admin").get(reverse("admin:jobs_job_change", args=[job.pk])).content.decode()
+    assert f"href='https://console.example.com/{stage.handle(job)}' target='_blank' rel='noopener noreferrer'" in page
+    assert "running in the sky" in page

@@ -340,8 +340,10 @@ def test_being_throttled_is_told_only_when_it_lasts(stage: CloudStage) -> None:
 def test_it_rests_longer_the_longer_a_cloud_fails(stage: CloudStage) -> None:
     for verb in ("capacity", "machines"):
         stage.cloud.failures[verb] = [ProviderError("no route") for _ in range(8)]
+    rests = []
+    for _ in range(8):
         stage.caller._sweep_at = 0.0
-    rests = [stage.turn() for _ in range(8)]
+        rests.append(stage.turn())
     assert rests == sorted(rests)
     assert rests[-1] == 60.0
 

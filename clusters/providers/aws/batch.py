@@ -11,6 +11,7 @@ from clusters.providers.aws.config import AwsConfig
 from clusters.providers.aws.definitions import Definitions
 from clusters.providers.aws.handles import BATCH, Handle
 from clusters.providers.aws.jobs import CANCEL_REASON, ENDED, WAITING, observation, words
+from clusters.providers.aws.links import console_page
 from clusters.providers.aws.session import Session
 from clusters.providers.base import Capacity, Observation, Work
 from clusters.providers.errors import ProviderError, Refused
@@ -19,7 +20,6 @@ _DESCRIBED_AT_ONCE: Final = 100
 # Batch bounds vCPUs only; the machines it takes for them have the memory that jobs ask for.
 _NO_BOUND_MIB: Final = 2**31 - 1
 Look = Callable[[str, Mapping[str, Any]], Iterable[str]]
-_DOMAINS: Final = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
 
 class Batch:
@@ -105,9 +105,7 @@ class Batch:
         return Capacity(vcpus * 1000, _NO_BOUND_MIB)
 
     def link(self, handle: Handle) -> str:
-        region = self._config.region
-        domain = next((name for begin, name in _DOMAINS.items() if region.startswith(begin)), "console.aws.amazon.com")
-        return f"https://{region}.{domain}/batch/home?region={region}#jobs/detail/{handle.id}"
+        return console_page(self._config.region, "batch", f"jobs/detail/{handle.id}")
 
     # Looking closer
 

@@ -36,6 +36,7 @@ DENIED: Final = {
     "AccessDenied",
     "AccessDeniedException",
     "AuthFailure",
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
     "ExpiredToken",
     "ExpiredTokenException",
     "InvalidAccessKeyId",
@@ -44,6 +45,7 @@ DENIED: Final = {
     "MissingAuthenticationTokenException",
     "NotAuthorized",
     "OptInRequired",
+    "PendingVerification",
     "RequestExpired",
     "UnauthorizedOperation",
     "UnrecognizedClientException",
@@ -51,19 +53,36 @@ DENIED: Final = {
 # AWS's words on these repeat what was signed, and a session's token is part of that.
 BADLY_SIGNED: Final = {"IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch"}
 FULL: Final = {
+    "AddressLimitExceeded",
+    "HostLimitExceeded",
     "InstanceLimitExceeded",
+    "InsufficientAddressCapacity",
     "InsufficientCapacity",
     "InsufficientCapacityException",
     "InsufficientFreeAddressesInSubnet",
     "InsufficientHostCapacity",
     "InsufficientInstanceCapacity",
+    "InsufficientVolumeCapacity",
     "LimitExceededException",
+    "MaxFleetCountExceeded",
     "MaxSpotInstanceCountExceeded",
+    "NetworkInterfaceLimitExceeded",
+    "ReservationCapacityExceeded",
     "ServiceQuotaExceededException",
     "SpotMaxPriceTooLow",
+    "UnfulfillableCapacity",
     "VcpuLimitExceeded",
+    "VolumeLimitExceeded",
 }
-UNKNOWN: Final = {"NoSuchEntity", "ResourceNotFoundException"}
+UNKNOWN: Final = {
+    "InvalidInstanceID.Malformed",
+    "InvalidInstanceID.NotFound",
+    "NoSuchEntity",
+    "ResourceNotFoundException",
+}
+MISMATCH: Final = "IdempotentParameterMismatch"
+# They leave open what was done, whatever the status they come with.
+OPEN: Final = {MISMATCH, "InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable"}
 RETRY_AFTER_SECONDS: Final = 2.0
 _NO_CREDENTIALS: Final = (
     CredentialRetrievalError,
@@ -95,12 +114,18 @@ def translated(action: str, error: Exception) -> ProviderError:
     return ProviderError(f"{action}: {type(error).__name__}")
 
 
+def told(action: str, code: str, words: str) -> ProviderError:
+    """The error of ours for one that AWS tells of inside an answer."""
+    error = {"Code": code, "Message": words}
+    return _answered(action, {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 400}})
+
+
 def _answered(action: str, response: Mapping[str, Any]) -> ProviderError:
     code = str(response.get("Error", {}).get("Code", ""))
-    told = str(response.get("Error", {}).get("Message", ""))[:_LONGEST]
+    words = str(response.get("Error", {}).get("Message", ""))[:_LONGEST]
     metadata = response.get("ResponseMetadata", {})
     status = int(metadata.get("HTTPStatusCode", 0))
-    said = f"{action}: {code}: {told}" if told else f"{action}: {code}"
+    said = f"{action}: {code}: {words}" if words else f"{action}: {code}"
     if code in THROTTLED or status == 429:
         return Throttled(said, _retry_after(metadata.get("HTTPHeaders", {})))
     if code in BADLY_SIGNED:
@@ -111,7 +136,7 @@ def _answered(action: str, response: Mapping[str, Any]) -> ProviderError:
         return NoCapacity(said)
     if code in UNKNOWN:
         return NotFound(said)
-    if status >= 500:
+    if status >= 500 or code in OPEN:
         return ProviderError(said)
     if status in (401, 403):
         return AuthFailed(said)

@@ -68,20 +68,21 @@ class Session:
                 bucket.slow_down(failure.retry_after_seconds)
             # Not chained: a log would show AWS's words on what was signed.
             raise failure from None
-        members = client.meta.service_model.operation_model(action).output_shape.members
-        if members and not members.keys() & answer.keys():
+        shape = client.meta.service_model.operation_model(action).output_shape
+        if shape and shape.members and not shape.members.keys() & answer.keys():
             raise ProviderError(f"{service}:{action}: this is no answer of AWS; is a proxy in between?")
         return answer
 
     def pages(self, account: str, service: str, action: str, **arguments: Any) -> Iterator[Mapping[str, Any]]:
-        """As `call`, page by page, of an action that pages with `nextToken`."""
+        """As `call`, page by page, of an action that pages with `nextToken`, which EC2 spells in its own way."""
+        name = "NextToken" if service == "ec2" else "nextToken"
         token: dict[str, str] = {}
         while True:
             page = self.call(account, service, action, **arguments, **token)
             yield page
-            if not page.get("nextToken"):
+            if not page.get(name):
                 return
-            token = {"nextToken": page["nextToken"]}
+            token = {name: page[name]}
 
     def _ways(self, account: str, service: str) -> tuple[Any, Bucket | None]:
         with self._lock:

@@ -9,8 +9,9 @@ from typing import Final
 
 from clusters.providers.errors import Throttled
 
-# AWS Batch takes 50 calls a second from an account, of all who call there; CloudWatch Logs 25 GetLogEvents.
-RATES: Final = {"batch": 40.0, "logs": 20.0}
+# AWS Batch takes 50 calls a second from an account, of all who call there; CloudWatch Logs 25 GetLogEvents; EC2 20
+# that only look, and 5 that change something, of each kind.
+RATES: Final = {"batch": 40.0, "ec2": 10.0, "logs": 20.0}
 WAIT_SECONDS: Final = 2.0
 _SLOW_SECONDS: Final = 30.0  # how long the rate stays halved
 _SLOWEST: Final = 1 / 16  # of the rate

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,7 @@ class Aws:
 
     def client(self, service: str, account: str = OWN) -> Any:
         """A client of boto's own, for what an operator does."""
-        session = boto3.session.Session("an-access-key", "a-very-secret-key", region_name=REGION)
-        if account != OWN:
-            role = f"arn:aws:iam::{account}:role/operator"
-            sts = session.client("sts", endpoint_url=self.endpoint)
-            got = sts.assume_role(RoleArn=role, RoleSessionName="operator")["Credentials"]
-            keys = (got["AccessKeyId"], got["SecretAccessKey"], got["SessionToken"])
-            session = boto3.session.Session(*keys, region_name=REGION)
-        return session.client(service, endpoint_url=self.endpoint)
+        return _client(self.endpoint, service, account)
 
     def order(self, *faults: dict[str, Any]) -> None:
         """Have these faults from now on, and no others; counting begins anew."""
@@ -110,6 +104,24 @@ class Aws:
         order = [{"order": 1, "computeEnvironment": made["computeEnvironmentArn"]}]
         for priority, name in enumerate(reversed(QUEUES.values()), 1):
             batch.create_job_queue(jobQueueName=name, state="ENABLED", priority=priority, computeEnvironmentOrder=order)
+
+
+@cache
+def _session(endpoint: str, account: str) -> Any:
+    session = boto3.session.Session("an-access-key", "a-very-secret-key", region_name=REGION)
+    if account == OWN:
+        return session
+    role = f"arn:aws:iam::{account}:role/operator"
+    sts = session.client("sts", endpoint_url=endpoint)
+    got = sts.assume_role(RoleArn=role, RoleSessionName="operator")["Credentials"]
+    keys = (got["AccessKeyId"], got["SecretAccessKey"], got["SessionToken"])
+    return boto3.session.Session(*keys, region_name=REGION)
+
+
+@cache
+def _client(endpoint: str, service: str, account: str) -> Any:
+    """Made once: it takes tenths of a second."""
+    return _session(endpoint, account).client(service, endpoint_url=endpoint)
 
 
 @contextlib.contextmanager

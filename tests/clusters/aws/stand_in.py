@@ -5,6 +5,7 @@ Its Batch runs containers on the engine that DOCKER_HOST names. Here it is told 
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import socket
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import types
+import urllib.parse
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -84,7 +86,14 @@ def action_of(environ: dict[str, Any]) -> str:
         return str(target).rpartition(".")[2].lower()
     if environ["PATH_INFO"].startswith("/v1/"):
         return str(environ["PATH_INFO"].split("/")[2]).lower()
-    return ""
+    return action_in(environ)
+
+
+def action_in(environ: dict[str, Any]) -> str:
+    """Of EC2 the action stands in the body, which is put back."""
+    body = body_of(environ)
+    environ["wsgi.input"] = io.BytesIO(body)
+    return "".join(urllib.parse.parse_qs(body.decode(errors="replace")).get("Action", [])).lower()
 
 
 def refuse(environ: dict[str, Any], start: Start, fault: dict[str, Any]) -> Iterable[bytes]:

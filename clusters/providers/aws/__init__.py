@@ -1,1 +1,1 @@
-"""The `aws` provider: container jobs of AWS Batch. boto's packages are imported here only."""
+"""The `aws` provider: container jobs of AWS Batch, machines of EC2. boto's packages are imported here only."""

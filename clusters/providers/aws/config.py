@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
@@ -44,6 +44,11 @@ class AwsConfig:
     both are of our own account, and jobs in a customer's account have roles of the same names there.
     `public_ip` gives FARGATE jobs an address of their own, without which they reach no registry from a public subnet.
     `prefix` begins the names of job definitions. `endpoint_url` None: boto's own environment decides.
+
+    Machines of instance jobs stand in `subnets` and `security_groups` (none: those of AWS's default network), may do
+    what `instance_profile` (a name) may, and take the key pair `key_name` for a login. In a customer's account the
+    latter two have the same names, and the former are those with the tag `controlplane:deployment` whose value is
+    `prefix`. `on_demand_after_spot`: where there is no spot machine, one at the full price is taken.
     """
 
     region: str
@@ -55,6 +60,11 @@ class AwsConfig:
     prefix: str = "controlplane"
     endpoint_url: str | None = None
     public_ip: bool = False
+    subnets: Sequence[str] = ()
+    security_groups: Sequence[str] = ()
+    instance_profile: str = ""
+    key_name: str = ""
+    on_demand_after_spot: bool = False
 
     def __post_init__(self) -> None:
         if self.platform not in PLATFORMS:

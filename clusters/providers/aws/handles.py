@@ -8,8 +8,12 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 BATCH: Final = "batch"
+EC2: Final = "ec2"
 LONGEST_ACCOUNT: Final = 200  # as it is quoted in a handle, which has 255 characters at most
-_JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?::\d{1,5})?")
+_IDS: Final = {
+    BATCH: re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?::\d{1,5})?"),
+    EC2: re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,6 @@ class Handle:
         """None for what none of us ever gave out."""
         way, _, rest = text.partition(":")
         account, _, name = rest.partition(":")
-        if way != BATCH or not _JOB_ID.fullmatch(name):
+        if way not in _IDS or not _IDS[way].fullmatch(name):
             return None
         return cls(way, unquote(account), name)

@@ -7,16 +7,18 @@ from typing import ClassVar
 
 from clusters.providers.aws.batch import Batch
 from clusters.providers.aws.config import AwsConfig
-from clusters.providers.aws.handles import Handle
+from clusters.providers.aws.handles import EC2, Handle
 from clusters.providers.aws.logs import SETTLE_SECONDS, Logs
 from clusters.providers.aws.session import Session
+from clusters.providers.aws.spot import Machines
 from clusters.providers.aws.throttle import RATES
 from clusters.providers.base import Capacity, Cloud, LogPage, Observation, Work
 from clusters.providers.errors import NotFound
 
 
 class AwsCloud(Cloud):
-    """Works run as container jobs of AWS Batch, in our own account or in that of a customer who gave us a role.
+    """Works run in our own account or in that of a customer who gave us a role: as container jobs of AWS Batch, or,
+    when they have a machine image, as machines of EC2. The handle tells which.
 
     `rates` is how many calls a second each service may get from this object, per account. A job's output is
     complete `log_settle_seconds` after its end, not before. `observe` and `cancel` ask account by account, and raise
@@ -37,6 +39,7 @@ class AwsCloud(Cloud):
         self._config = config
         session = Session(config, rates=rates)
         self._batch = Batch(config, session)
+        self._machines = Machines(config, session, start_seconds=self.CALL_SECONDS)
         self._logs = Logs(session, self._batch.described, settle_seconds=log_settle_seconds)
 
     @property
@@ -44,33 +47,52 @@ class AwsCloud(Cloud):
         return self._config.region
 
     def group(self, works: Sequence[Work]) -> list[list[Work]]:
-        return self._batch.group(works)
+        containers = [work for work in works if not work.machine_image]
+        return self._batch.group(containers) + [[work] for work in works if work.machine_image]
 
     def submit(self, name: str, works: Sequence[Work]) -> list[str]:
-        handles = self._batch.submit(name, works)
-        return [str(handle) for handle in handles]
+        if works[0].machine_image:
+            (work,) = works
+            return [str(self._machines.submit(name, work))]
+        return [str(handle) for handle in self._batch.submit(name, works)]
 
     def find(self, name: str, works: Sequence[Work]) -> list[list[str]]:
-        return [[str(handle) for handle in handles] for handles in self._batch.find(name, works)]
+        is_machine = bool(works[0].machine_image)
+        found = self._machines.find(name, works[0]) if is_machine else self._batch.find(name, works)
+        return [[str(handle) for handle in handles] for handles in found]
 
     def observe(self, handles: Sequence[str]) -> list[Observation]:
-        return self._batch.observe(_known(handles))
+        containers, machines = _sorted(handles)
+        return self._batch.observe(containers) + self._machines.observe(machines)
 
     def cancel(self, handles: Sequence[str]) -> None:
-        self._batch.cancel(_known(handles))
+        containers, machines = _sorted(handles)
+        self._batch.cancel(containers)
+        self._machines.cancel(machines)
 
     def logs(self, handle: str, stream: str, after: int = 0, limit: int = 2**20) -> LogPage:
         found = self._one(handle)
-        return self._logs.read(found, after, limit) if stream in self.streams else LogPage("", after, True)
+        if stream not in self.streams:
+            return LogPage("", after, True)
+        return (self._machines.logs if found.way == EC2 else self._logs.read)(found, after, limit)
 
     def explain(self, handle: str) -> str:
-        return self._batch.explain(self._one(handle))
+        found = self._one(handle)
+        return (self._machines if found.way == EC2 else self._batch).explain(found)
 
     def capacity(self) -> Capacity:
         return self._batch.capacity()
 
+    def machines(self) -> Mapping[str, str]:
+        return self._machines.machines()
+
+    def machine(self, instance_id: str) -> str | None:
+        found = self._machines.machine(instance_id)
+        return None if found is None else str(found)
+
     def link(self, handle: str) -> str:
-        return self._batch.link(self._one(handle))
+        found = self._one(handle)
+        return (self._machines if found.way == EC2 else self._batch).link(found)
 
     def _one(self, text: str) -> Handle:
         handle = Handle.parse(text)
@@ -79,6 +101,7 @@ class AwsCloud(Cloud):
         return handle
 
 
-def _known(handles: Sequence[str]) -> list[Handle]:
-    """Those that can be ours; there is but one way to start things so far, so that all go to AWS Batch."""
-    return [handle for handle in map(Handle.parse, handles) if handle is not None]
+def _sorted(handles: Sequence[str]) -> tuple[list[Handle], list[Handle]]:
+    """Those that can be ours: containers, and machines."""
+    known = [handle for handle in map(Handle.parse, handles) if handle is not None]
+    return [one for one in known if one.way != EC2], [one for one in known if one.way == EC2]

@@ -384,8 +384,8 @@ def test_what_is_no_handle_is_not_found(script: Script, call: Callable[[AwsCloud
 
 
 def test_what_cannot_be_is_refused_before_anything_is_asked(script: Script) -> None:
-    with pytest.raises(Refused, match="a machine image"):
-        cloud(script).submit(new_id(), [work(machine_image="ami-1")])
+    with pytest.raises(Refused, match="no network at all"):
+        cloud(script).submit(new_id(), [work(network=False)])
     with pytest.raises(Refused, match="GPUs"):
         cloud(script, platform="FARGATE", execution_role_arn=EXECUTION_ROLE).submit(new_id(), [work(gpus=1)])
     assert script.calls == []

@@ -92,6 +92,12 @@ AWS_BATCH_PLATFORM = env.text("AWS_BATCH_PLATFORM", "EC2")
 AWS_BATCH_JOB_ROLE = env.text("AWS_BATCH_JOB_ROLE")
 AWS_BATCH_EXECUTION_ROLE = env.text("AWS_BATCH_EXECUTION_ROLE")
 AWS_BATCH_PUBLIC_IP = env.flag("AWS_BATCH_PUBLIC_IP")
+# Where machines of instance jobs stand, in each region: {"eu-central-1": {"subnets": ["subnet-…"], "security_groups": […]}}.
+AWS_EC2_NETWORKS = env.document("AWS_EC2_NETWORKS", {})
+AWS_EC2_INSTANCE_PROFILE = env.text("AWS_EC2_INSTANCE_PROFILE")
+AWS_EC2_KEY_NAME = env.text("AWS_EC2_KEY_NAME")
+# May an instance job take a machine on demand when there is no spot machine?
+AWS_EC2_ON_DEMAND = env.flag("AWS_EC2_ON_DEMAND")
 # Whose jobs run in an account of their own: {"acme": {"role_arn": "arn:aws:iam::…", "external_id": "…"}}.
 AWS_CUSTOMER_ROLES = env.document("AWS_CUSTOMER_ROLES", {})
 AZURE_REGION = env.text("AZURE_REGION")

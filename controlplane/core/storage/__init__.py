@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controlplane.core.storage.base import Stat, Storage, Stored
+from controlplane.core.storage.base import Stat, Storage, Stored, UploadAddress
 from controlplane.core.storage.broker import (
     MASK,
     AzureBroker,
@@ -37,6 +37,7 @@ __all__ = [
     "StorageUnavailable",
     "Stored",
     "TooBig",
+    "UploadAddress",
     "checked_path",
     "masked",
     "merge_secrets",

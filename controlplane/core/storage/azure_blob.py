@@ -32,6 +32,7 @@ from controlplane.core.storage.base import (
     Stat,
     Storage,
     Stored,
+    UploadAddress,
     checked_seconds,
     checked_start,
     in_chunks,
@@ -145,18 +146,22 @@ class AzureBlobStorage(Storage):
 
     def url(self, path: str, seconds: int) -> str | None:
         """None without an account key."""
+        return self._signed(path, seconds, BlobSasPermissions(read=True))
+
+    def upload_url(self, path: str, seconds: int, *, media_type: str = DEFAULT_MEDIA_TYPE) -> UploadAddress | None:
+        """As `url`."""
+        url = self._signed(path, seconds, BlobSasPermissions(create=True, write=True))
+        headers = {"Content-Type": media_type, "x-ms-blob-type": "BlockBlob"}
+        return None if url is None else UploadAddress(url, headers)
+
+    def _signed(self, path: str, seconds: int, permission: BlobSasPermissions) -> str | None:
         blob = self._blob(path)
         expires = datetime.now(UTC) + timedelta(seconds=checked_seconds(seconds))
         if self._key is None:
             return None
         name, key = self._key.named_key
         query = generate_blob_sas(
-            name,
-            self._container,
-            blob.blob_name,
-            account_key=key,
-            permission=BlobSasPermissions(read=True),
-            expiry=expires,
+            name, self._container, blob.blob_name, account_key=key, permission=permission, expiry=expires
         )
         return f"{blob.url}?{query}"
 

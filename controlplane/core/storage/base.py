@@ -12,8 +12,8 @@ import hashlib
 import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -25,6 +25,7 @@ CHUNK_BYTES: Final = 1024**2  # the most that `get` hands over at once
 PART_BYTES: Final = 8 * 1024**2  # what a cloud is sent at once; S3 wants 5 MiB or more
 DEFAULT_MEDIA_TYPE: Final = "application/octet-stream"
 LONGEST_URL_SECONDS: Final = 7 * 86400  # S3's limit
+LARGEST_UPLOAD_BYTES: Final = 5000 * 1024**2  # Azure's limit for one request; S3's is 5 GiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,14 @@ class Stat:
     size: int
     media_type: str | None
     modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UploadAddress:
+    """Where a file is written with one PUT that has these headers, and no others of the storage's own."""
+
+    url: str = field(repr=False)  # a secret
+    headers: Mapping[str, str]
 
 
 class Storage(ABC):
@@ -91,6 +100,14 @@ class Storage(ABC):
         """An address that anyone may GET the file from for `seconds` (at most 7 days); None where there is none.
 
         It is made without asking the storage, so the file need not be there. The address is a secret.
+        """
+
+    @abstractmethod
+    def upload_url(self, path: str, seconds: int, *, media_type: str = DEFAULT_MEDIA_TYPE) -> UploadAddress | None:
+        """An address that anyone may PUT the file to for `seconds` (at most 7 days); None where there is none.
+
+        The file is there whole or not at all, and has LARGEST_UPLOAD_BYTES at most. It is made without asking the
+        storage. The address is a secret.
         """
 
     def local_path(self, path: str) -> str | None:

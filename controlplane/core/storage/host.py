@@ -130,6 +130,9 @@ class HostStorage(Storage):
         checked_path(path)
         checked_seconds(seconds)
 
+    def upload_url(self, path: str, seconds: int, *, media_type: str = DEFAULT_MEDIA_TYPE) -> None:
+        self.url(path, seconds)
+
     @contextmanager
     def _folder(self, path: str, folders: list[str], *, make: bool = False) -> Iterator[int]:
         """The opened folder at `folders` below the root. Without `make`, NoSuchFile when it is not there."""

@@ -21,6 +21,7 @@ from controlplane.core.storage.base import (
     Stat,
     Storage,
     Stored,
+    UploadAddress,
     checked_seconds,
     checked_start,
     in_parts,
@@ -158,6 +159,18 @@ class S3Storage(Storage):
             return str(
                 self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=checked_seconds(seconds))
             )
+
+    def upload_url(self, path: str, seconds: int, *, media_type: str = DEFAULT_MEDIA_TYPE) -> UploadAddress:
+        """As `url`."""
+        parameters = {"Bucket": self._bucket, "Key": self._key(path), "ContentType": media_type, **self._extra}
+        headers = {"Content-Type": media_type}
+        if "ServerSideEncryption" in self._extra:
+            headers["x-amz-server-side-encryption"] = self._extra["ServerSideEncryption"]
+        with self._plain_words(path):
+            url = self._client.generate_presigned_url(
+                "put_object", Params=parameters, ExpiresIn=checked_seconds(seconds)
+            )
+        return UploadAddress(str(url), headers)
 
     def _key(self, path: str) -> str:
         return checked_path(self._prefix + checked_path(path))

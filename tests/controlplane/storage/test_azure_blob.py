@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -62,6 +64,17 @@ def test_of_two_uploads_at_once_one_wins_whole(azurite: Azurite) -> None:
     assert set(b"".join(storage.get("file"))) == {1}
 
 
+@with_azurite
+def test_an_address_to_write_at_is_for_one_file_and_not_for_reading(azurite: Azurite) -> None:
+    storage = opened(azurite, azurite.make_container())
+    address = storage.upload_url("file", 60)
+    assert address is not None
+    for url, method in ((address.url.replace("/file?", "/other?"), "PUT"), (address.url, "GET")):
+        body = b"abc" if method == "PUT" else None
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(urllib.request.Request(url, body, dict(address.headers), method=method))
+
+
 def test_names_that_azure_would_change_are_refused() -> None:
     storage = opened(Azurite(f"http://127.0.0.1:1/{AZURITE_ACCOUNT}"), "container")
     for path in ("a.", "a./b"):
@@ -73,6 +86,7 @@ def test_names_that_azure_would_change_are_refused() -> None:
 def test_without_a_key_there_are_no_addresses() -> None:
     broker = {"type": "azure", "account_url": "https://acme.blob.core.windows.net", "container_name": "files"}
     assert open_storage({"broker": broker}).url("file", 60) is None
+    assert open_storage({"broker": broker}).upload_url("file", 60) is None
 
 
 def test_the_account_is_named_by_its_address() -> None:

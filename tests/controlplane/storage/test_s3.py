@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -126,6 +127,16 @@ def test_it_asks_for_encryption_when_told(s3_server: S3Server, size: int) -> Non
     opened(s3_server.configuration(bucket, sse="aws:kms")).put("file", [bytes(size)])
     found = s3_server.client().head_object(Bucket=bucket, Key="file")
     assert found["ServerSideEncryption"] == "aws:kms"
+
+
+def test_an_address_to_write_at_asks_for_encryption_and_is_bound_to_its_headers(s3_server: S3Server) -> None:
+    bucket = s3_server.make_bucket()
+    address = opened(s3_server.configuration(bucket, sse="AES256")).upload_url("file", 60, media_type="text/csv")
+    assert address is not None
+    assert "X-Amz-SignedHeaders=content-type%3Bhost%3Bx-amz-server-side-encryption&" in address.url
+    urllib.request.urlopen(urllib.request.Request(address.url, b"abc", dict(address.headers), method="PUT")).close()
+    found = s3_server.client().head_object(Bucket=bucket, Key="file")
+    assert (found["ServerSideEncryption"], found["ContentType"]) == ("AES256", "text/csv")
 
 
 def test_an_upload_that_cannot_be_ended_is_given_up(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

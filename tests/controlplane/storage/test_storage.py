@@ -6,7 +6,7 @@ import hashlib
 import random
 import tracemalloc
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -242,6 +242,7 @@ class TestStorage:
             lambda: storage.delete(path),
             lambda: storage.local_path(path),
             lambda: storage.url(path, 60),
+            lambda: storage.upload_url(path, 60),
         ]
         for call in calls:
             with pytest.raises(InvalidRequest) as caught:
@@ -273,9 +274,25 @@ class TestStorage:
 
     @pytest.mark.parametrize("seconds", [0, -1, 7 * 86400 + 1])
     def test_an_address_holds_a_week_at_most(self, storage: Storage, seconds: int) -> None:
-        with pytest.raises(InvalidRequest) as caught:
-            storage.url("file", seconds)
-        assert caught.value.field == "seconds"
+        for call in (storage.url, storage.upload_url):
+            with pytest.raises(InvalidRequest) as caught:
+                call("file", seconds)
+            assert caught.value.field == "seconds"
+
+    def test_anyone_may_write_at_an_address_for_it(self, storage: Storage) -> None:
+        address = storage.upload_url("a/new file", 60, media_type="text/csv")
+        assert (address is None) == (storage.kind == "host")
+        if address is None:
+            return
+        assert "ignature" not in repr(address)
+        assert "sig" not in repr(address)
+        for content in (b"abc", noise(2 * MIB), b""):
+            self._put(address.url, content, address.headers)
+            assert b"".join(storage.get("a/new file")) == content
+        assert storage.stat("a/new file").media_type == "text/csv"
+
+    def _put(self, url: str, content: bytes, headers: Mapping[str, str]) -> None:
+        urllib.request.urlopen(urllib.request.Request(url, content, dict(headers), method="PUT")).close()
 
     def test_only_files_of_this_machine_have_a_local_path(self, storage: Storage) -> None:
         storage.put("a/file", [b"abc"])

@@ -1,4 +1,4 @@
-"""Reads input objects and writes whole ones: files of this machine, http(s) addresses (read only), S3.
+"""Reads input objects and writes whole ones: files of this machine, http(s) addresses, S3.
 
 Nobody ever sees half an object: a file is written beside its place and renamed, an upload is completed at its end.
 """
@@ -6,30 +6,39 @@ Nobody ever sees half an object: a file is written beside its place and renamed,
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 
-from .errors import INPUT_UNREADABLE, OUTPUT_UNWRITABLE, TaskFailed
+from .errors import INPUT_REFUSED, INPUT_UNREADABLE, OUTPUT_REFUSED, OUTPUT_UNWRITABLE, TaskFailed
 from .lines import first_byte_read, split_blocks, unix_lines
 
 TYPE_CHECKING = False  # typing would take a fifth of the start
 if TYPE_CHECKING:
     from typing import Any
 
-    from .task import Place, Split, Store
+    from .task import MapOutput, Place, Split, Store
 
 CONNECT_SECONDS = 10
-READ_SECONDS = 60
+READ_SECONDS = 60  # of S3
 TRIES = 5
+READERS = 8  # objects behind addresses that are read at once
 
 
-def _unreadable(place: Place, why: object, **facts: object) -> TaskFailed:
-    return TaskFailed(INPUT_UNREADABLE, f"{place} cannot be read: {why}.", **facts)
+def _unreadable(place: Place, why: object, *, refused: bool = False) -> TaskFailed:
+    return TaskFailed(INPUT_REFUSED if refused else INPUT_UNREADABLE, f"{place} cannot be read: {why}.")
 
 
-def _unwritable(place: Place, why: object) -> TaskFailed:
-    return TaskFailed(OUTPUT_UNWRITABLE, f"{place} cannot be written: {why}.")
+def _unwritable(place: Place, why: object, *, refused: bool = False) -> TaskFailed:
+    return TaskFailed(OUTPUT_REFUSED if refused else OUTPUT_UNWRITABLE, f"{place} cannot be written: {why}.")
+
+
+def _is_refusal(place: Place, error: BaseException) -> bool:
+    if not place.is_address:
+        return False
+    from . import addresses
+
+    return addresses.is_refusal(error)
 
 
 def _reason(error: BaseException) -> str:
@@ -79,10 +88,13 @@ def _gunzipped(read: Callable[[int], bytes]) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(place: Place, start: int, size: int | None) -> Iterator[Callable[[int], bytes]]:
-    """A function that reads on from `start`. Raises TaskFailed, too, for what goes wrong while it is used."""
+def _opened(place: Place, start: int, size: int | None, length: int | None = None) -> Iterator[Callable[[int], bytes]]:
+    """A function that reads on from `start`, of an object of `size` bytes if that is known.
+
+    `length`: so many bytes only, of an address. Raises TaskFailed, too, for what goes wrong while it is used.
+    """
     try:
-        file, found = _open(place, start)
+        file, found = _open(place, start, length)
         try:
             if size is not None and found != size:
                 raise _unreadable(place, f"it has {found} bytes, and had {size} when it was split")
@@ -92,7 +104,7 @@ def _opened(place: Place, start: int, size: int | None) -> Iterator[Callable[[in
     except TaskFailed:
         raise
     except (OSError, EOFError, ValueError) as error:
-        raise _unreadable(place, _reason(error)) from error
+        raise _unreadable(place, _reason(error), refused=_is_refusal(place, error)) from error
     except Exception as error:
         import zlib
 
@@ -101,7 +113,7 @@ def _opened(place: Place, start: int, size: int | None) -> Iterator[Callable[[in
         raise _unreadable(place, _reason(error)) from error
 
 
-def _open(place: Place, start: int) -> tuple[Any, int]:
+def _open(place: Place, start: int, length: int | None) -> tuple[Any, int]:
     """A file-like object that reads from `start`, and the size of the whole."""
     if place.path is not None:
         file = open(place.path, "rb", buffering=0)  # noqa: SIM115 - closed by the caller
@@ -115,35 +127,63 @@ def _open(place: Place, start: int) -> tuple[Any, int]:
         answer = _client(place.store).get_object(Bucket=bucket, Key=key, **ranged)
         total = answer["ContentRange"].rpartition("/")[2] if start else answer["ContentLength"]
         return answer["Body"], int(total)
-    return _open_http(place.url, start)
+    from . import addresses
+
+    return addresses.open_address(place.url, start, length)
 
 
-def _open_http(url: str, start: int) -> tuple[Any, int]:
-    import urllib.request
+def local_file(place: Place, size: int | None, folder: str, name: str, start: int = 0) -> str:
+    """A path at which the object of `size` bytes lies; one from elsewhere is brought to `folder`.
 
-    asked = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310 - http(s)
-    answer = urllib.request.urlopen(asked, timeout=READ_SECONDS)  # noqa: S310 - checked by the task document
-    if start and answer.status != 206:
-        answer.close()
-        raise ValueError("the server does not answer with a part of it")
-    total = answer.headers["Content-Range"].rpartition("/")[2] if start else answer.headers["Content-Length"]
-    return answer, int(total or -1)
-
-
-def local_file(place: Place, size: int, folder: str, name: str) -> str:
-    """A path at which the object of `size` bytes lies; one from elsewhere is brought to `folder`. Raises TaskFailed."""
+    Without a size, all of it. `start`: where it begins in what is at an address. Raises TaskFailed.
+    """
     target = place.path or f"{folder}/{name}"
     if place.path is None:
-        with _opened(place, 0, size) as read, open(target, "wb", buffering=0) as file:
+        whole, length = (None, size) if place.is_address and size else (size, None)
+        with _opened(place, start, whole, length) as read, open(target, "wb", buffering=0) as file:
             while block := read(1 << 20):
                 file.write(block)
     try:
         found = os.stat(target).st_size
     except OSError as error:
         raise _unreadable(place, _reason(error)) from error
-    if found != size:
+    if size is not None and found != size:
         raise _unreadable(place, f"it has {found} bytes, and should have {size}")
     return target
+
+
+def whole(place: Place) -> bytes:
+    """All of an object that is known to be small. Raises TaskFailed."""
+    blocks = []
+    with _opened(place, 0, None) as read:
+        while block := read(1 << 20):
+            blocks.append(block)
+    return b"".join(blocks)
+
+
+def local_files(outputs: Sequence[MapOutput], folder: str) -> list[str]:
+    """A path for each of what map tasks have left. TaskFailed names the map task whose output is the trouble."""
+
+    def one(number: int) -> str:
+        output = outputs[number]
+        try:
+            return local_file(output.place, output.size, folder, f"map-{number}", output.start)
+        except TaskFailed as failure:
+            raise TaskFailed(failure.code, failure.message, map=output.map_index, **failure.facts) from failure
+
+    if not any(output.place.is_address for output in outputs):
+        return [one(number) for number in range(len(outputs))]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(one, range(len(outputs))))
+
+
+def bring_program(place: Place, folder: str, name: str) -> str:
+    """The path of a program that lies elsewhere. Raises TaskFailed."""
+    path = local_file(place, None, folder, name)
+    os.chmod(path, 0o700)
+    return path
 
 
 def _client(store: Store) -> Any:
@@ -211,8 +251,9 @@ def put(path: str, place: Place, *, durable: bool) -> None:
             raise _unwritable(place, _reason(error)) from error
         return
     assert place.url is not None
-    if not place.url.startswith("s3://"):
-        raise _unwritable(place, "http addresses are for reading only")
+    if place.is_address:
+        _put_address(path, place)
+        return
     bucket, _, key = place.url.removeprefix("s3://").partition("/")
     try:
         _client(place.store).upload_file(path, bucket, key)
@@ -220,6 +261,20 @@ def put(path: str, place: Place, *, durable: bool) -> None:
         if not isinstance(error, ValueError | OSError) and not _is_of_a_client(error):
             raise
         raise _unwritable(place, _reason(error)) from error
+
+
+def _put_address(path: str, place: Place) -> None:
+    from . import addresses
+
+    assert place.url is not None
+    try:
+        addresses.put_file(path, place.url, place.headers)
+    except ValueError as error:
+        raise _unwritable(place, _reason(error), refused=True) from error
+    except Exception as error:
+        if not isinstance(error, OSError) and not _is_of_a_client(error):
+            raise
+        raise _unwritable(place, _reason(error), refused=_is_refusal(place, error)) from error
 
 
 def _flush(path: str) -> None:

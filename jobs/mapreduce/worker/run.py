@@ -11,32 +11,44 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from .errors import BAD_TASK, INTERNAL, STOPPED, TIMEOUT, TaskFailed
-from .objects import local_file, put, remove_folder, room_beside
+from .errors import BAD_TASK, INTERNAL, PROGRAM_UNREADABLE, STOPPED, TIMEOUT, TaskFailed
+from .objects import bring_program, local_files, put, remove_folder, room_beside
 from .programs import Programs, Stderr
-from .shuffle import APOLLO_KEYS, RESULT_KEYS, STREAMING_KEYS, Sort, cut
-from .task import APOLLO, MAP, VERSION, Task, read_task
+from .shuffle import APOLLO_KEYS, RESULT_KEYS, STREAMING_KEYS, Sort, cut, join
+from .task import APOLLO, MAP, VERSION, Place, Store, Task, read_task
 
 TYPE_CHECKING = False  # typing would take a fifth of the start
 if TYPE_CHECKING:
     from typing import Any
 
 DONE, FAILED, MISUSED = 0, 1, 2
+TASK_URL = "MAPREDUCE_TASK_URL"
 _NOT_FOR_PROGRAMS = frozenset(
     {"PYTHONUNBUFFERED"}  # each print would be a write(2): it doubles what a mapper costs
 )
+# How clouds tell a container where it gets credentials.
+_OF_CLOUDS = ("AWS_", "AZ_BATCH_", "AZURE_", "ECS_", "IDENTITY_", "MSI_")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`worker TASK.json`: the exit code, 0 when the task is done. The result lies in TASK.result.json then."""
-    if len(arguments) != 1:
-        print("usage: worker TASK.json", file=sys.stderr)
+    """`worker TASK.json`: the exit code, 0 when the task is done. The result lies in TASK.result.json then.
+
+    Without an argument, the task document is at the address in MAPREDUCE_TASK_URL, and says where the result goes.
+    """
+    url = None
+    if not arguments and TASK_URL in os.environ:
+        from .addresses import taken_from_environment
+
+        url = taken_from_environment(TASK_URL)
+    if len(arguments) != 1 and url is None:
+        print(f"usage: worker TASK.json, or {TASK_URL}=https://… worker", file=sys.stderr)
         return MISUSED
-    path = arguments[0]
     began = time.monotonic()
+    task = None
     result: dict[str, Any] = {"version": VERSION}
     try:
-        result |= _run(path)
+        task = read_task(_fetched(url) if url is not None else _read(arguments[0]))
+        result |= _run(task)
     except TaskFailed as failure:
         result |= _failed(failure)
     except Exception as fault:
@@ -45,31 +57,63 @@ def main(arguments: Sequence[str]) -> int:
         traceback.print_exc()
         result |= _failed(TaskFailed(INTERNAL, f"The worker failed: {type(fault).__name__}: {fault}"))
     result["seconds"] = round(time.monotonic() - began, 3)
-    if "error" in result:
-        print(f"{result['error']['code']}: {result['error']['message']}", file=sys.stderr)
-    _write_result(f"{path.removesuffix('.json')}.result.json", result)
-    return FAILED if "error" in result else DONE
+    _tell(result)
+    beside = f"{arguments[0].removesuffix('.json')}.result.json" if arguments else None
+    written = _write_result(beside, task, result)
+    return DONE if written and "error" not in result else FAILED
 
 
 def _failed(failure: TaskFailed) -> dict[str, Any]:
     return {"done": False, "error": {"code": failure.code, "message": failure.message, **failure.facts}}
 
 
-def _write_result(path: str, result: dict[str, Any]) -> None:
-    part = f"{path}.{os.urandom(6).hex()}.part"
-    with open(part, "w", encoding="utf-8") as file:
-        json.dump(result, file)
-    os.replace(part, path)
+def _tell(result: dict[str, Any]) -> None:
+    if "error" in result:
+        print(f"{result['error']['code']}: {result['error']['message']}", file=sys.stderr)
 
 
-def _run(path: str) -> dict[str, Any]:
+def _write_result(beside: str | None, task: Task | None, result: dict[str, Any]) -> bool:
+    """Where the task wants it, or else to the path `beside`; whether that could be done."""
+    if task is None or task.result is None:
+        if beside is None:
+            return False
+        part = f"{beside}.{os.urandom(6).hex()}.part"
+        with open(part, "w", encoding="utf-8") as file:
+            json.dump(result, file)
+        os.replace(part, beside)
+        return True
+    try:
+        with _folder() as folder:
+            with open(f"{folder}/result", "w", encoding="utf-8") as file:
+                json.dump(result, file)
+            put(f"{folder}/result", task.result, durable=False)
+    except TaskFailed as failure:
+        _tell(_failed(failure))
+        return False
+    return True
+
+
+def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            text = file.read()
+            return file.read()
     except OSError as error:
         raise TaskFailed(BAD_TASK, f"{path} cannot be read: {error.strerror}.") from error
-    task = read_task(text)
+
+
+def _fetched(url: str) -> bytes:
+    """The document at an address, which holds addresses: it is never on a disk that programs see."""
+    from .addresses import is_address
+    from .objects import whole
+
+    if not is_address(url):
+        raise TaskFailed(BAD_TASK, f"{TASK_URL} is not an http(s) address.")
+    return whole(Place(path=None, url=url, store=Store()))
+
+
+def _run(task: Task) -> dict[str, Any]:
     with _within(task.limits.seconds), _folder() as folder:
+        _bring_programs(task, folder)
         programs = Programs(_environment(task), Stderr(task.limits.stderr_bytes))
         try:
             done = _map(task, programs, folder) if task.stage == MAP else _reduce(task, programs, folder)
@@ -78,6 +122,15 @@ def _run(path: str) -> dict[str, Any]:
             programs.kill_all()
         programs.stderr.last_lines()
     return {"done": True, "task": task.id, **done}
+
+
+def _bring_programs(task: Task, folder: str) -> None:
+    for name, place in task.to_bring.items():
+        try:
+            path = bring_program(place, folder, name)
+        except TaskFailed as failure:
+            raise TaskFailed(PROGRAM_UNREADABLE, f"The {name} could not be fetched: {failure.message}") from failure
+        setattr(task, name, (path, *getattr(task, name)[1:]))
 
 
 @contextmanager
@@ -118,11 +171,11 @@ def _folder() -> Iterator[str]:
 
 
 def _environment(task: Task) -> dict[str, str]:
-    """What programs see: ours without keys of storage, and the names that Hadoop gives to streaming programs."""
+    """What programs see: ours without keys or ways to get some, and the names that Hadoop gives to streaming ones."""
     env = {
         name: value
         for name, value in os.environ.items()
-        if name not in task.secret_names and name not in _NOT_FOR_PROGRAMS
+        if name not in task.secret_names and name not in _NOT_FOR_PROGRAMS and not name.startswith(_OF_CLOUDS)
     }
     env |= {
         "mapreduce_job_id": task.job,
@@ -171,12 +224,7 @@ def _map(task: Task, programs: Programs, folder: str) -> dict[str, Any]:
         records_out = mapped.lines
         if mapped.unread:
             warnings.append("The mapper ended without reading all of its input.")
-    outputs = []
-    with room_beside(task.output.below(task.id), folder) as room:
-        for spill in cut(sort.blocks(), room):
-            place = task.output.below(f"{task.id}_{spill.partition}")
-            put(spill.path, place, durable=False)
-            outputs.append({**place.document(), "map": task.number, "partition": spill.partition, "size": spill.size})
+    outputs = (_put_joined if task.output.is_address else _put_apart)(task, sort, folder)
     return {
         "records_in": read.lines,
         "bytes_in": read.size,
@@ -187,13 +235,31 @@ def _map(task: Task, programs: Programs, folder: str) -> dict[str, Any]:
     }
 
 
+def _put_apart(task: Task, sort: Sort, folder: str) -> list[dict[str, Any]]:
+    """An object for each partition."""
+    outputs = []
+    with room_beside(task.output.below(task.id), folder) as room:
+        for spill in cut(sort.blocks(), room):
+            place = task.output.below(f"{task.id}_{spill.partition}")
+            put(spill.path, place, durable=False)
+            outputs.append({**place.document(), "map": task.number, "partition": spill.partition, "size": spill.size})
+    return outputs
+
+
+def _put_joined(task: Task, sort: Sort, folder: str) -> list[dict[str, Any]]:
+    """One object with all partitions, one after the other; none where there are no records."""
+    path, start = f"{folder}/joined", 0
+    outputs = []
+    for spill in join(sort.blocks(), path):
+        outputs.append({"map": task.number, "partition": spill.partition, "start": start, "size": spill.size})
+        start += spill.size
+    if outputs:
+        put(path, task.output, durable=False)
+    return outputs
+
+
 def _reduce(task: Task, programs: Programs, folder: str) -> dict[str, Any]:
-    files = []
-    for number, output in enumerate(task.map_outputs):
-        try:
-            files.append(local_file(output.place, output.size, folder, f"map-{number}"))
-        except TaskFailed as failure:
-            raise TaskFailed(failure.code, failure.message, map=output.map_index, **failure.facts) from failure
+    files = local_files(task.map_outputs, folder)
     keys = APOLLO_KEYS if task.protocol == APOLLO else STREAMING_KEYS
     merged = Sort(programs, folder, task.limits.sort_bytes, keys)
     if files:

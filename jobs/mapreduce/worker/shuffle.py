@@ -219,6 +219,19 @@ def cut(blocks: Iterable[bytes], folder: str) -> list[Spill]:
     return spills
 
 
+def join(blocks: Iterable[bytes], path: str) -> list[Spill]:
+    """Write all records, sorted by partition, to one file, in which each partition's lie together."""
+    spills: list[Spill] = []
+    with open(path, "wb", buffering=0) as file:
+        for block in whole_lines(blocks, NO_LIMIT, "a spill"):
+            for partition, records in _by_partition(block):
+                if not spills or spills[-1].partition != partition:
+                    spills.append(Spill(partition=partition, path=path, size=0))
+                spills[-1].size += len(records)
+            write_all(file.fileno(), block)
+    return spills
+
+
 def _partition_of(record: bytes) -> int:
     return int(record.split(b"\t", 2)[1])
 

@@ -30,11 +30,20 @@ class Store(SimpleNamespace):
 
 
 class Place(SimpleNamespace):
-    """An object, or what objects lie below: a path of this machine, or an http(s) or s3 address."""
+    """An object, or what objects lie below: a path of this machine, or an http(s) or s3 address.
+
+    `headers` go with what is written to an http(s) address.
+    """
 
     path: str | None
     url: str | None
     store: Store
+    headers: Mapping[str, str] = {}
+
+    @property
+    def is_address(self) -> bool:
+        """One of http(s), which is one object and has nothing below it."""
+        return self.url is not None and not self.url.startswith("s3://")
 
     def __str__(self) -> str:
         return self.path or (self.url or "").partition("?")[0]  # what follows may be a signature
@@ -62,11 +71,12 @@ class Split(SimpleNamespace):
 
 
 class MapOutput(SimpleNamespace):
-    """One map task's records for this partition, sorted."""
+    """One map task's records for this partition, sorted; at an address, from the byte `start` on."""
 
     place: Place
     map_index: int
     size: int
+    start: int = 0
 
 
 class Limits(SimpleNamespace):
@@ -88,12 +98,14 @@ class Task(SimpleNamespace):
     stage: str
     number: int  # `index` of the document: which map task, or which partition
     protocol: str
-    program: tuple[str, ...]
+    program: tuple[str, ...]  # its path is "" while it is to be brought
     combiner: tuple[str, ...] | None
+    to_bring: Mapping[str, Place]  # where "program" and "combiner" lie, as far as they are to be brought
     partitions: int
     splits: tuple[Split, ...]
     map_outputs: tuple[MapOutput, ...]
     output: Place
+    result: Place | None  # where its result goes; None: beside the document
     limits: Limits
     sockets: str
     secret_names: frozenset[str]
@@ -113,6 +125,9 @@ class _Members:
 
     def has(self, name: str) -> bool:
         return self._left.get(name) is not None
+
+    def is_object(self, name: str) -> bool:
+        return isinstance(self._left.get(name), dict)
 
     def names(self) -> list[str]:
         return list(self._left)
@@ -150,9 +165,9 @@ class _Members:
             raise _bad(self.where(name), "must be true or false")
         return value
 
-    def words(self, name: str) -> tuple[str, ...]:
+    def words(self, name: str, least: int = 1) -> tuple[str, ...]:
         value = self._left.pop(name, None)
-        if not isinstance(value, list) or not value or not value[0]:
+        if not isinstance(value, list) or len(value) < least or (least and not value[0]):
             raise _bad(self.where(name), "must be a list: a program and its arguments")
         if not all(isinstance(word, str) and "\0" not in word for word in value):
             raise _bad(self.where(name), "must hold texts only")
@@ -188,18 +203,22 @@ def read_task(text: bytes) -> Task:
     index = members.whole("index", 0, 1 << 31 if mapping else partitions - 1)
     given = members.objects("input")
     output = _Members(members.any("output"), "output")
+    to_bring: dict[str, Place] = {}
+    combines = mapping and protocol == STREAMING and members.has("combiner")
     task = Task(
         id=_name(members.text("id")),
         job=members.text("job", "-"),
         stage=stage,
         number=index,
         protocol=protocol,
-        program=members.words("program"),
-        combiner=members.words("combiner") if mapping and protocol == STREAMING and members.has("combiner") else None,
+        program=_program(members, "program", stores, to_bring),
+        combiner=_program(members, "combiner", stores, to_bring) if combines else None,
+        to_bring=to_bring,
         partitions=partitions,
         splits=tuple(_split(each, stores) for each in given) if mapping else (),
         map_outputs=() if mapping else tuple(_map_output(each, stores, index) for each in given),
         output=_place(output, stores),
+        result=_result(members, stores),
         limits=_limits(members.any("limits")),
         sockets=members.text("sockets", "/tmp"),  # noqa: S108 - where the protocol has them
         secret_names=frozenset(
@@ -215,6 +234,32 @@ def _name(name: str) -> str:
     if "/" in name or name.startswith("."):
         raise _bad("id", "is part of file names: no slash, no dot at its begin")
     return name
+
+
+def _program(members: _Members, name: str, stores: Mapping[str, Store], to_bring: dict[str, Place]) -> tuple[str, ...]:
+    """Its path and arguments; one that lies elsewhere is noted in `to_bring`."""
+    if not members.is_object(name):
+        return members.words(name)
+    program = _Members(members.any(name), name)
+    place = _Members(program.any("place"), f"{name}.place")
+    to_bring[name] = _place(place, stores)
+    if to_bring[name].path is not None:
+        raise _bad(place.where("path"), "is for programs that are named by a list")
+    words = program.words("arguments", least=0) if program.has("arguments") else ()
+    place.done()
+    program.done()
+    return ("", *words)
+
+
+def _result(members: _Members, stores: Mapping[str, Store]) -> Place | None:
+    if not members.has("result"):
+        return None
+    result = _Members(members.any("result"), "result")
+    place = _place(result, stores)
+    if not place.is_address:
+        raise _bad("result.url", "must begin with http:// or https://")
+    result.done()
+    return place
 
 
 def _stores(value: object) -> Mapping[str, Store]:
@@ -242,12 +287,22 @@ def _place(members: _Members, stores: Mapping[str, Store]) -> Place:
     url = members.text("url")
     if not url.startswith(("s3://", "http://", "https://")):
         raise _bad(members.where("url"), "must begin with s3://, http:// or https://")
+    if not url.startswith("s3://"):
+        from .addresses import is_address
+
+        if not is_address(url):
+            raise _bad(members.where("url"), "must be printable ASCII without spaces")
     if url.startswith("s3://") and not all(url.removeprefix("s3://").partition("/")[::2]):
         raise _bad(members.where("url"), "must name a bucket and a key")
     store = members.text("store") if members.has("store") else ""
     if store not in stores:
         raise _bad(members.where("store"), "is none of stores")
-    return Place(path=None, url=url, store=stores[store])
+    headers = members.any("headers")
+    if headers is None:
+        return Place(path=None, url=url, store=stores[store])
+    if not isinstance(headers, dict) or not all(isinstance(text, str) for text in headers.values()):
+        raise _bad(members.where("headers"), "must be an object of texts")
+    return Place(path=None, url=url, store=stores[store], headers=headers)
 
 
 def _split(members: _Members, stores: Mapping[str, Store]) -> Split:
@@ -273,7 +328,10 @@ def _map_output(members: _Members, stores: Mapping[str, Store], partition: int) 
         place=_place(members, stores),
         map_index=members.whole("map", 0, 1 << 31),
         size=members.whole("size", 1, 1 << 60),
+        start=members.whole("start", 0, 1 << 60, 0),
     )
+    if found.start and not found.place.is_address:
+        raise _bad(members.where("start"), "is for what lies at http(s) addresses")
     members.done()
     return found
 

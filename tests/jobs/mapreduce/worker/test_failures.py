@@ -171,7 +171,7 @@ def test_a_document_that_is_not_valid(tmp_path: Path) -> None:
 
 def test_without_a_document_it_says_how_it_is_called() -> None:
     done = subprocess.run([*PYTHON, WORKER], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (2, "usage: worker TASK.json\n")
+    assert (done.returncode, done.stderr) == (2, "usage: worker TASK.json, or MAPREDUCE_TASK_URL=https://… worker\n")
 
 
 def test_what_programs_say_is_passed_on_up_to_a_bound(tmp_path: Path, source: Path) -> None:

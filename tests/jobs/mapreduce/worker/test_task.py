@@ -54,6 +54,16 @@ def test_a_reduce_task_is_read() -> None:
     assert {"A", "B", "AWS_SECRET_ACCESS_KEY"} <= task.secret_names
 
 
+def test_what_lies_at_addresses_is_read() -> None:
+    program = {"place": {"url": "https://h/p?s"}, "arguments": ["", "-x"]}
+    upload = {"url": "https://h/o", "headers": {"A": "b"}}
+    given = [{"url": "https://h/i", "start": 5, "map": 3, "partition": 1, "size": 7}]
+    task = read(REDUCE | {"program": program, "output": upload, "result": upload, "input": given})
+    assert (task.program, task.to_bring["program"].url) == (("", "", "-x"), "https://h/p?s")
+    assert task.output.headers == task.result.headers == {"A": "b"}
+    assert task.map_outputs[0].start == 5
+
+
 def test_a_split_is_the_whole_object_where_nothing_else_is_said() -> None:
     split = read(MAP | {"input": [{"path": "/in", "size": 9, "gzip": True}]}).splits[0]
     assert (split.start, split.end, split.gzip) == (0, 9, True)
@@ -98,6 +108,16 @@ def test_an_address_is_shown_without_its_signature() -> None:
             r"input\[0\].partition must be a whole number from 1 to 1",
         ),
         ({"output": None}, "output must be an object"),
+        (
+            {"stage": "reduce", "index": 1, "input": [{"path": "/a", "map": 0, "size": 1, "partition": 1, "start": 2}]},
+            r"input\[0\].start is for what lies at http",
+        ),
+        ({"program": {"place": {"path": "/x"}}}, "program.place.path is for programs that are named by a list"),
+        ({"program": {"place": {"url": "https://h/x"}, "arguments": "x"}}, "program.arguments must be a list"),
+        ({"program": {"place": {"url": "https://h/x"}, "name": "x"}}, "program.name is not known"),
+        ({"output": {"url": "https://h/a b"}}, "output.url must be printable ASCII"),
+        ({"output": {"url": "https://h/x", "headers": {"a": 1}}}, "output.headers must be an object of texts"),
+        ({"result": {"path": "/x"}}, "result.url must begin with http"),
         ({"output": {}}, "output.url must be a text"),
         ({"stores": {"x": 1}}, "stores.x must be an object"),
         ({"limits": {"seconds": "1"}}, "limits.seconds must be a number"),

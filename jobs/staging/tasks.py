@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -25,7 +25,6 @@ from django.conf import settings
 from clusters.providers.base import Mount, Work
 from controlplane.core.encryption import SecretUnreadable
 from controlplane.core.errors import InvalidRequest
-from controlplane.core.remembered import Remembered
 from controlplane.core.storage import NoSuchFile, Storage, StorageError, StorageRefused, StorageUnavailable
 from controlplane.core.storage.base import CHUNK_BYTES
 from jobs import states
@@ -37,6 +36,20 @@ from jobs.queries.artifacts import artifact_storage, path_of
 from jobs.staging.facts import StagingFault
 from jobs.staging.keeping import Kept
 from jobs.staging.rooms import Room, room_of
+from jobs.staging.task_documents import (
+    MAX_RESULT_BYTES,
+    check_done,
+    check_none_lost,
+    document_of,
+    kept_of,
+    left_by_maps,
+    media_type_of,
+    no_result,
+    read_result,
+    roles_of,
+    spec_of,
+    split_of,
+)
 
 WORKER: Final = str(Path(worker.__file__).resolve().parent)
 _ID: Final = re.compile(r"[0-9]+-[0-9]+")
@@ -45,24 +58,12 @@ _TMP: Final = "tmp"
 _OBJECT: Final = "object"
 _TASK: Final = "task.json"
 _RESULT: Final = "task.result.json"
-MAX_RESULT_BYTES: Final = 64 * 2**20
 PROGRAM_UNUSED_SECONDS: Final = 86400.0
-# What the worker's codes are called here; see the migration of these errors.
-_ERRORS: Final = {
-    "PROGRAM_FAILED": "program-failed",
-    "BAD_OUTPUT": "program-output",
-    "BAD_LINE": "input-line",
-    "LINE_TOO_LONG": "input-line",
-    "INPUT_UNREADABLE": "input-unreadable",
-    "OUTPUT_UNWRITABLE": "output-unwritable",
-    "TIMEOUT": "timeout",
-}
-_FACTS: Final = ("records_in", "records_out", "bytes_in", "bytes_out", "groups")
 
 
 def bring(execution: Execution, alive: Callable[[], None]) -> None:
     """Make the task's room: its program, its input, its task document. As jobs.staging.bringing."""
-    job, spec, room = execution.job, _spec_of(execution.job), room_of(execution.uuid)
+    job, spec, room = execution.job, spec_of(execution.job), room_of(execution.uuid)
     try:
         room.make()
         for name in (_TMP, _PAIRS):
@@ -72,7 +73,7 @@ def bring(execution: Execution, alive: Callable[[], None]) -> None:
         if job.shape == Shape.MAP:
             document["input"] = [_split(job, spec, room, mounts, alive)]
         else:
-            document["input"] = _left_by_maps(job, spec, mounts)
+            document["input"] = _left(job, spec, mounts)
         room.metadata.write_text(json.dumps(sorted(set(mounts))))
         (room.output / _TASK).write_text(json.dumps(document))
     except OSError as error:
@@ -106,52 +107,23 @@ def work(execution: Execution) -> Work:
 
 def keep(execution: Execution, alive: Callable[[], None]) -> Kept:
     """Keep what the task has left: of a map task beside the others', of a reduce task where the job wants it."""
-    job, spec, room = execution.job, _spec_of(execution.job), room_of(execution.uuid)
+    job, spec, room = execution.job, spec_of(execution.job), room_of(execution.uuid)
     result = _result(room)
-    facts: dict[str, Any] = {name: _number(result.get(name)) for name in _FACTS if name in result}
+    check_done(result)
     if job.shape == Shape.MAP:
-        facts["outputs"] = _sizes(result)
-        facts["folder"] = _keep_pairs(execution, spec, room)
-    else:
-        facts["path"] = _put(job, spec, room, alive)
-    warnings = tuple(str(text)[:500] for text in result.get("warnings", ())[:10])
-    return Kept(facts=facts, warnings=warnings)
+        return kept_of(job, result, folder=_keep_pairs(execution, spec, room))
+    return kept_of(job, result, path=_put(job, spec, room, alive))
 
 
 # --- The task document -------------------------------------------------------------------------------
 
 
-_objects: Remembered[int, list[dict[str, Any]]] = Remembered(limit=20)
-
-
-def _spec_of(job: Job) -> MapReduceSpec:
-    rows = MapReduceSpec.objects.select_related("job", "mapper", "reducer", "combiner")
-    return rows.defer("objects_found", "job__env").get(pk=job.parent_id)
-
-
-def _object(spec: MapReduceSpec, number: int) -> dict[str, Any]:
-    """One object of a job's input. They may be many, do not change, and every task asks for one."""
-    known = _objects.get(spec.pk)
-    return (_objects.keep(spec.pk, spec.objects_found) if known is None else known)[number]
-
-
 def _document(execution: Execution, spec: MapReduceSpec, room: Room, mounts: list[str]) -> dict[str, Any]:
     job = execution.job
-    is_map = job.shape == Shape.MAP
-    document: dict[str, Any] = {
-        "version": 1,
-        "id": f"{spec.job.uuid}-{'m' if is_map else 'r'}-{job.part}",
-        "job": str(spec.job.uuid),
-        "stage": "map" if is_map else "reduce",
-        "index": job.part,
-        "protocol": spec.protocol,
-        "program": _command(spec, "mapper" if is_map else "reducer", mounts),
-        "partitions": spec.reducers,
-        "output": {"path": str(room.output / (_PAIRS if is_map else _OBJECT))},
-        "limits": {"sort_bytes": max(2**20, min(64 * 2**20, job.memory_mib * 2**20 // 4))},
-    }
-    if is_map and spec.combiner is not None:
-        document["combiner"] = _command(spec, "combiner", mounts)
+    document = document_of(job, spec)
+    document["output"] = {"path": str(room.output / (_PAIRS if job.shape == Shape.MAP else _OBJECT))}
+    for member, role in roles_of(job, spec).items():
+        document[member] = _command(spec, role, mounts)
     if spec.protocol == Protocol.APOLLO and settings.LOCAL_RUNTIME != "docker" and not settings.LOCAL_ISOLATION:
         detail = "Programs of the apollo protocol want a /tmp of their own, so isolation: LOCAL_ISOLATION is off here."
         raise StagingFault("cannot-start", detail)
@@ -194,21 +166,18 @@ def _programs() -> Path:
 
 
 def _split(job: Job, spec: MapReduceSpec, room: Room, mounts: list[str], alive: Callable[[], None]) -> dict[str, Any]:
-    given: Mapping[str, int] = job.input or {}
-    found = _object(spec, given["object"])
-    location = stores.inputs_of(spec)[found["input"]]
-    split = {"start": given["start"], "end": given["end"], "size": found["size"], "gzip": found["key"].endswith(".gz")}
+    split = split_of(job, spec)
     try:
-        store, _ = stores.open_store(location, stores.credentials_of(spec, "input"))
-        local = store.local_path(found["key"])
+        store, _ = stores.open_store(split.location, stores.credentials_of(spec, "input"))
+        local = store.local_path(split.key)
         if local is not None:
             mounts.append(local)
-            return {"path": local, **split}
-        return _copied(store, found["key"], split, room.input / "split", alive, mounts)
+            return {"path": local, **split.part}
+        return _copied(store, split.key, split.part, room.input / "split", alive, mounts)
     except (NoSuchFile, StorageRefused, InvalidRequest, SecretUnreadable) as error:
-        raise StagingFault("input-refused", f"{found['key']}: {error.message}") from error
+        raise StagingFault("input-refused", f"{split.key}: {error.message}") from error
     except StorageError as error:
-        raise StagingFault("input-unreadable", f"{found['key']}: {error.message}") from error
+        raise StagingFault("input-unreadable", f"{split.key}: {error.message}") from error
 
 
 def _copied(
@@ -246,25 +215,17 @@ def _to_line_end(chunks: Iterator[bytes], least: int, whole: bool) -> Iterator[b
 # --- Input of reduce tasks ---------------------------------------------------------------------------
 
 
-def _left_by_maps(job: Job, spec: MapReduceSpec, mounts: list[str]) -> list[dict[str, Any]]:
+def _left(job: Job, spec: MapReduceSpec, mounts: list[str]) -> list[dict[str, Any]]:
     """What all map tasks have left for this partition, ordered by map task."""
     shared, found = pairs_of(spec.job.uuid), []
-    lost: list[int] = []
-    maps = Job.objects.filter(parent=spec.pk, shape=Shape.MAP, superseded_at=None).order_by("part")
-    for part, status, output in maps.values_list("part", "status", "output"):
-        assert part is not None
-        size = (output or {}).get("outputs", {}).get(str(job.part), 0) if status == states.COMPLETED else -1
-        if not size:
-            continue
-        path = shared / str((output or {}).get("folder")) / str(job.part)
-        if size < 0 or not _has_size(path, size):
-            lost.append(part)
+    all_left, lost = left_by_maps(job)
+    for left in all_left:
+        path = shared / left.folder / str(left.partition)
+        if _has_size(path, left.size):
+            found.append({"path": str(path), "map": left.part, "partition": left.partition, "size": left.size})
         else:
-            found.append({"path": str(path), "map": part, "partition": job.part, "size": size})
-    if lost:
-        raise StagingFault(
-            "intermediate-lost", f"What the map tasks {lost[:5]} have left is gone; they run again.", tuple(lost)
-        )
+            lost.append(left.part)
+    check_none_lost(sorted(lost))
     if found:
         mounts.append(str(shared))
     return found
@@ -290,31 +251,9 @@ def _result(room: Room) -> dict[str, Any]:
     try:
         with open(room.output / _RESULT, "rb") as file:
             text = file.read(MAX_RESULT_BYTES + 1)
-        result = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
-        raise StagingFault("worker-failed", "The worker ended without a result.") from error
-    if len(text) > MAX_RESULT_BYTES or not isinstance(result, dict):
-        raise StagingFault("worker-failed", "The worker's result cannot be read.")
-    if result.get("done") is True:
-        return result
-    given = result.get("error")
-    why: dict[str, Any] = given if isinstance(given, dict) else {}
-    message, stderr = (str(why.get(name, "")) for name in ("message", "stderr"))
-    raise StagingFault(_ERRORS.get(str(why.get("code")), "worker-failed"), f"{message}\n{stderr}".strip()[:1000])
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else 0
-
-
-def _sizes(result: Mapping[str, Any]) -> dict[str, int]:
-    """The bytes for each partition that has any."""
-    outputs = result.get("outputs")
-    found = {}
-    for each in outputs if isinstance(outputs, list) else ():
-        if isinstance(each, dict):
-            found[str(_number(each.get("partition")))] = _number(each.get("size"))
-    return found
+    except OSError as error:
+        raise no_result() from error
+    return read_result(text)
 
 
 def _keep_pairs(execution: Execution, spec: MapReduceSpec, room: Room) -> str:
@@ -345,12 +284,12 @@ def _put(job: Job, spec: MapReduceSpec, room: Room, alive: Callable[[], None]) -
         store, prefix = stores.open_store(location, stores.credentials_of(spec, "output"))
         path = stores.output_path(spec, prefix, job.part)
         try:
-            store.put(path, _chunks(room.output / _OBJECT, alive), media_type=_media_type(spec))
+            store.put(path, _chunks(room.output / _OBJECT, alive), media_type=media_type_of(spec))
         except StorageRefused:
             if location.is_file or location.bucket != OUTPUT_BUCKET:
                 raise
             _make_bucket(store)
-            store.put(path, _chunks(room.output / _OBJECT, alive), media_type=_media_type(spec))
+            store.put(path, _chunks(room.output / _OBJECT, alive), media_type=media_type_of(spec))
     except (StorageRefused, InvalidRequest, SecretUnreadable) as error:
         raise StagingFault("output-refused", error.message) from error
     except StorageUnavailable as error:
@@ -365,10 +304,6 @@ def _make_bucket(store: Storage) -> None:
 
     assert isinstance(store, S3Storage)
     store.make_bucket()
-
-
-def _media_type(spec: MapReduceSpec) -> str:
-    return "application/json" if spec.protocol == Protocol.APOLLO else "text/tab-separated-values"
 
 
 def _chunks(path: Path, alive: Callable[[], None]) -> Iterator[bytes]:

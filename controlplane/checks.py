@@ -18,13 +18,14 @@ from clusters.providers.errors import ProviderError
 from clusters.providers.local import isolation
 from clusters.queries import aws_config, azure_config, cloud_regions
 from controlplane.core.errors import InvalidRequest
-from controlplane.core.storage import read_broker
+from controlplane.core.storage import AzureBroker, read_broker
 
 Apps = Sequence[AppConfig] | None
 
 # UPDATE … RETURNING came with this version.
 SQLITE_AT_LEAST = (3, 35, 0)
 ENGINE_SECONDS = 10
+WITHOUT_WORKER = "python:3.11-slim"  # what MAPREDUCE_IMAGE is if nothing is said
 
 
 @register(Tags.security)
@@ -201,6 +202,46 @@ def check_clouds(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
             hint = f"See the settings of {cloud} in the README."
             found.append(Error(f"{cloud}/{region} cannot be used: {error}.", hint=hint, id="controlplane.E010"))
     return found
+
+
+@register("settings")
+def check_mapreduce_cloud_storage(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    broker = settings.MAPREDUCE_CLOUD_STORAGE
+    if not broker:
+        return []
+    if fault := _fault_of_cloud_storage(broker):
+        return [_bad_cloud_storage(fault)]
+    if settings.MAPREDUCE_IMAGE == WITHOUT_WORKER:
+        return [
+            Warning(
+                f"MapReduce tasks at clouds will fail: {WITHOUT_WORKER} has no worker in it.",
+                hint="Build deploy/mapreduce/Dockerfile, and name the image in MAPREDUCE_IMAGE as clouds pull it.",
+                id="controlplane.W005",
+            )
+        ]
+    return []
+
+
+def _bad_cloud_storage(fault: str) -> CheckMessage:
+    return Error(
+        f"MAPREDUCE_CLOUD_STORAGE cannot be used: {fault}",
+        hint="Give a broker of S3 or Azure with credentials, as workspaces have them, such as "
+        '{"type": "s3", "bucket_name": "between", "credentials": {"access_key_id": …, "secret_access_key": …}}; or '
+        "leave it out: then MapReduce jobs run at cloud local only.",
+        id="controlplane.E012",
+    )
+
+
+def _fault_of_cloud_storage(broker: dict[str, Any]) -> str:
+    if broker.get("type") in ("host", "nfs"):
+        return "type: tasks at clouds see no folder of this machine."
+    try:
+        read = read_broker({"broker": broker}, allowed_endpoints=settings.STORAGE_ENDPOINTS)
+    except InvalidRequest as error:
+        return f"{(error.field or '').removeprefix('configuration.')}: {error.message}"
+    if isinstance(read, AzureBroker) and read.account_key is None:
+        return "broker.credentials: without a key of the account no addresses can be signed."
+    return ""
 
 
 @register("settings")

@@ -131,6 +131,9 @@ OUTPUT_STORAGE = env.document("OUTPUT_STORAGE", {"type": "host", "host_path": st
 MAPREDUCE_FOLDERS = env.names("MAPREDUCE_FOLDERS")
 if not all(os.path.isabs(folder) for folder in MAPREDUCE_FOLDERS):
     env.faults.append(Fault("MAPREDUCE_FOLDERS", "absolute paths of folders, comma-separated"))
+# What lies between the tasks of MapReduce jobs at clouds: a broker as workspaces have them, of S3 or Azure. Without
+# one there are no such jobs.
+MAPREDUCE_CLOUD_STORAGE = env.document("MAPREDUCE_CLOUD_STORAGE", {})
 # Where s3://bucket/key is; AWS's own when empty.
 MAPREDUCE_S3_ENDPOINT = env.text("MAPREDUCE_S3_ENDPOINT")
 MAPREDUCE_IMAGE = env.text("MAPREDUCE_IMAGE", "python:3.11-slim")

@@ -3,6 +3,8 @@
 Threads of the pass's process, so that a transfer may take as long as it takes. Each works under a lease on its
 execution, in the database: should the process die, whoever looks next after the lease takes over. The next process
 of this machine need not wait for that: a lock on a file tells it that the one before is dead.
+
+For a cloud's region, tasks of MapReduce jobs are carried by its caller, in its own thread: see `carry_here`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from structlog.contextvars import bound_contextvars
 
 from accounts import events
 from controlplane.core import sets
+from controlplane.core.storage import StorageUnavailable
 from jobs import staging, states
 from jobs.models import STAGED, Execution, File, Job
 from jobs.scheduling import conclude
@@ -34,6 +37,7 @@ from jobs.services.mapreduce_steps import run_maps_again
 
 logger = logging.getLogger("jobs.carrying")
 CARRIERS: Final = 4
+AT_ONCE: Final = 4
 LEASE: Final = timedelta(seconds=30)
 RENEW_AFTER_SECONDS: Final = 5.0
 CLEAR_EVERY_SECONDS: Final = 60.0
@@ -81,7 +85,7 @@ def to_carry(place_id: int, limit: int) -> list[Execution]:
     free = Q(leased_until__isnull=True) | Q(leased_until__lt=now)
     bring = Q(status=states.CREATED, prepared_at__isnull=True, job__status=states.STARTING)
     rows = Execution.objects.filter(bring | Q(status=states.FINISHING), free, place=place_id, job__shape__in=STAGED)
-    found = list(rows.select_related("job__job_type").order_by("id")[:limit])
+    found = list(rows.select_related("job__job_type", "place").order_by("id")[:limit])
     return [
         execution
         for execution in found
@@ -97,6 +101,9 @@ def carry(execution: Execution) -> Carried:
         return work(execution, lease)
     except staging.StagingFault as fault:
         return _give_up(execution, fault)
+    except StorageUnavailable as error:  # the lease runs out, and it is tried again
+        logger.warning("execution %s waits for storage: %s", execution.uuid, error.message)
+        return Carried.NOTHING
     except LeaseLost:
         logger.info("execution %s is not ours to carry for any more", execution.uuid)
         return Carried.NOTHING
@@ -128,8 +135,13 @@ def _keep(execution: Execution, lease: Lease) -> Carried:
         events.record([("file.created", "file", file.pk, None, customer, None, {"name": file.name}) for file in made])
         output = {"files": files, "json": dict(kept.json)} if kept.facts is None else kept.facts
         conclude(execution.uuid, detail=detail, output=output)
-    staging.room_of(execution.uuid).clear()
+    _leave(execution)
     return Carried.ENDED
+
+
+def _leave(execution: Execution) -> None:
+    if not execution.place.is_cloud:
+        staging.room_of(execution.uuid).clear()
 
 
 def _describe(file_id: int, metadata: object) -> None:
@@ -144,7 +156,7 @@ def _give_up(execution: Execution, fault: staging.StagingFault) -> Carried:
         if fault.lost_maps:
             run_maps_again(execution.job, fault.lost_maps)
         conclude(execution.uuid, error_name=fault.error_name, detail=fault.detail)
-    staging.room_of(execution.uuid).clear()
+    _leave(execution)
     return Carried.ENDED
 
 
@@ -251,6 +263,15 @@ def _carry_whatever_happens(execution: Execution) -> Carried:
         with contextlib.suppress(DatabaseError):
             return _give_up(execution, staging.StagingFault("unknown", "See the log of the worker."))
     return Carried.NOTHING
+
+
+def carry_here(place_id: int, seconds: float) -> None:
+    """Carry for executions of a cloud's region, where next to nothing has to be moved, for about so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and (found := to_carry(place_id, AT_ONCE)):
+        for execution in found:
+            with bound_contextvars(execution_id=str(execution.uuid), job_id=execution.job_id):
+                _carry_whatever_happens(execution)
 
 
 @lru_cache(maxsize=1)

@@ -30,11 +30,11 @@ from clusters.queries import cloud_at, cloud_regions
 from controlplane.core import instruments, sets
 from controlplane.core.doorbell import Doorbell, socket_of
 from controlplane.core.storage import StorageError
-from jobs import scheduling, sql, states
-from jobs.carrying import lock_alone
+from jobs import scheduling, sql, staging, states
+from jobs.carrying import carry_here, lock_alone
 from jobs.models import Execution, Place, RunsFor
 from jobs.scheduling import submitting
-from jobs.services import report_place
+from jobs.services import advance_mapreduce, report_place
 from jobs.services.places import place_id
 
 logger = logging.getLogger("jobs.clouds")
@@ -49,6 +49,8 @@ PER_CALL: Final = 100
 CANCEL_AGAIN_SECONDS: Final = 60.0
 SWEEP_SECONDS: Final = 300.0
 COPY_SECONDS: Final = 10.0
+CARRY_SECONDS: Final = 10.0
+CLEAR_SECONDS: Final = 2.0
 MAX_BACKOFF_SECONDS: Final = 60.0
 MANY_FAULTS: Final = 2  # in a turn, with hardly an answer: then the cloud is out of reach
 THROTTLED_TURNS: Final = 3  # one after the other, before jobs are told of it
@@ -100,8 +102,11 @@ class Caller:
         self._try(self._stop)
         if time.monotonic() >= self._observe_at:
             self._try(self._observe)
+        self._carry()
+        advance_mapreduce(self._place_id)
         if not self._is_out_of_reach():
             self._claim()
+            self._carry()
             self._note()
             for submission in submitting.to_send(self._place_id):
                 if self._is_out_of_reach():
@@ -109,6 +114,7 @@ class Caller:
                 self._try(lambda one=submission: submitting.send(one, self._cloud, self._token))  # type: ignore[misc]
             self._try(lambda: submitting.check(self._place_id, self._cloud))
         self._try(lambda: scheduling.copy_outputs(self._place_id, self._cloud, COPY_SECONDS))
+        self._clear()
         if time.monotonic() >= self._sweep_at:
             self._try(self._sweep)
         rows = Execution.objects.filter(place=self._place_id)
@@ -140,6 +146,18 @@ class Caller:
     def _claim(self) -> None:
         while scheduling.claim(self._place_id) == scheduling.CLAIM_AT_MOST:
             pass
+
+    def _carry(self) -> None:
+        """Write what tasks of MapReduce jobs are given, and note what they have left. It asks the cloud nothing."""
+        self._hold()
+        carry_here(self._place_id, CARRY_SECONDS)
+
+    def _clear(self) -> None:
+        self._hold()
+        try:
+            staging.clear_cloud_leftovers(self._place_id, CLEAR_SECONDS)
+        except StorageError as error:
+            logger.warning("leftovers of jobs at %s/%s wait: %s", self._cloud.cloud, self._cloud.region, error)
 
     def _report(self) -> bool:
         with instruments.provider_call(self._cloud.cloud, "capacity"):

@@ -47,6 +47,11 @@ class Place(models.Model):
     def __str__(self) -> str:
         return f"{self.cloud}/{self.region}"
 
+    @property
+    def is_cloud(self) -> bool:
+        """Not a machine of ours."""
+        return self.cloud != "local"
+
 
 class Lane(models.Model):
     """All jobs that every gate treats alike; a claim looks at the head of each lane, never at the queue.

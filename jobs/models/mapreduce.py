@@ -18,6 +18,7 @@ class MapReduceSpec(models.Model):
     "path"}, …] in the order of reading, null until then. `arguments`: {"mapper": […], "reducer": […], "combiner": […]}.
     `splits` is how many map tasks there are to be, `maps` and `reduces` how many of either have been made.
     `credentials` are encrypted, and empty once the job has ended. Sizes in bytes.
+    `to_clear`: something of it lies in MAPREDUCE_CLOUD_STORAGE, which is removed when the job has ended.
     """
 
     job = models.OneToOneField(Job, primary_key=True, on_delete=models.CASCADE, related_name="mapreduce")
@@ -41,6 +42,7 @@ class MapReduceSpec(models.Model):
     maps = models.PositiveIntegerField(default=0)
     reduces = models.PositiveIntegerField(default=0)
     looks = models.PositiveSmallIntegerField(default=0, help_text="How often its input was looked for.")
+    to_clear = models.BooleanField(default=False, db_default=False)
     failure = models.CharField(max_length=1000, blank=True, help_text="Why the job failed, for people.")
 
     class Meta:
@@ -48,7 +50,10 @@ class MapReduceSpec(models.Model):
             models.CheckConstraint(condition=Q(reducers__gte=1), name="mapreduce_has_reducers"),
             models.CheckConstraint(condition=Q(split_bytes__gte=1), name="mapreduce_splits_have_bytes"),
         ]
-        indexes = [models.Index(fields=["job"], name="mapreduce_to_look", condition=Q(splits__isnull=True))]
+        indexes = [
+            models.Index(fields=["job"], name="mapreduce_to_look", condition=Q(splits__isnull=True)),
+            models.Index(fields=["job"], name="mapreduce_to_clear", condition=Q(to_clear=True)),
+        ]
 
     def __str__(self) -> str:
         return f"MapReduce of job {self.job_id}"

@@ -23,8 +23,8 @@ from django.utils import timezone
 from clusters.providers.base import Cloud, Work
 from clusters.providers.errors import AuthFailed, NoCapacity, Refused, Throttled
 from controlplane.core import instruments, sets
-from jobs import states
-from jobs.models import STAGED, Execution, Shape, Submission
+from jobs import staging, states
+from jobs.models import STAGED, TASKS, Execution, Shape, Submission
 from jobs.scheduling.applying import as_stored, conclude
 from jobs.scheduling.calling import reject, works_of
 from jobs.services.machines import for_machine
@@ -41,7 +41,8 @@ _NOTHING_STARTED: Final = (NoCapacity, Throttled, AuthFailed, Refused)
 def note(place_id: int, cloud: Cloud) -> int:
     """Write down, in groups that the cloud takes at once, the executions that are to be submitted; how many."""
     rows = Execution.objects.filter(place=place_id, status=states.CREATED, submission=None)
-    waiting = rows.filter(job__status=states.STARTING).exclude(job__shape__in=STAGED).order_by("id")[:NOTED_AT_ONCE]
+    ready = ~Q(job__shape__in=STAGED) | Q(job__shape__in=TASKS, prepared_at__isnull=False)
+    waiting = rows.filter(ready, job__status=states.STARTING).order_by("id")[:NOTED_AT_ONCE]
     works, unreadable = _works(waiting)
     if unreadable:
         with transaction.atomic():
@@ -139,17 +140,20 @@ def _free() -> Q:
 
 
 def _works(rows: QuerySet[Execution]) -> tuple[list[Work], list[tuple[int, int, str]]]:
-    """What the cloud is to run; and the id, job and fault of those whose environment no present key can read."""
+    """What the cloud is to run; and the id, job and fault of those that cannot, as no present key reads them."""
     own = ("id", "uuid", "job_id", "status", "job__shape", "job__image", "job__command", "job__env")
     limits = ("job__vcpus_milli", "job__memory_mib", "job__timeout_seconds", "job__priority")
     found = list(rows.values_list(*own, *limits, "job__queue", "job__customer__name", "job__user_data"))
-    works, unreadable = works_of([row[:12] for row in found])
-    more = {str(row[1]): row for row in found}
+    plain, unreadable = works_of([row[:12] for row in found if row[4] not in TASKS])
+    staged, cannot = staging.works([row[1] for row in found if row[4] in TASKS])
+    unreadable |= {uuid: fault.detail for uuid, fault in cannot.items()}
+    made = {work.execution_id: work for work in (*plain, *staged)}
     full = []
-    for work in works:
-        shape, (queue, customer, user_data) = more[work.execution_id][4], more[work.execution_id][12:]
-        work = replace(work, queue=queue, customer=customer)
-        full.append(for_machine(work, user_data) if shape == Shape.INSTANCE else work)
+    for row in found:
+        if (work := made.get(str(row[1]))) is not None:
+            shape, (queue, customer, user_data) = row[4], row[12:]
+            work = replace(work, queue=queue, customer=customer)
+            full.append(for_machine(work, user_data) if shape == Shape.INSTANCE else work)
     faults = [(row[0], row[2], unreadable[str(row[1])]) for row in found if str(row[1]) in unreadable]
     return full, faults
 
@@ -164,7 +168,10 @@ def _works_of(submission: Submission) -> list[Work]:
             return []
         with transaction.atomic():
             sets.update_where(Execution, ("position",), places, (states.CREATED,), ())
-    works, _ = _works(rows.filter(position__isnull=False).order_by("position"))
+    works, unreadable = _works(rows.filter(position__isnull=False).order_by("position"))
+    if unreadable and not submission.calls:
+        with transaction.atomic():
+            reject({i: (job_id, words) for i, job_id, words in unreadable})
     return works
 
 

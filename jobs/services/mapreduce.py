@@ -34,6 +34,8 @@ MAX_REDUCERS: Final = 10_000
 MAX_INPUTS: Final = 1000
 MAX_OBJECTS: Final = 100_000
 MAX_SPLITS: Final = 1_000_000
+MAX_CLOUD_SPLITS: Final = 10_000  # a reduce task's document has an address for each
+MAX_CLOUD_TIMEOUT_SECONDS: Final = 6 * 86400  # addresses hold a week, of which a task may wait a day
 MAX_LOOKS: Final = 5
 LOOK_AGAIN_AFTER: Final = timedelta(seconds=15)
 SIDES: Final = ("input", "output")
@@ -60,6 +62,7 @@ class MapReduceWish:
     max_parallel: int | None = None
     credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     customer: str = ""
+    cloud: str = "local"
     region: str = ""
     classification: str = ""
     tags: Mapping[str, Any] = field(default_factory=dict)
@@ -125,6 +128,7 @@ def again(job: Job) -> MapReduceWish:
         split_bytes=spec.split_bytes,
         max_parallel=spec.max_parallel,
         customer=job.customer.name,
+        cloud=job.place.cloud,
         region=job.place.region,
         classification=job.classification,
         tags=job.tags,
@@ -144,7 +148,9 @@ def look_for_input(job_id: int) -> None:
     A store that cannot be reached is asked again later, a few times.
     """
     spec = (
-        MapReduceSpec.objects.select_related("job").filter(pk=job_id, splits=None, job__status=states.PENDING).first()
+        MapReduceSpec.objects.select_related("job__place")
+        .filter(pk=job_id, splits=None, job__status=states.PENDING)
+        .first()
     )
     if spec is None:
         return
@@ -152,7 +158,7 @@ def look_for_input(job_id: int) -> None:
     give_back()
     try:
         found = _objects(spec)
-        _check_size(found, spec.split_bytes)
+        _check_size(found, spec.split_bytes, MAX_CLOUD_SPLITS if spec.job.place.is_cloud else MAX_SPLITS)
     except StorageUnavailable as error:
         if spec.looks + 1 < MAX_LOOKS:
             logger.warning("the input of job %s cannot be looked at now: %s", job_id, error.message)
@@ -190,10 +196,26 @@ def _check(wish: MapReduceWish) -> None:
         raise InvalidRequest("A combiner is for programs of the streaming protocol.", field=wish.named("combiner"))
     if not 1 <= len(wish.inputs) <= MAX_INPUTS:
         raise InvalidRequest(f"From 1 to {MAX_INPUTS} locations are wanted.", field=wish.named("input"))
-    for text in wish.inputs:
-        stores.check_allowed(read_input(text, wish.named("input")), wish.named("input"))
+    inputs = [read_input(text, wish.named("input")) for text in wish.inputs]
     output = read_output(wish.output, wish.named("output"), use_ssl=wish.use_ssl)
+    if wish.cloud != "local":
+        _check_cloud(wish, inputs, output)
+    for location in inputs:
+        stores.check_allowed(location, wish.named("input"))
     stores.check_allowed(output, wish.named("output"))
+
+
+def _check_cloud(wish: MapReduceWish, inputs: Sequence[Location], output: Location) -> None:
+    """Whether such a job can run at a cloud, as that is set up here."""
+    if not settings.MAPREDUCE_CLOUD_STORAGE:
+        message = "MapReduce jobs run at cloud local only here: MAPREDUCE_CLOUD_STORAGE is not set."
+        raise InvalidRequest(message, field=wish.named("cloud"))
+    for name, location in (*(("input", each) for each in inputs), ("output", output)):
+        if location.is_file:
+            raise InvalidRequest("Tasks at a cloud see no files of this machine.", field=wish.named(name))
+    if (wish.timeout_seconds or settings.MAPREDUCE_TASK_TIMEOUT_SECONDS) > MAX_CLOUD_TIMEOUT_SECONDS:
+        message = f"A task at a cloud may run for {MAX_CLOUD_TIMEOUT_SECONDS} seconds: signed addresses hold no longer."
+        raise InvalidRequest(message, field=wish.named("timeout_seconds"))
 
 
 def _keep_programs(wish: MapReduceWish) -> None:
@@ -207,6 +229,7 @@ def _keep_programs(wish: MapReduceWish) -> None:
 def _request(owner: User, wish: MapReduceWish) -> JobRequest:
     return JobRequest(
         customer=wish.customer or (owner.customer.name if owner.customer else settings.DEFAULT_CUSTOMER),
+        cloud=wish.cloud,
         region=wish.region or settings.LOCAL_REGION,
         classification=wish.classification or "mapreduce",
         command=(),
@@ -253,9 +276,9 @@ def _listed(store: Storage, path: str, location: Location) -> list[tuple[str, in
     return listed
 
 
-def _check_size(found: Sequence[dict[str, Any]], split_bytes: int) -> None:
-    if (count := count_of(found, split_bytes)) > MAX_SPLITS:
-        raise InvalidRequest(f"That would be {count} splits; there may be {MAX_SPLITS}. Ask for larger ones.")
+def _check_size(found: Sequence[dict[str, Any]], split_bytes: int, most: int) -> None:
+    if (count := count_of(found, split_bytes)) > most:
+        raise InvalidRequest(f"That would be {count} splits; there may be {most}. Ask for larger ones.")
 
 
 def _found(job_id: int, found: list[dict[str, Any]]) -> None:

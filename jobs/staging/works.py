@@ -10,7 +10,7 @@ from django.conf import settings
 
 from clusters.providers.base import Mount, Volume, Work
 from jobs.models import TASKS, Execution
-from jobs.staging import tasks
+from jobs.staging import cloud_tasks, tasks
 from jobs.staging.facts import StagingFault, configuration_of, manifest_of, settings_of
 from jobs.staging.rooms import Room, room_of
 from jobtypes.seed.allocation import allocate
@@ -21,15 +21,21 @@ from jobtypes.seed.manifest import Manifest, MountPoint
 
 def works(uuids: Sequence[UUID]) -> tuple[list[Work], dict[str, StagingFault]]:
     """What a provider is to run of executions whose input is there, and those that cannot run."""
-    rows = Execution.objects.filter(uuid__in=uuids).select_related("job__job_type")
+    rows = Execution.objects.filter(uuid__in=uuids).select_related("job__job_type", "place")
     made: list[Work] = []
     faults: dict[str, StagingFault] = {}
     for execution in rows:
         try:
-            made.append(tasks.work(execution) if execution.job.shape in TASKS else _work(execution))
+            made.append(_work_of(execution))
         except StagingFault as fault:
             faults[str(execution.uuid)] = fault
     return made, faults
+
+
+def _work_of(execution: Execution) -> Work:
+    if execution.job.shape not in TASKS:
+        return _work(execution)
+    return cloud_tasks.work(execution) if execution.place.is_cloud else tasks.work(execution)
 
 
 def _work(execution: Execution) -> Work:

@@ -130,6 +130,33 @@ def test_a_storage_of_artifacts_that_is_none_is_named(settings: Settings, broker
     assert ids(checks.check_artifact_storage(None)) == expected
 
 
+KEYS = {"access_key_id": "AKIAEXAMPLE", "secret_access_key": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("broker", "image", "expected"),
+    [
+        ({}, "python:3.11-slim", []),
+        ({"type": "s3", "bucket_name": "between", "credentials": KEYS}, "worker", []),
+        ({"type": "s3", "bucket_name": "between", "credentials": KEYS}, "python:3.11-slim", ["controlplane.W005"]),
+        ({"type": "host", "host_path": "/srv/between"}, "worker", ["controlplane.E012"]),
+        ({"type": "s3"}, "worker", ["controlplane.E012"]),
+        (
+            {"type": "azure", "account_url": "https://acme.blob.core.windows.net", "container_name": "between"},
+            "worker",
+            ["controlplane.E012"],
+        ),
+    ],
+)
+def test_storage_between_tasks_that_cannot_be_used_is_named(
+    settings: Settings, broker: object, image: str, expected: list[str]
+) -> None:
+    settings.MAPREDUCE_CLOUD_STORAGE, settings.MAPREDUCE_IMAGE = broker, image
+    found = checks.check_mapreduce_cloud_storage(None)
+    assert ids(found) == expected
+    assert "secret" not in "".join(each.msg for each in found)
+
+
 @pytest.mark.parametrize(
     ("debug", "hosts", "expected"),
     [

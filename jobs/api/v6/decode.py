@@ -176,7 +176,7 @@ def decode_one(body: Any, user: User) -> JobRequest:
         raise InvalidRequest(f"This is one of {', '.join(SUBMITTED)}; the last only by itself.", field="shape")
     _check_members(given, is_instance=shape == Shape.INSTANCE)
     customer = _customer(given, user)
-    cloud, region = _place(given)
+    cloud, region = place_of(given)
     if shape == Shape.INSTANCE and cloud != "aws":
         raise InvalidRequest(f"There are no machine images on {cloud}.", field="machine_image")
     env = env_of(given)
@@ -225,7 +225,8 @@ def _customer(body: Mapping[str, Any], user: User) -> str:
     return own if own is not None and "customer" not in body else text_of(body, "customer", MAX_TEXT, needed=True)
 
 
-def _place(body: Mapping[str, Any]) -> tuple[str, str]:
+def place_of(body: Mapping[str, Any]) -> tuple[str, str]:
+    """The cloud and region that a body asks for. Raises InvalidRequest."""
     cloud = text_of(body, "cloud", MAX_TEXT) or "local"
     if cloud not in CLOUDS:
         raise InvalidRequest(f"This is one of {', '.join(CLOUDS)}.", field="cloud")

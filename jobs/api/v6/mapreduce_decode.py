@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.conf import settings
-
 from accounts import access
 from accounts.models import User
 from controlplane.core.errors import InvalidRequest
@@ -21,7 +19,7 @@ from jobs.api.fields import (
     text_of,
     whole,
 )
-from jobs.api.v6.decode import MAX_TRIES, given_of, priority_of, vcpus_milli_of, whole_of
+from jobs.api.v6.decode import MAX_TRIES, given_of, place_of, priority_of, vcpus_milli_of, whole_of
 from jobs.errors import ArtifactNotFound
 from jobs.mapreduce.locations import LONGEST
 from jobs.models import ArtifactVersion, Priority, Protocol, Shape
@@ -59,11 +57,9 @@ def decode_mapreduce(body: Mapping[str, Any], user: User) -> MapReduceWish:
     given = given_of(body, FIELDS)
     if given.get("shape", Shape.MAPREDUCE) != Shape.MAPREDUCE:
         raise InvalidRequest(f"What has the member {MEMBER} is a MapReduce job.", field="shape")
-    if given.get("cloud", "local") != "local":
-        raise InvalidRequest("MapReduce jobs run at cloud local.", field="cloud")
-    region = text_of(given, "region", 64) or settings.LOCAL_REGION
-    check_place("local", queue=given.get("queue"), command=True)
-    place_id("local", region)
+    cloud, region = place_of(given)
+    check_place(cloud, queue=given.get("queue"), command=True)
+    place_id(cloud, region)
     customer = text_of(given, "customer", MAX_TEXT)
     if customer:
         check_customer(user, customer)
@@ -83,6 +79,7 @@ def decode_mapreduce(body: Mapping[str, Any], user: User) -> MapReduceWish:
         max_parallel=_whole(members, "max_parallel", MAX_PARALLEL),
         credentials=credentials,
         customer=customer,
+        cloud=cloud,
         region=region,
         classification=text_of(given, "classification", MAX_TEXT),
         tags=tags_of(given),

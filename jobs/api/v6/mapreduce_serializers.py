@@ -5,6 +5,7 @@ from __future__ import annotations
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from clusters.queries import CLOUDS
 from controlplane.core.bodies import Body
 from jobs.api.fields import MAX_MEMORY_GB, MAX_TEXT, MAX_TIMEOUT, MAX_VCPUS
 from jobs.api.v6 import examples
@@ -91,8 +92,10 @@ class NewMapReduceJobSerializer(Body):
     mapreduce = MapReduceWishSerializer()
     customer = serializers.CharField(required=False, allow_null=True, max_length=MAX_TEXT)
     classification = serializers.CharField(required=False, allow_null=True, max_length=MAX_TEXT)
-    cloud = serializers.ChoiceField(choices=["local"], required=False, allow_null=True)
-    region = serializers.CharField(required=False, allow_null=True, max_length=64)
+    cloud = serializers.ChoiceField(choices=CLOUDS, required=False, allow_null=True, help_text="local if not given.")
+    region = serializers.CharField(
+        required=False, allow_null=True, max_length=64, help_text="Needed where cloud is not local."
+    )
     tags = ObjectField(required=False, allow_null=True)
     vcpus = serializers.FloatField(required=False, allow_null=True, min_value=0.001, max_value=MAX_VCPUS)
     memory_mib = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=MAX_MEMORY_GB * 1024)

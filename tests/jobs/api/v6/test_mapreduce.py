@@ -13,6 +13,7 @@ from jobs import services, states
 from jobs.models import Job, MapReduceSpec, Shape
 from jobs.services.artifacts import put_artifact
 from tests import mapreduce
+from tests.clouds import REGION, CloudStage
 from tests.factories import Person, make_customer_user
 from tests.jobs.api.v6.answers import assert_error
 from tests.mapreduce import carry_on, complete, end, make_mapreduce, program, run, tasks
@@ -135,7 +136,7 @@ def test_a_bad_member_is_named(owner: Person, more: dict[str, Any], field: str) 
 @pytest.mark.parametrize(
     ("more", "field"),
     [
-        ({"shape": "seed"}, "shape"), ({"cloud": "aws"}, "cloud"), ({"region": "nowhere"}, "region"),
+        ({"shape": "seed"}, "shape"), ({"cloud": "aws", "region": "x"}, "cloud"), ({"region": "nowhere"}, "region"),
         ({"command": ["x"]}, "command"), ({"memory_mib": 0}, "memory_mib"), ({"priority": -1}, "priority"),
         ({"max_tries": 0}, "max_tries"), ({"timeout_seconds": 0}, "timeout_seconds"), ({"customer": ""}, "customer"),
     ],
@@ -143,6 +144,52 @@ def test_a_bad_member_is_named(owner: Person, more: dict[str, Any], field: str) 
 def test_a_bad_field_is_named(owner: Person, more: dict[str, Any], field: str) -> None:
     answer = post(owner.client, **more)
     assert_error(answer, 400, field=field)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, settings: Any) -> dict[str, Any]:
+    """A region, and storage between tasks; what a body says to run there."""
+    CloudStage(monkeypatch)
+    settings.MAPREDUCE_CLOUD_STORAGE = {"type": "s3", "bucket_name": "between"}
+    return {"cloud": "aws", "region": REGION}
+
+
+def test_a_job_at_a_cloud_is_taken(owner: Person, aws: dict[str, Any]) -> None:
+    answer = post(owner.client, **aws, queue="any of the cloud's", timeout_seconds=6 * 86400)
+    assert answer.status_code == 201
+    assert (answer.json()["cloud"], answer.json()["region"], answer.json()["queue"]) == (
+        "aws",
+        REGION,
+        "any of the cloud's",
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "member", "field"),
+    [
+        ({"region": None}, {}, "region"),
+        ({"region": "nowhere"}, {}, "region"),
+        ({"cloud": "sky"}, {}, "cloud"),
+        ({"cloud": "azure"}, {}, "cloud"),
+        ({"timeout_seconds": 6 * 86400 + 1}, {}, "timeout_seconds"),
+        ({}, {"input": ["s3://texts/in", "file:///srv/in"]}, "mapreduce.input"),
+        ({}, {"output": "file:///srv/out"}, "mapreduce.output"),
+        ({}, {"input": "https://elsewhere.example.com/texts/in"}, "mapreduce.input"),
+    ],
+)
+def test_what_cannot_run_at_a_cloud_is_named(
+    owner: Person, aws: dict[str, Any], more: dict[str, Any], member: dict[str, Any], field: str
+) -> None:
+    answer = post(owner.client, wish(**member), **{**aws, **more})
+    assert_error(answer, 400, field=field)
+    assert not Job.objects.exists()
+
+
+def test_without_storage_between_tasks_they_run_here_only(owner: Person, aws: dict[str, Any], settings: Any) -> None:
+    settings.MAPREDUCE_CLOUD_STORAGE = {}
+    answer = post(owner.client, **aws)
+    assert_error(answer, 400, field="cloud")
+    assert "MAPREDUCE_CLOUD_STORAGE" in answer.content.decode()
 
 
 def test_programs_that_are_not_there_are_named(owner: Person) -> None:

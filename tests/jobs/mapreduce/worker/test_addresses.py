@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -112,6 +113,25 @@ def test_a_job_of_addresses_counts_words(storage: Storage, tmp_path: Path) -> No
         run(storage, tmp_path, reduce_task(storage, index, parts))
         lines += read(storage, f"out/{index}").decode().splitlines()
     assert {word: int(n) for word, n in (line.split("\t") for line in lines)} == Counter(TEXT.decode().split())
+
+
+@pytest.mark.needs("compiler")
+def test_programs_of_apollo_run_as_well(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name, program in zip(("mapper", "reducer"), programs.compiled(tmp_path_factory.mktemp("made")), strict=True):
+        storage.put(name, [Path(program).read_bytes()])
+    storage.put("in", [b"the cat the dog\nthe end\n"])
+    with tempfile.TemporaryDirectory(prefix="mr-") as sockets:  # short, as a socket's name has to be
+        folder = tmp_path_factory.mktemp("work")
+        more: dict[str, Any] = {"protocol": "apollo", "sockets": sockets}
+        given = [{**source(storage, "in"), "size": 24}]
+        mapped = run(storage, folder, map_task(storage, input=given, **more), {"SOCKETS": sockets})
+        pairs: dict[str, int] = {}
+        for part in mapped["outputs"]:
+            task = reduce_task(storage, part["partition"], [{**part, **source(storage, "pairs/0")}], **more)
+            run(storage, folder, task, {"SOCKETS": sockets})
+            found = json.loads(read(storage, f"out/{part['partition']}"))
+            pairs |= {pair["key"]: pair["value"] for pair in found["pairs"]}
+    assert pairs == {"the": 3, "cat": 1, "dog": 1, "end": 1}
 
 
 def test_a_map_task_without_records_leaves_no_object(storage: Storage, tmp_path: Path) -> None:

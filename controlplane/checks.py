@@ -245,6 +245,27 @@ def _fault_of_cloud_storage(broker: dict[str, Any]) -> str:
 
 
 @register("settings")
+def check_mapreduce_place(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    place = settings.MAPREDUCE_PLACE
+    if place == "local":
+        return []
+    fault = ""
+    if tuple(place.split("/", 1)) not in cloud_regions():
+        fault = "is no region of a cloud that is set up here"
+    elif not settings.MAPREDUCE_CLOUD_STORAGE:
+        fault = "runs no MapReduce jobs while MAPREDUCE_CLOUD_STORAGE is not set"
+    if not fault:
+        return []
+    return [
+        Error(
+            f"MAPREDUCE_PLACE: {place} {fault}.",
+            hint="Name a cloud and its region, such as aws/eu-central-1, or leave it out for this machine.",
+            id="controlplane.E013",
+        )
+    ]
+
+
+@register("settings")
 def check_container_engine(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     if settings.LOCAL_RUNTIME != "docker":
         return []

@@ -134,6 +134,8 @@ if not all(os.path.isabs(folder) for folder in MAPREDUCE_FOLDERS):
 # What lies between the tasks of MapReduce jobs at clouds: a broker as workspaces have them, of S3 or Azure. Without
 # one there are no such jobs.
 MAPREDUCE_CLOUD_STORAGE = env.document("MAPREDUCE_CLOUD_STORAGE", {})
+# Where jobs of the MapReduce surface run, which has no word for it: local, or a cloud and its region.
+MAPREDUCE_PLACE = env.text("MAPREDUCE_PLACE", "local")
 # Where s3://bucket/key is; AWS's own when empty.
 MAPREDUCE_S3_ENDPOINT = env.text("MAPREDUCE_S3_ENDPOINT")
 MAPREDUCE_IMAGE = env.text("MAPREDUCE_IMAGE", "python:3.11-slim")

@@ -157,6 +157,21 @@ def test_storage_between_tasks_that_cannot_be_used_is_named(
     assert "secret" not in "".join(each.msg for each in found)
 
 
+def test_a_place_of_mapreduce_jobs_that_is_none_is_named(settings: Settings) -> None:
+    settings.MAPREDUCE_PLACE = "local"
+    assert checks.check_mapreduce_place(None) == []
+    settings.AWS_REGIONS, settings.AWS_BATCH_QUEUES = ["north-1"], {"north-1": {}}
+    for place, storage, expected in (
+        ("aws/north-1", {"type": "s3"}, []),
+        ("aws/north-1", {}, ["controlplane.E013"]),
+        ("aws/south-1", {"type": "s3"}, ["controlplane.E013"]),
+        ("aws", {"type": "s3"}, ["controlplane.E013"]),
+        ("", {"type": "s3"}, ["controlplane.E013"]),
+    ):
+        settings.MAPREDUCE_PLACE, settings.MAPREDUCE_CLOUD_STORAGE = place, storage
+        assert ids(checks.check_mapreduce_place(None)) == expected
+
+
 @pytest.mark.parametrize(
     ("debug", "hosts", "expected"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
+from django.conf import settings
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
@@ -125,7 +126,10 @@ def _wish(user: User, body: Any) -> services.MapReduceWish:
     if mapper.artifact.protocol != reducer.artifact.protocol:
         message = f"It is of the protocol {reducer.artifact.protocol}, the mapper of {mapper.artifact.protocol}."
         raise InvalidRequest(message, field="reducerName")
+    cloud, _, region = settings.MAPREDUCE_PLACE.partition("/")
     return services.MapReduceWish(
+        cloud=cloud,
+        region=region,
         mapper=mapper,
         reducer=reducer,
         protocol=mapper.artifact.protocol,

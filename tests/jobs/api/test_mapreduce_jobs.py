@@ -14,6 +14,7 @@ from jobs.models import Job, MapReduceSpec, Shape
 from jobs.queries.artifacts import find_artifact
 from jobs.services.artifacts import delete_artifact, edit_artifact
 from tests.answers import text_of
+from tests.clouds import REGION, CloudStage
 from tests.contracts.mapreduce import JOBS, NONE, post, put, wish
 from tests.factories import Person, make_customer_user, make_job
 from tests.mapreduce import carry_on, complete, end, make_mapreduce, run, tasks, write_input
@@ -149,6 +150,17 @@ def test_a_job_is_stopped_once_and_again_until_it_has_ended(owner: Person) -> No
     assert owner.get(path_of(job)).json()["status"] == "stopped"
     late = owner.delete(path_of(job))
     assert (late.status_code, text_of(late)) == (406, f"Job {job.uuid} has ended already.\n")
+
+
+def test_jobs_run_where_the_settings_say(owner: Person, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    CloudStage(monkeypatch)
+    settings.MAPREDUCE_PLACE = f"aws/{REGION}"
+    settings.MAPREDUCE_CLOUD_STORAGE = {"type": "s3", "bucket_name": "between"}
+    job = Job.objects.select_related("place").get(uuid=post(owner.client).json()["id"])
+    assert str(job.place) == f"aws/{REGION}"
+    settings.MAPREDUCE_CLOUD_STORAGE = {}
+    answer = post(owner.client)
+    assert (answer.status_code, "MAPREDUCE_CLOUD_STORAGE" in answer.content.decode()) == (400, True)
 
 
 def test_lists_of_jobs_have_no_tasks_in_them(owner: Person) -> None:

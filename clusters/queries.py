@@ -64,16 +64,17 @@ def aws_config(region: str) -> AwsConfig:
         instance_profile=settings.AWS_EC2_INSTANCE_PROFILE,
         key_name=settings.AWS_EC2_KEY_NAME,
         on_demand_after_spot=settings.AWS_EC2_ON_DEMAND,
-        **_network_of(region),
+        subnets=_network_of(region, "subnets"),
+        security_groups=_network_of(region, "security_groups"),
     )
 
 
-def _network_of(region: str) -> dict[str, tuple[str, ...]]:
-    """The subnets and security groups of a region. Raises ValueError."""
+def _network_of(region: str, what: str) -> tuple[str, ...]:
+    """The subnets, or security groups, of a region. Raises ValueError."""
     network = settings.AWS_EC2_NETWORKS.get(region, {})
     if not isinstance(network, dict) or network.keys() - {"subnets", "security_groups"}:
         raise ValueError("each of AWS_EC2_NETWORKS has subnets and security_groups")
-    return {name: tuple(map(str, ids)) for name, ids in network.items()}
+    return tuple(map(str, network.get(what, ())))
 
 
 def azure_config() -> AzureConfig:

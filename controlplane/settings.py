@@ -92,7 +92,7 @@ AWS_BATCH_PLATFORM = env.text("AWS_BATCH_PLATFORM", "EC2")
 AWS_BATCH_JOB_ROLE = env.text("AWS_BATCH_JOB_ROLE")
 AWS_BATCH_EXECUTION_ROLE = env.text("AWS_BATCH_EXECUTION_ROLE")
 AWS_BATCH_PUBLIC_IP = env.flag("AWS_BATCH_PUBLIC_IP")
-# Where machines of instance jobs stand, in each region: {"eu-central-1": {"subnets": ["subnet-…"], "security_groups": […]}}.
+# Where machines of instance jobs stand: {"eu-central-1": {"subnets": ["subnet-…"], "security_groups": ["sg-…"]}}.
 AWS_EC2_NETWORKS = env.document("AWS_EC2_NETWORKS", {})
 AWS_EC2_INSTANCE_PROFILE = env.text("AWS_EC2_INSTANCE_PROFILE")
 AWS_EC2_KEY_NAME = env.text("AWS_EC2_KEY_NAME")

@@ -1,50 +1,65 @@
-"""How fast a cloud's account may be called, over all threads."""
+"""How often we call: clouds count calls per account and region, whichever of our threads makes them."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from clusters.providers.errors import Throttled
 
+WAIT_SECONDS: Final = 2.0
+_SLOW_SECONDS: Final = 30.0  # how long the rate stays halved
+_SLOWEST: Final = 1 / 16  # of the rate
 
-class TokenBucket:
-    """At most `rate` calls a second, and `burst` at once after a pause.
 
-    A call that has to wait takes its place in line first, so waiting threads go on one by one.
-    """
+class Bucket:
+    """Tokens that come in at `rate` a second, `burst` of them at most (`rate`); each call takes one. For any thread."""
 
     def __init__(
         self,
         rate: float,
-        burst: int,
-        now: Callable[[], float] = time.monotonic,
+        *,
+        burst: float | None = None,
+        wait_seconds: float = WAIT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._seconds_per_call = 1 / rate
-        self._ahead_seconds = burst / rate
-        self._now = now
-        self._sleep = sleep
+        self._rate, self._burst = rate, max(rate if burst is None else burst, 1.0)
+        self._wait_seconds = wait_seconds
+        self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
-        self._next = now() - self._ahead_seconds  # when the next call is due, were calls evenly spread
-        self._closed_until = now()
+        self._tokens, self._at = self._burst, clock()
+        self._share, self._slow_until = 1.0, 0.0
 
-    def take(self, wait_seconds: float) -> None:
-        """Let one call pass; sleeps until it may. Raises Throttled at once when that is not within `wait_seconds`."""
+    def take(self) -> None:
+        """Take a token, and wait for it up to `wait_seconds`. Raises Throttled when that is not enough."""
         with self._lock:
-            now = self._now()
-            due = max(self._next, now - self._ahead_seconds) + self._seconds_per_call
-            opens = max(due, self._closed_until)
-            if opens - now > wait_seconds:
-                raise Throttled("we hold calls back, so as not to be throttled", opens - now)
-            self._next = due
-        if opens > now:
-            self._sleep(opens - now)
+            self._fill()
+            missing = 0.0
+            if self._tokens < 1.0:  # below zero: promised to others who wait
+                paused = max(self._at - self._clock(), 0.0)
+                missing = paused + (1.0 - self._tokens) / (self._rate * self._share)
+            if missing > self._wait_seconds:
+                raise Throttled("our own bound of calls is reached", missing)
+            self._tokens -= 1.0
+        if missing:
+            self._sleep(missing)
 
-    def slow_down(self, seconds: float) -> None:
-        """The cloud complained: let nothing pass for `seconds`, and then no burst."""
+    def slow_down(self, retry_after_seconds: float) -> None:
+        """The cloud had too many: nothing for `retry_after_seconds`, and half as much for a while."""
         with self._lock:
-            now = self._now()
-            self._closed_until = max(self._closed_until, now + seconds)
-            self._next = max(self._next, self._closed_until)
+            self._fill()
+            now = self._clock()
+            self._tokens, self._at = min(self._tokens, 0.0), max(self._at, now + retry_after_seconds)
+            self._share = max(self._share / 2, _SLOWEST)
+            self._slow_until = now + retry_after_seconds + _SLOW_SECONDS
+
+    def _fill(self) -> None:
+        now = self._clock()
+        if self._share < 1.0 and now >= self._slow_until:
+            self._share = 1.0
+        if now > self._at:
+            self._tokens = min(self._tokens + (now - self._at) * self._rate * self._share, self._burst)
+            self._at = now

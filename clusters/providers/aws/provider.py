@@ -9,9 +9,8 @@ from clusters.providers.aws.batch import Batch
 from clusters.providers.aws.config import AwsConfig
 from clusters.providers.aws.handles import EC2, Handle
 from clusters.providers.aws.logs import SETTLE_SECONDS, Logs
-from clusters.providers.aws.session import Session
+from clusters.providers.aws.session import RATES, Session
 from clusters.providers.aws.spot import Machines
-from clusters.providers.aws.throttle import RATES
 from clusters.providers.base import Capacity, Cloud, LogPage, Observation, Work
 from clusters.providers.errors import NotFound
 

@@ -13,7 +13,7 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 
 from clusters.providers.azure.config import AzureConfig
 from clusters.providers.errors import AuthFailed, NoCapacity, NotFound, ProviderError, Refused, Throttled
-from clusters.providers.throttle import TokenBucket
+from clusters.providers.throttle import Bucket
 
 if TYPE_CHECKING:
     from azure.core.paging import ItemPaged
@@ -68,9 +68,11 @@ class Account:
     """Every call to the account goes through `call` or `rows`. Threads may share it."""
 
     def __init__(
-        self, config: AzureConfig, credential: TokenCredential | None = None, bucket: TokenBucket | None = None
+        self, config: AzureConfig, credential: TokenCredential | None = None, bucket: Bucket | None = None
     ) -> None:
-        self.bucket = bucket or TokenBucket(config.calls_per_second, config.calls_at_once)
+        self.bucket = bucket or Bucket(
+            config.calls_per_second, burst=config.calls_at_once, wait_seconds=HELD_BACK_SECONDS
+        )
         self.client = BatchClient(
             config.endpoint,
             credential or _credential(config),
@@ -87,7 +89,7 @@ class Account:
 
         Its other errors are told in the words of `clusters.providers.errors`, with the name of the operation.
         """
-        self.bucket.take(HELD_BACK_SECONDS)
+        self.bucket.take()
         try:
             return do()
         except AzureError as error:

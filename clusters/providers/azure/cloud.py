@@ -17,7 +17,7 @@ from clusters.providers.azure.pools import Pools
 from clusters.providers.azure.words import word
 from clusters.providers.base import STREAMS, Capacity, Cloud, End, LogPage, Observation, Phase, Work
 from clusters.providers.errors import NotFound, Refused
-from clusters.providers.throttle import TokenBucket
+from clusters.providers.throttle import Bucket
 
 GROUP_WORKS: Final = 100  # Azure's most for one call
 _GROUP_BYTES = 900_000  # Azure takes 1 MB
@@ -46,7 +46,7 @@ class AzureCloud(Cloud):
         self,
         config: AzureConfig,
         credential: TokenCredential | None = None,
-        bucket: TokenBucket | None = None,
+        bucket: Bucket | None = None,
         now: Callable[[], datetime] = _now,
     ) -> None:
         """`credential` in place of those that `config` names; `bucket` where several objects share one account."""

@@ -144,6 +144,7 @@ class Caller:
         submitting.note(self._place_id, self._cloud)
 
     def _claim(self) -> None:
+        scheduling.wake_delayed()
         while scheduling.claim(self._place_id) == scheduling.CLAIM_AT_MOST:
             pass
 

@@ -130,6 +130,17 @@ def test_a_job_that_no_key_can_read_is_rejected(stage: CloudStage) -> None:
     assert (status(job), stage.cloud.submitted) == (states.REJECTED, [])
 
 
+def test_the_next_try_needs_no_pass_of_a_machine(stage: CloudStage, settings: Any) -> None:
+    settings.RETRY_BACKOFF_SECONDS = 0
+    (job,) = stage.submit(max_tries=2)
+    stage.turn()
+    stage.cloud.end(stage.handle(job), exit_code=None, end=End.LOST)
+    stage.turn()
+    stage.turn()
+    assert len(stage.cloud.handles) == 2
+    assert stage.execution(job).number == 2
+
+
 # --- Once, whatever fails --------------------------------------------------------------------------
 
 

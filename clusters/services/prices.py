@@ -1,0 +1,179 @@
+"""Prices: set by staff, or taken over from a cloud's price list. Each ends the one before it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts import events
+from accounts.models import Customer, User
+from clusters.models import Measure, Offer, Price, Source
+from controlplane.core.errors import InvalidRequest
+
+AT_ONCE: Final = 500
+MAX_AMOUNT: Final = Decimal(10) ** 10
+DECIMALS: Final = Decimal("1e-10")
+NEW, CHANGED, KEPT = "new", "changed", "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPrice:
+    """A line of a price list that we take: an offer, and what an hour of it costs from when on. Units as in Offer."""
+
+    cloud: str
+    region: str
+    name: str
+    capacity: str
+    vcpus_milli: int
+    memory_mib: int
+    amount: Decimal
+    valid_from: datetime
+    gpus: int = 0
+    measure: str = Measure.MACHINE
+
+    def key(self) -> OfferKey:
+        return self.cloud, self.region, self.name, str(self.capacity)
+
+
+OfferKey = tuple[str, str, str, str]
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import came to: how many prices were new, changed and kept as they were, and the offers it made.
+
+    `left` counts what a second line of the same file says of an offer and a moment.
+    """
+
+    prices: Counter[str] = field(default_factory=Counter)
+    offers: int = 0
+    left: int = 0
+    regions: set[tuple[str, str]] = field(default_factory=set)
+
+
+def set_price(
+    offer: Offer, *, amount: Decimal, actor: User | None, customer: Customer | None = None,
+    valid_from: datetime | None = None,
+) -> Price:  # fmt: skip
+    """What an hour of `offer` costs from a moment on, else from now on: for a customer, else for everybody.
+
+    The same moment again takes the place of what was said of it. Raises InvalidRequest naming the field.
+    """
+    if not amount.is_finite() or not 0 <= amount < MAX_AMOUNT:
+        raise InvalidRequest(f"This is from 0 to {MAX_AMOUNT:f} USD.", field="amount")
+    if amount != amount.quantize(DECIMALS):
+        raise InvalidRequest("This has 10 decimals at most.", field="amount")
+    now = timezone.now()
+    begins, customer_id = valid_from or now, customer.pk if customer else None
+    with transaction.atomic():
+        Offer.objects.select_for_update().get(pk=offer.pk)
+        known = list(Price.objects.filter(offer=offer, customer=customer_id).order_by("valid_from"))
+        _put(known, Price(offer=offer, customer=customer, amount=amount, valid_from=begins, source=Source.STAFF))
+        price = Price.objects.get(offer=offer, customer=customer_id, valid_from=begins)
+        told = {"offer": str(offer), "amount": f"{amount:f}", "valid_from": begins.isoformat()}
+        events.record([("price.set", "price", price.pk, actor.pk if actor else None, customer_id, None, told)])
+    return price
+
+
+def import_prices(listed: Iterable[ListedPrice], source: Source) -> Imported:
+    """Take over what a price list says; twice is as good as once. Reads `listed` a few hundred lines at a time.
+
+    What it says no more is left as it was.
+    """
+    done, seen = Imported(), set[tuple[OfferKey, datetime]]()
+    lines = iter(_once(listed, seen, done))
+    while group := list(islice(lines, AT_ONCE)):
+        with transaction.atomic():
+            offers = _offers(group, done)
+            _take(group, offers, source, done)
+    return done
+
+
+def _once(listed: Iterable[ListedPrice], seen: set[tuple[OfferKey, datetime]], done: Imported) -> Iterable[ListedPrice]:
+    for each in listed:
+        if (key := (each.key(), each.valid_from)) in seen:
+            done.left += 1
+            continue
+        seen.add(key)
+        done.regions.add((each.cloud, each.region))
+        yield each
+
+
+def _offers(group: Sequence[ListedPrice], done: Imported) -> dict[OfferKey, Offer]:
+    """The offers of these lines, made where there are none, of the size that the list says now; and locked."""
+    size = {each.key(): each for each in group}
+    chosen = Q(cloud__in={key[0] for key in size}, region__in={key[1] for key in size}, name__in={k[2] for k in size})
+    missing = size.keys() - _by_key(chosen).keys()
+    made = [
+        Offer(
+            cloud=each.cloud,
+            region=each.region,
+            name=each.name,
+            capacity=each.capacity,
+            measure=each.measure,
+            vcpus_milli=each.vcpus_milli,
+            memory_mib=each.memory_mib,
+            gpus=each.gpus,
+        )
+        for each in (size[key] for key in sorted(missing))
+    ]
+    Offer.objects.bulk_create(made, ignore_conflicts=True)
+    done.offers += len(made)
+    found = {key: offer for key, offer in _by_key(chosen).items() if key in size}
+    for key, offer in found.items():
+        now = (size[key].vcpus_milli, size[key].memory_mib, size[key].gpus)
+        if (offer.vcpus_milli, offer.memory_mib, offer.gpus) != now:
+            offer.vcpus_milli, offer.memory_mib, offer.gpus = now
+            offer.save(update_fields=["vcpus_milli", "memory_mib", "gpus"])
+    return found
+
+
+def _by_key(chosen: Q) -> dict[OfferKey, Offer]:
+    rows = Offer.objects.select_for_update().filter(chosen).order_by("pk")
+    return {(row.cloud, row.region, row.name, row.capacity): row for row in rows}
+
+
+def _take(group: Sequence[ListedPrice], offers: Mapping[OfferKey, Offer], source: Source, done: Imported) -> None:
+    known: dict[int, list[Price]] = {}
+    ids = [offer.pk for offer in offers.values()]
+    for price in Price.objects.filter(offer__in=ids, customer=None).order_by("valid_from"):
+        known.setdefault(price.offer_id, []).append(price)
+    for each in group:
+        offer = offers[each.key()]
+        new = Price(offer=offer, amount=each.amount, valid_from=each.valid_from, source=source)
+        done.prices[_put(known.setdefault(offer.pk, []), new)] += 1
+
+
+def _put(known: list[Price], new: Price) -> str:
+    """Put a price among those `known` of its offer and customer, oldest first; what became of it.
+
+    Caller holds the transaction and the lock of the offer.
+    """
+    same = next((each for each in known if each.valid_from == new.valid_from), None)
+    if same is not None:
+        if (same.amount, same.source) == (new.amount, new.source):
+            return KEPT
+        same.amount, same.source, same.imported_at = new.amount, new.source, timezone.now()
+        same.save(update_fields=["amount", "source", "imported_at"])
+        return CHANGED
+    before = [each for each in known if each.valid_from < new.valid_from]
+    after = known[len(before) :]
+    last = before[-1] if before else None
+    if last is not None and (last.valid_to is None or last.valid_to > new.valid_from):
+        if (last.amount, last.source) == (new.amount, new.source):
+            return KEPT
+        last.valid_to = new.valid_from
+        last.save(update_fields=["valid_to"])
+    new.valid_to = after[0].valid_from if after else None
+    new.save()
+    known.insert(len(before), new)
+    return NEW

@@ -346,6 +346,9 @@ SPECTACULAR_SETTINGS = {
         "RunsForEnum": "jobs.models.RunsFor",
         "ErrorCategoryEnum": "jobtypes.models.Category",
         "HoldScopeEnum": "jobs.models.Scope",
+        "CapacityEnum": "clusters.models.Capacity",
+        "PriceSourceEnum": "clusters.models.Source",
+        "CurrencyEnum": [("USD", "USD")],
         "QuotaScopeEnum": "jobs.models.engine.CAPPED_SCOPES",
     },
     "APPEND_COMPONENTS": {
@@ -376,6 +379,7 @@ TASKS = {
     "jobs.tasks.advance_stuck_recipes": "work",
     "jobs.tasks.look_for_input": "work",
     "jobs.tasks.fold_counts": "work",
+    "jobs.tasks.price_executions": "work",
     "jobs.tasks.sample_load": "work",
     "jobs.tasks.apply_retention": "work",
 }

@@ -71,6 +71,11 @@ def sample_load() -> None:
     services.sample_load()
 
 
+def price_executions() -> None:
+    """Keep the price of executions that have ended."""
+    services.price_executions()
+
+
 def fold_counts() -> None:
     """Add up what moved of job types' jobs."""
     services.fold_counts()

@@ -211,6 +211,17 @@ class Job(models.Model):
                 name="job_part_not_done",
                 condition=Q(parent__isnull=False) & ~Q(status=states.COMPLETED),
             ),
+            # What jobs of a kind took, newest first: from it a dry run says what one more will cost.
+            models.Index(
+                fields=["customer", "classification", "id"],
+                name="job_done_of_class",
+                condition=Q(status=states.COMPLETED, parent__isnull=True),
+            ),
+            models.Index(
+                fields=["customer", "revision", "id"],
+                name="job_done_of_revision",
+                condition=Q(status=states.COMPLETED, revision__isnull=False),
+            ),
             models.Index(fields=["recipe"], name="job_of_recipe", condition=Q(recipe__isnull=False)),
             models.Index(fields=["supersedes"], name="job_superseded", condition=Q(supersedes__isnull=False)),
         ]
@@ -228,6 +239,9 @@ class Execution(models.Model):
 
     At a cloud it goes with a `submission`, at a `position` in it, and the cloud names it by `handle`. What it
     writes there is copied to our own storage, next at `copy_at`; once it has ended and that is null, all is there.
+
+    Shortly after it has ended it keeps what an hour of it cost when it began: `price_rate` in USD, by which offer and
+    whose word. Without a rate the source is "none"; an empty one: it was not looked up yet.
     """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
@@ -252,6 +266,9 @@ class Execution(models.Model):
     position = models.PositiveIntegerField(null=True)
     handle = models.CharField(max_length=255, blank=True, db_default="")
     copy_at = models.DateTimeField(null=True)
+    price_offer = models.CharField(max_length=160, blank=True, db_default="")
+    price_rate = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    price_source = models.CharField(max_length=16, blank=True, db_default="")
 
     class Meta:
         constraints = [
@@ -272,6 +289,11 @@ class Execution(models.Model):
             ),
             models.Index(fields=["ended_at"], name="execution_by_age", condition=Q(logs_kept=True)),
             models.Index(fields=["submission"], name="execution_of_submission", condition=Q(submission__isnull=False)),
+            models.Index(
+                fields=["id"],
+                name="execution_unpriced",
+                condition=Q(status__in=states.EXECUTION_FINAL, price_source=""),
+            ),
             models.Index(fields=["place", "copy_at"], name="execution_to_copy", condition=Q(copy_at__isnull=False)),
         ]
 

@@ -78,11 +78,11 @@ def _kept(job: Job) -> list[gates.Reason]:
     now.holds = holds_by_scope(job.pk)
     assert job.queued_at is not None
     candidate = sql.Candidate(job.pk, lane.id, job.priority, job.queued_at, job.vcpus_milli, job.memory_mib, job.tries)
-    _reserve(now, lanes, candidate)
+    reserve(now, lanes, candidate)
     return list(gates.reasons(candidate, lane, now))
 
 
-def _reserve(now: gates.Counters, lanes: Mapping[int, sql.LaneFacts], candidate: sql.Candidate) -> None:
+def reserve(now: gates.Counters, lanes: Mapping[int, sql.LaneFacts], candidate: sql.Candidate) -> None:
     """Note for whom room is kept by those in line before `candidate`, as the claim does on its way to it."""
     blocked = [lane.id for lane in lanes.values() if lane.claimable and lane.blocked_since is not None]
     for head in sql.heads(blocked, 1, len(blocked)):

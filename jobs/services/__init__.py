@@ -1,6 +1,7 @@
 """Every write of jobs."""
 
 from jobs.services.cancel import cancel_jobs, requeue_jobs
+from jobs.services.dry_run import MOST_FORECAST, Forecast, dry_run
 from jobs.services.files import (
     delete_file,
     edit_file,
@@ -14,18 +15,21 @@ from jobs.services.fold import fold_counts
 from jobs.services.gates import lift_cap, set_cap
 from jobs.services.holds import hold_jobs, lift_hold, place_hold, refresh_lanes, release_jobs
 from jobs.services.load import sample_load
-from jobs.services.mapreduce import MapReduceWish, look_again, look_for_input, submit_mapreduce
+from jobs.services.mapreduce import MapReduceWish, look_again, look_for_input, mapreduce_request, submit_mapreduce
 from jobs.services.mapreduce_steps import advance_mapreduce
 from jobs.services.move import move, move_executions
 from jobs.services.operations import carry_on, carry_on_forgotten, select_jobs, start_operation, stop_operation
 from jobs.services.places import report_place
 from jobs.services.retry import retry_job
 from jobs.services.seeds import SeedWish, seed_requests
+from jobs.services.snapshots import price_executions
 from jobs.services.steer import set_priority
 from jobs.services.submit import JobRequest, Submitted, submit_jobs
 from jobs.services.unmet import refresh_unmet
 
 __all__ = [
+    "MOST_FORECAST",
+    "Forecast",
     "JobRequest",
     "MapReduceWish",
     "SeedWish",
@@ -35,6 +39,7 @@ __all__ = [
     "carry_on",
     "carry_on_forgotten",
     "delete_file",
+    "dry_run",
     "edit_file",
     "fold_counts",
     "hold_jobs",
@@ -42,11 +47,13 @@ __all__ = [
     "lift_hold",
     "look_again",
     "look_for_input",
+    "mapreduce_request",
     "max_upload_bytes",
     "measure_file",
     "move",
     "move_executions",
     "place_hold",
+    "price_executions",
     "refresh_lanes",
     "refresh_unmet",
     "register_file",

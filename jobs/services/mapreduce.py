@@ -84,12 +84,12 @@ def submit_mapreduce(*, owner: User, wish: MapReduceWish) -> Job:
 
     Raises InvalidRequest naming the field.
     """
-    _check(wish)
+    request = mapreduce_request(owner, wish)
     flat = {f"{side}.{name}": text for side, pair in wish.credentials.items() for name, text in pair.items()}
     credentials = encrypt(flat)
     with transaction.atomic():
         _keep_programs(wish)
-        made = submit_jobs(owner=owner, requests=[_request(owner, wish)], status=states.PENDING)[0]
+        made = submit_jobs(owner=owner, requests=[request], status=states.PENDING)[0]
         MapReduceSpec.objects.create(
             job_id=made.id,
             mapper=wish.mapper,
@@ -226,7 +226,9 @@ def _keep_programs(wish: MapReduceWish) -> None:
         raise ArtifactNotFound
 
 
-def _request(owner: User, wish: MapReduceWish) -> JobRequest:
+def mapreduce_request(owner: User, wish: MapReduceWish) -> JobRequest:
+    """The root of a MapReduce job as `wish` asks for it. Raises InvalidRequest naming the field."""
+    _check(wish)
     return JobRequest(
         customer=wish.customer or (owner.customer.name if owner.customer else settings.DEFAULT_CUSTOMER),
         cloud=wish.cloud,

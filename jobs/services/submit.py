@@ -147,7 +147,7 @@ def _submit(owner: User, requests: Sequence[JobRequest], token_digest: str | Non
             if token_digest is not None and not is_token_of(token_digest, owner):
                 raise Unauthorized
             if status == states.QUEUED:
-                _check_quotas(owner, requests, found)
+                check_quotas(owner, requests, found)
             ids = sql.submit(owner, rows, queues, status=status)
     return [Submitted(ids[row[0]], row[0]) for row in rows]
 
@@ -158,18 +158,24 @@ def _scopes(owner: User, key: LineKey, line: Line) -> tuple[gates.ScopeKey, ...]
     return gates.scopes(lane)
 
 
-def _check_quotas(owner: User, requests: Sequence[JobRequest], found: Mapping[LineKey, Line]) -> None:
-    """Raise QuotaExceeded when these jobs are more than may wait. Caller holds the transaction of the submit."""
+def check_quotas(
+    owner: User, requests: Sequence[JobRequest], found: Mapping[LineKey, Line], *, lock: bool = True
+) -> None:
+    """Raise QuotaExceeded when these jobs are more than may wait.
+
+    Caller holds the transaction of the submit; with `lock` False there is none, and the answer is of now only.
+    """
     gates_by_scope = {(gate.scope, gate.scope_id): gate for gate in Gate.objects.filter(max_queued_jobs__isnull=False)}
     if not gates_by_scope:
         return
     wanted: Counter[gates.ScopeKey] = Counter()
     for request in requests:
-        key = _key(request)
+        key = line_key(request)
         wanted.update(scope for scope in _scopes(owner, key, found[key]) if scope in gates_by_scope)
     # In the order of the claim, so that nobody waits for each other.
     touched = [gates_by_scope[scope].pk for scope in wanted]
-    for gate in Gate.objects.select_for_update().filter(pk__in=touched).order_by("pk"):
+    rows = Gate.objects.select_for_update() if lock else Gate.objects.all()
+    for gate in rows.filter(pk__in=touched).order_by("pk"):
         scope = (gate.scope, gate.scope_id)
         limit = gate.max_queued_jobs or 0
         queued = Job.objects.filter(status=states.QUEUED, lane__in=queries.lanes_of(*scope))[: limit + 1].count()
@@ -194,7 +200,8 @@ def _line(owner_id: int, key: LineKey) -> Line:
     return customer, place, lane_id(place, customer, owner_id, queue, vcpus_milli, memory_mib, job_type)
 
 
-def _key(request: JobRequest) -> LineKey:
+def line_key(request: JobRequest) -> LineKey:
+    """What decides in which lane a job stands, with what it did not ask for filled in."""
     vcpus = request.vcpus_milli or settings.DEFAULT_VCPUS_MILLI
     memory = request.memory_mib or settings.DEFAULT_MEMORY_MIB
     queue, job_type = request.queue or DEFAULT_QUEUE, request.seed.job_type_id if request.seed else None
@@ -203,7 +210,7 @@ def _key(request: JobRequest) -> LineKey:
 
 def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tuple[Any, ...]:
     """One row in the order of sql.JOB_FIELDS; `found` keeps the lines that this batch has looked up."""
-    key, kind = _key(request), request.kind()
+    key, kind = line_key(request), request.kind()
     if key not in found:
         found[key] = _line(owner_id, key)
     tries = request.max_tries or settings.DEFAULT_MAX_TRIES

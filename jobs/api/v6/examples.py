@@ -122,6 +122,22 @@ EXPLANATION: Final[dict[str, Any]] = {
         }
     ],
 }
+FORECAST: Final[dict[str, Any]] = {
+    "place": {"cloud": "aws", "region": "eu-central-1"},
+    "vcpus": 2.0,
+    "memory_mib": 4096,
+    "offer": {"name": "m6i.large", "capacity": "on-demand"},
+    "waits_for": [],
+    "cost": {
+        "currency": "USD",
+        "rate_per_hour": "0.1150000000",
+        "p50": "0.0191666667",
+        "p90": "0.0575000000",
+        "jobs": 40,
+        "source": "aws-price-list",
+        "is_example": False,
+    },
+}
 OPERATION: Final[dict[str, Any]] = {
     "id": 5,
     "kind": "cancel",

@@ -6,7 +6,13 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    PolymorphicProxySerializer,
+    extend_schema,
+    extend_schema_view,
+)
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,6 +26,8 @@ from controlplane.core.pagination import LAST_MOMENT, Key, Orders
 from jobs import following, queries, services
 from jobs.api.v6 import examples, rows, serializers
 from jobs.api.v6.decode import decode, priority_of
+from jobs.api.v6.dry_run import forecasts, is_dry_run
+from jobs.api.v6.dry_run_serializers import ForecastSerializer
 from jobs.api.v6.filters import ExecutionFilter
 from jobs.api.v6.mapreduce_decode import decode_mapreduce, is_mapreduce
 from jobs.api.v6.mapreduce_serializers import NewMapReduceJobSerializer
@@ -63,6 +71,18 @@ MADE_JOBS = PolymorphicProxySerializer(
     resource_type_field_name=None,
     many=False,
 )
+FORECASTS = PolymorphicProxySerializer(
+    "Forecasts",
+    [ForecastSerializer, ForecastSerializer(many=True)],
+    resource_type_field_name=None,
+    many=False,
+)
+DRY_RUN = OpenApiParameter(
+    "dry_run",
+    bool,
+    description="With true nothing is submitted: the answer, 200, says where each job would run, what it would wait "
+    f"for and what it will cost. Up to {services.MOST_FORECAST} jobs.",
+)
 
 
 @extend_schema_view(
@@ -104,17 +124,21 @@ class JobViewSet(NativeViewSet):
         summary="Submit a job, or a list of up to 10 000: all of them or none",
         description="One job is answered with all there is of it, a list with the ids in the same order. Staff say for "
         "which `customer` it is. With an `Idempotency-Key` a request can be sent again safely.",
+        parameters=[DRY_RUN],
         request=NEW_JOBS,
-        responses={201: MADE_JOBS},
+        responses={200: FORECASTS, 201: MADE_JOBS},
         examples=[
             body_example("one job", examples.NEW_JOB),
             body_example("a MapReduce job", examples.NEW_MAPREDUCE_JOB),
             body_example("two at once", [examples.NEW_JOB, {**examples.NEW_JOB, "priority": 10}]),
+            OpenApiExample("a dry run", examples.FORECAST, response_only=True, status_codes=["200"]),
         ],
     )
     def create(self, request: Request) -> Response:
         user, body = user_of(request), request.data
         queries.check_may_submit(user)
+        if is_dry_run(request.query_params):
+            return Response(forecasts(body, user))
         if isinstance(body, dict) and is_mapreduce(body):
             wish = decode_mapreduce(body, user)
             return self._made(int(self.once(lambda: [str(services.submit_mapreduce(owner=user, wish=wish).pk)])[0]))

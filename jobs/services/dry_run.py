@@ -1,0 +1,141 @@
+"""Dry runs: what a submit would come to, without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from accounts.models import Customer, User
+from clusters.queries import PriceList, Rate, amount, price_list
+from controlplane.core.errors import InvalidRequest
+from jobs import gates, sql
+from jobs.models import Shape
+from jobs.queries.outlook import History, Outlook, history
+from jobs.services.places import place_id
+from jobs.services.submit import JobRequest, LineKey, check_quotas, line_key
+from jobtypes.models import JobType
+
+MOST_FORECAST: Final = 1000
+NEW_CUSTOMER: Final = 0  # no row has this id
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Where a job would run, what it would wait for, and what it will cost.
+
+    `rate`: by what it is priced, None when nothing there is offered for it or has a price; of a MapReduce job it is
+    that of each of its tasks. `p50` and `p90` in USD: what half, and nine in ten, of the jobs before it came to at
+    most at this rate; None without `history` or rate.
+    """
+
+    cloud: str
+    region: str
+    vcpus_milli: int
+    memory_mib: int
+    waits_for: Sequence[gates.Reason]
+    rate: Rate | None
+    history: History | None
+
+    @property
+    def p50(self) -> Decimal | None:
+        return amount(self.rate.per_hour, self.history.p50_seconds) if self.rate and self.history else None
+
+    @property
+    def p90(self) -> Decimal | None:
+        return amount(self.rate.per_hour, self.history.p90_seconds) if self.rate and self.history else None
+
+
+def dry_run(owner: User, requests: Sequence[JobRequest]) -> list[Forecast]:
+    """What `requests`, which are valid already, would come to if `owner` submitted them now. Makes nothing.
+
+    Raises what the submit would: InvalidRequest for a region that does not exist, QuotaExceeded; and
+    InvalidRequest for more than MOST_FORECAST.
+    """
+    if len(requests) > MOST_FORECAST:
+        raise InvalidRequest(f"A dry run is of up to {MOST_FORECAST} jobs.")
+    known = _Known(owner, requests)
+    tasks_wait = [request for request in requests if request.mapreduce is None]
+    check_quotas(owner, tasks_wait, known.lines, lock=False)
+    return [known.forecast(request) for request in requests]
+
+
+class _Known:
+    """What the jobs of a dry run share, each looked up once."""
+
+    def __init__(self, owner: User, requests: Sequence[JobRequest]) -> None:
+        self._owner = owner
+        names = {request.customer for request in requests}
+        customers: Mapping[str, int] = dict(Customer.objects.filter(name__in=names).values_list("name", "pk"))
+        self.lines: dict[LineKey, tuple[int, int, int]] = {}
+        for key in dict.fromkeys(map(line_key, requests)):
+            customer, cloud, region, *_ = key
+            self.lines[key] = customers.get(customer, NEW_CUSTOMER), place_id(cloud, region), 0
+        types = {key[6] for key in self.lines if key[6] is not None}
+        fields = ("pk", "name", "max_scheduled", "paused_at", "special_resources")
+        rows = JobType.objects.filter(pk__in=types).values_list(*fields) if types else []
+        self._types = {row[0]: sql.TypeFacts(*row) for row in rows}
+        self._outlook = Outlook()
+        self._lists: dict[tuple[str, str, int], PriceList] = {}
+        self._rates: dict[tuple[PriceList, int, int, bool], Rate | None] = {}
+        self._histories: dict[tuple[int, str, str, int | None], History | None] = {}
+
+    def forecast(self, request: JobRequest) -> Forecast:
+        key = line_key(request)
+        lane = self._lane(key)
+        return Forecast(
+            cloud=request.cloud,
+            region=request.region,
+            vcpus_milli=lane.vcpus_milli,
+            memory_mib=lane.memory_mib,
+            waits_for=self._outlook.reasons(lane, request.priority),
+            rate=self._rate(request, lane),
+            history=self._history(request, lane),
+        )
+
+    def _lane(self, key: LineKey) -> sql.LaneFacts:
+        """The lane that such jobs would stand in, with nothing in it. Its id is nobody's."""
+        customer, place, lane = self.lines[key]
+        return sql.LaneFacts(
+            id=lane,
+            place_id=place,
+            customer_id=customer,
+            owner_id=self._owner.pk,
+            owner_role=self._owner.role,
+            queue=key[3],
+            job_type=self._types[key[6]] if key[6] is not None else None,
+            blocked_since=None,
+            on_hold=False,
+            claimable=False,
+            jobs=0,
+            vcpus_milli=key[4],
+            memory_mib=key[5],
+        )
+
+    def _rate(self, request: JobRequest, lane: sql.LaneFacts) -> Rate | None:
+        where = (request.cloud, request.region, lane.customer_id)
+        if where not in self._lists:
+            self._lists[where] = price_list(request.cloud, request.region, customer_id=lane.customer_id)
+        prices, whole = self._lists[where], bool(request.machine_image)
+        key = (prices, lane.vcpus_milli, lane.memory_mib, whole)
+        if key not in self._rates:
+            self._rates[key] = prices.rate(lane.vcpus_milli, lane.memory_mib, whole=whole)
+        return self._rates[key]
+
+    def _history(self, request: JobRequest, lane: sql.LaneFacts) -> History | None:
+        if lane.customer_id == NEW_CUSTOMER:
+            return None
+        revision = request.seed.revision_id if request.seed else None
+        key = (lane.customer_id, _shape(request), "" if revision else request.classification, revision)
+        if key not in self._histories:
+            self._histories[key] = history(*key)
+        return self._histories[key]
+
+
+def _shape(request: JobRequest) -> str:
+    if request.seed:
+        return Shape.SEED
+    if request.mapreduce:
+        return Shape.MAPREDUCE
+    return Shape.INSTANCE if request.machine_image else Shape.CONTAINER

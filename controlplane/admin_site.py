@@ -52,6 +52,13 @@ NAVIGATION: Final = (
         ),
     ),
     (
+        "Prices",
+        (
+            ("Offers", "clusters_offer", "storefront"),
+            ("Prices", "clusters_price", "payments"),
+        ),
+    ),
+    (
         "Accounts",
         (
             ("Users", "accounts_user", "person"),

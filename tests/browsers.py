@@ -79,7 +79,7 @@ def furnish() -> None:
 def pages(*, changing: bool) -> Iterator[str]:
     """Every page of the admin that reads; `changing`: those with forms that write, too."""
     yield from (reverse("admin:index"), reverse("admin:password_change"))
-    for label in ("accounts", "jobs", "jobtypes"):
+    for label in ("accounts", "clusters", "jobs", "jobtypes"):
         yield reverse("admin:app_list", args=[label])
     for model, its in admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"

@@ -112,4 +112,22 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.AddIndex(
+            model_name="offer",
+            index=models.Index(fields=["cloud", "id"], name="offer_of_cloud"),
+        ),
+        migrations.AddIndex(
+            model_name="offer",
+            index=models.Index(fields=["region", "id"], name="offer_of_region"),
+        ),
+        migrations.AddIndex(
+            model_name="price",
+            index=models.Index(fields=["source", "id"], name="price_of_source"),
+        ),
+        migrations.AddIndex(
+            model_name="price",
+            index=models.Index(
+                condition=models.Q(("customer__isnull", False)), fields=["customer", "id"], name="price_of_customer"
+            ),
+        ),
     ]

@@ -51,6 +51,11 @@ class Offer(models.Model):
                 name="offer_has_something",
             ),
         ]
+        # The admin's list, newest first.
+        indexes = [
+            models.Index(fields=["cloud", "id"], name="offer_of_cloud"),
+            models.Index(fields=["region", "id"], name="offer_of_region"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.capacity}) at {self.cloud}/{self.region or 'every region'}"
@@ -95,6 +100,10 @@ class Price(models.Model):
             models.CheckConstraint(
                 condition=Q(valid_to__isnull=True) | Q(valid_to__gt=F("valid_from")), name="price_ends_after_it_begins"
             ),
+        ]
+        indexes = [
+            models.Index(fields=["source", "id"], name="price_of_source"),
+            models.Index(fields=["customer", "id"], name="price_of_customer", condition=Q(customer__isnull=False)),
         ]
 
     def __str__(self) -> str:

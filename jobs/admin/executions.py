@@ -33,7 +33,7 @@ class ExecutionAdmin(KeysetAdmin):
     search_help_text = "A whole uuid of an execution or a job, or a job's id"
     fields = (
         *("uuid", "of_job", "number", "place", "state", "node", "exit_code", "detail", "error", "logs_kept"),
-        *("created_at", "started_at", "ended_at"),
+        *("created_at", "started_at", "ended_at", "price_offer", "price_rate", "price_source"),
     )
     readonly_fields = ("of_job", "state")
 

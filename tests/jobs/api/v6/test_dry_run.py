@@ -130,7 +130,7 @@ def test_all_tries_of_a_job_count_and_those_that_failed_do_not_stand_for_it(peop
     took(make_job_in(states.FAILED, people.owner, stage=stage), 9000)
     found = services.dry_run(people.owner.user, [_request()])[0]
     assert found.history is not None
-    assert (found.history.jobs, found.history.p90_seconds) == (1, 150)
+    assert (found.history.jobs, found.history.p90_seconds) == (1, Decimal(150))
 
 
 def _request() -> services.JobRequest:
@@ -171,7 +171,7 @@ def test_a_mapreduce_job_took_what_its_tasks_took(people: People) -> None:
     )
     found = services.dry_run(people.owner.user, [request])[0]
     assert found.history is not None
-    assert (found.history.jobs, found.history.p50_seconds) == (1, 180)
+    assert (found.history.jobs, found.history.p50_seconds) == (1, Decimal(180))
 
 
 # --- What it would wait for --------------------------------------------------------------------------

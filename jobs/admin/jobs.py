@@ -16,6 +16,7 @@ from jobs.admin.badges import status_badge
 from jobs.admin.filters import JOB_FILTERS, jobs_meant, selection_of
 from jobs.admin.steering import SteeringAdmin, allowed_verbs
 from jobs.admin.story import story
+from jobs.admin.submitting import SubmittingAdmin
 from jobs.filters import listed
 from jobs.models import Job
 
@@ -24,7 +25,7 @@ NOT_LISTED = ("env", "secret_env", "command", "tags", "image", "input", "output"
 
 
 @admin.register(Job)
-class JobAdmin(SteeringAdmin):
+class JobAdmin(SubmittingAdmin, SteeringAdmin):
     list_display = (
         *("number", "classification", "customer", "place", "state", "reason", "priority", "submitted", "ended"),
     )

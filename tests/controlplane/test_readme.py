@@ -94,6 +94,21 @@ def test_the_mapreduce_tour_works_as_it_is_written(deployment: Factory) -> None:
         assert text in done.stdout, done.stdout
 
 
+@pytest.mark.runs_once("postgresql", "curl sees the API only")
+def test_the_tour_of_prices_works_as_it_is_written(deployment: Factory) -> None:
+    place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
+    done = _typed(_tour_of("prices.md", place.start_web()), place)
+    assert done.returncode == 0, done.stdout + done.stderr + place.logs()
+    for text in (
+        '"source": "default"',
+        "Took 2 prices",
+        "Took 3 prices",
+        "Left 1 of reservations.",
+        "azure/westeurope",
+    ):
+        assert text in done.stdout, done.stdout
+
+
 def test_every_curl_in_the_documents_stands_in_a_tour() -> None:
     pages = {path.name for path in (CHECKOUT / "docs").rglob("*.md") if re.search(r"^\s*curl ", path.read_text(), re.M)}
     assert pages == {"api.md", "mapreduce.md", "seed.md"}

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Customer
@@ -107,3 +108,19 @@ def test_the_claim_and_the_end_of_a_job_know_nothing_of_prices() -> None:
         stage.start(job)
         stage.end(job)
     assert "clusters_" not in str(statements)
+
+
+@pytest.mark.runs_once("postgresql", "it is about PostgreSQL's plans")
+def test_an_index_leads_to_what_has_no_price_yet_and_to_the_last_of_a_kind() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # the tables are empty, and so small
+    done = Job.objects.filter(customer=1, status=states.COMPLETED).order_by("-id").values_list("id")
+    plans = {
+        "job_done_of_revision": done.filter(revision=1)[:200],
+        "job_done_of_class": done.filter(classification="nightly", parent__isnull=True, shape="container")[:200],
+        "execution_unpriced": Execution.objects.filter(status__in=states.EXECUTION_FINAL, price_source="")
+        .order_by("id")
+        .values_list("id")[:2000],
+    }
+    for name, rows in plans.items():
+        assert name in rows.explain()

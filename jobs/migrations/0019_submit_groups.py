@@ -16,5 +16,5 @@ def add_permissions(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("jobs", "0017_price_snapshots")]
+    dependencies = [("jobs", "0018_price_snapshots")]
     operations = [migrations.RunPython(add_permissions, migrations.RunPython.noop)]

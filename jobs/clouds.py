@@ -23,6 +23,7 @@ from django.db import DatabaseError, close_old_connections, connection, transact
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from clusters.providers.base import Cloud
 from clusters.providers.errors import AuthFailed, ProviderError, Throttled
@@ -234,9 +235,13 @@ class Caller:
         return min(MAX_BACKOFF_SECONDS, BUSY_SECONDS * 2.0 ** min(self._failures, 10))
 
     def _what_fails(self) -> ProviderError | None:
-        """What keeps the place from working: a permission that is missing, or a cloud that is out of reach."""
+        """What keeps the place from working: a permission that is missing, or a cloud that is out of reach.
+
+        A turn with one call, which failed, is no answer either.
+        """
         denied = next((fault for fault in self._faults if isinstance(fault, AuthFailed)), None)
-        return denied or (self._faults[-1] if self._is_out_of_reach() else None)
+        silent = not self._answers and any(type(fault) is ProviderError for fault in self._faults)
+        return denied or (self._faults[-1] if silent or self._is_out_of_reach() else None)
 
 
 class CallerThread:
@@ -305,6 +310,14 @@ def callers() -> tuple[CallerThread, ...]:
     return tuple(CallerThread(place_id(cloud, region), cloud_at(cloud, region)) for cloud, region in cloud_regions())
 
 
+def _take_bells() -> bool:
+    """Were there any? On SQLite every commit sounds, those of the callers, too: so look before writing anything."""
+    if not OrmQ.objects.filter(key=settings.CLOUDS).exists():
+        return False
+    sets.run("DELETE FROM django_q_ormq WHERE key = %s", [settings.CLOUDS])
+    return True
+
+
 def run(stopping: Callable[[], bool], beat: Callable[[], None], threads: Iterable[CallerThread]) -> None:
     """Keep the callers awake for a term; then ring, so that another pass follows."""
     threads = tuple(threads)
@@ -315,8 +328,7 @@ def run(stopping: Callable[[], bool], beat: Callable[[], None], threads: Iterabl
         while not stopping() and time.monotonic() < end:
             beat()
             bell.listen()
-            if rung:
-                sets.run("DELETE FROM django_q_ormq WHERE key = %s", [settings.CLOUDS])
+            if rung and _take_bells():
                 for thread in threads:
                     thread.wake()
             rung = bell.wait(BEAT_SECONDS)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from clusters.providers.base import End
 from clusters.providers.errors import AuthFailed, NoCapacity, ProviderError, Refused, Throttled
-from jobs import following, queries, retention, services, states
+from jobs import clouds, following, queries, retention, services, states
 from jobs.errors import OutputGone
 from jobs.models import Execution, Job, Place, Submission
 from jobs.scheduling import submitting
@@ -516,3 +516,26 @@ def test_the_next_process_of_a_machine_waits_only_for_what_may_still_arrive(stag
     assert left is not None
     assert timedelta(seconds=10) < left - timezone.now() < timedelta(seconds=16)
     assert stage.execution(job).handle == ""
+
+
+def test_a_region_with_one_call_that_fails_counts_as_failing(stage: CloudStage) -> None:
+    stage.cloud.failures["capacity"] = [ProviderError("no route")]
+    assert stage.turn() > 2
+    assert Place.objects.get(pk=stage.place.pk).failure == "no route"
+
+
+def test_callers_are_woken_by_bells_alone(stage: CloudStage, settings: Any, tmp_path: Any) -> None:
+    """Not by every commit, as SQLite's sounds for: theirs would wake them, without end."""
+
+    class Sleeper:
+        woken = 0
+
+        def wake(self) -> None:
+            self.woken += 1
+
+    settings.RUN_DIR = tmp_path
+    sleeper: Any = Sleeper()
+    turns = iter([False, False, True])
+    stage.submit()
+    clouds.run(lambda: next(turns), lambda: None, [sleeper])
+    assert sleeper.woken == 1

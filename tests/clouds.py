@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 from django.conf import settings
 
-from clusters.providers.base import Capacity, Cloud, End, LogPage, Observation, Phase, Work
+from clusters.providers.base import Capacity, Cloud, End, LogPage, Observation, Phase, Probe, Work
 from clusters.providers.errors import NotFound, ProviderError, Refused
 from jobs import services
 from jobs.clouds import Caller
@@ -41,6 +41,7 @@ class ScriptedCloud(Cloud):
         self._seen: dict[str, Observation] = {}
         self._output: dict[tuple[str, str], bytes] = {}
         self.room = Capacity(64_000, 262_144)
+        self.probes = [Probe("identity", True, "somebody of ours"), Probe("queue urgent", True, "ENABLED, VALID")]
         self.submitted: list[tuple[str, list[Work], list[str]]] = []
         self.calls: list[str] = []
         self.hidden: set[str] = set()  # machines that the cloud does not show yet
@@ -158,6 +159,11 @@ class ScriptedCloud(Cloud):
         with self._call("machine"):
             handle = instance_id.replace("i-", "handle-")
             return handle if handle in self.handles and handle not in self.hidden else None
+
+    def probe(self, customer: str = "") -> list[Probe]:
+        with self._call("probe"):
+            of_customer = [Probe("role", None, f"of {customer}")] if customer else []
+            return [*self.probes, *of_customer]
 
     def link(self, handle: str) -> str:
         return f"https://console.example.com/{handle}"

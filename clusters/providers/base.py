@@ -125,6 +125,19 @@ class LogPage:
     ended: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a look at a place has found of one thing that it has to have or be allowed.
+
+    `what` names it, as the cloud does where it has a name for it; `words` say how it is and, where it is wrong, what to
+    do. `ok` None: it cannot be told without doing it, or could not be asked.
+    """
+
+    what: str
+    ok: bool | None
+    words: str
+
+
 STREAMS: Final = ("stdout", "stderr")
 
 
@@ -264,6 +277,13 @@ class Cloud(ABC):
 
     def tidy(self) -> None:  # noqa: B027 - most leave nothing
         """Remove what we have made there and need no more. Called now and then."""
+
+    @abstractmethod
+    def probe(self, customer: str = "") -> list[Probe]:
+        """All that the region has to have and permit, tried by calls that change nothing; where `customer`'s jobs run.
+
+        Raises nothing of the cloud's: what fails is told. It may take many calls.
+        """
 
     @abstractmethod
     def link(self, handle: str) -> str:

@@ -9,9 +9,10 @@ from clusters.providers.aws.batch import Batch
 from clusters.providers.aws.config import AwsConfig
 from clusters.providers.aws.handles import EC2, Handle
 from clusters.providers.aws.logs import SETTLE_SECONDS, Logs
+from clusters.providers.aws.probe import Prober
 from clusters.providers.aws.session import RATES, Session
 from clusters.providers.aws.spot import Machines
-from clusters.providers.base import Capacity, Cloud, LogPage, Observation, Work
+from clusters.providers.base import Capacity, Cloud, LogPage, Observation, Probe, Work
 from clusters.providers.errors import NotFound
 
 
@@ -36,7 +37,7 @@ class AwsCloud(Cloud):
         log_settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._config = config
-        session = Session(config, rates=rates)
+        session = self._session = Session(config, rates=rates)
         self._batch = Batch(config, session)
         self._machines = Machines(config, session, start_seconds=self.CALL_SECONDS)
         self._logs = Logs(session, self._batch.described, settle_seconds=log_settle_seconds)
@@ -88,6 +89,9 @@ class AwsCloud(Cloud):
     def machine(self, instance_id: str) -> str | None:
         found = self._machines.machine(instance_id)
         return None if found is None else str(found)
+
+    def probe(self, customer: str = "") -> list[Probe]:
+        return Prober(self._config, self._session, customer).probes()
 
     def link(self, handle: str) -> str:
         found = self._one(handle)

@@ -73,9 +73,10 @@ class Account:
         self.bucket = bucket or Bucket(
             config.calls_per_second, burst=config.calls_at_once, wait_seconds=HELD_BACK_SECONDS
         )
+        self.credential = credential or _credential(config)
         self.client = BatchClient(
             config.endpoint,
-            credential or _credential(config),
+            self.credential,
             api_version=API_VERSION,
             connection_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,

@@ -14,8 +14,9 @@ from clusters.providers.azure.account import Account
 from clusters.providers.azure.config import AzureConfig
 from clusters.providers.azure.jobs import Jobs
 from clusters.providers.azure.pools import Pools
+from clusters.providers.azure.probe import probes
 from clusters.providers.azure.words import word
-from clusters.providers.base import STREAMS, Capacity, Cloud, End, LogPage, Observation, Phase, Work
+from clusters.providers.base import STREAMS, Capacity, Cloud, End, LogPage, Observation, Phase, Probe, Work
 from clusters.providers.errors import NotFound, Refused
 from clusters.providers.throttle import Bucket
 
@@ -215,6 +216,10 @@ class AzureCloud(Cloud):
     def capacity(self) -> Capacity:
         """All nodes that the pools of the configuration may have. A size that is not known counts as nothing."""
         return self._pools.capacity()
+
+    def probe(self, customer: str = "") -> list[Probe]:
+        """The same for every customer: all run in the one account."""
+        return probes(self._config, self._account)
 
     def link(self, handle: str) -> str:
         """The account's list of jobs, or, when its resource id is not configured, the list of accounts."""

@@ -17,7 +17,7 @@ from typing import Any
 import botocore.session
 from botocore.validate import ParamValidator
 
-from tests.clusters.aws import ec2_protocol
+from tests.clusters.aws import ec2_protocol, query_protocol
 
 Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -125,8 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
         found = self.server.script.answer(service, call)  # type: ignore[attr-defined]
         if isinstance(found, Fault):
             self.refuse(service, found)
-        elif service == "sts":
+        elif action == "AssumeRole":
             self.send(200, _assumed(found), {"Content-Type": "text/xml"})
+        elif service in ("sts", "iam"):
+            told = query_protocol.answered(service, action, found)
+            self.send(200, told, {"Content-Type": "text/xml"})
         elif service == "ec2":
             told = ec2_protocol.answered(action, found)
             self.send(200, told, {"Content-Type": "text/xml"})
@@ -142,6 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
         given = dict(urllib.parse.parse_qsl(text))
         if given["Version"] == ec2_protocol.VERSION:
             return "ec2", given["Action"], ec2_protocol.asked(given["Action"], text)
+        if given["Version"] == query_protocol.IAM_VERSION:
+            return "iam", given["Action"], query_protocol.asked("iam", given["Action"], text)
         return "sts", given.pop("Action"), given
 
     def refuse(self, service: str, fault: Fault) -> None:
@@ -151,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.page:
             self.send(fault.status, fault.page, {"Content-Type": "text/html"})
             return
-        if service == "sts":
+        if service in ("sts", "iam"):
             error = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
             self.send(fault.status, f"<ErrorResponse>{error}</ErrorResponse>", {"Content-Type": "text/xml"})
             return

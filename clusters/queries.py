@@ -15,8 +15,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from clusters.models import Capacity, Measure, Price, Source
-from clusters.providers.aws.config import AwsConfig, CustomerRole
-from clusters.providers.azure.config import AzureConfig, PoolTemplate
+from clusters.providers.aws.config import RATES, AwsConfig, CustomerRole
+from clusters.providers.azure.config import CALLS_PER_SECOND, AzureConfig, PoolTemplate
 from clusters.providers.base import Cloud
 from clusters.providers.local.isolation import probe
 from clusters.providers.local.provider import LocalProvider
@@ -29,11 +29,58 @@ REQUIRED_SETTINGS: dict[str, tuple[str, ...]] = {
     "azure": ("AZURE_REGION", "AZURE_BATCH_ENDPOINT", "AZURE_BATCH_POOLS"),
     "local": (),
 }
+# What else can be said of it.
+OTHER_SETTINGS: dict[str, tuple[str, ...]] = {
+    "aws": (
+        *("AWS_BATCH_PLATFORM", "AWS_BATCH_JOB_ROLE", "AWS_BATCH_EXECUTION_ROLE", "AWS_BATCH_PUBLIC_IP"),
+        *("AWS_EC2_NETWORKS", "AWS_EC2_INSTANCE_PROFILE", "AWS_EC2_KEY_NAME", "AWS_EC2_ON_DEMAND"),
+        *("AWS_CUSTOMER_ROLES", "DEPLOYMENT"),
+    ),
+    "azure": (
+        *("AZURE_BATCH_ACCOUNT", "AZURE_BATCH_ACCOUNT_KEY", "AZURE_CLIENT_ID", "AZURE_BATCH_RESOURCE_ID"),
+        *("AZURE_BATCH_NEW_POOL", "AZURE_BATCH_MAX_NODES", "AZURE_CA_FILE"),
+    ),
+    "local": (),
+}
 
 
 def missing_settings(cloud: str) -> list[str]:
     """The settings without which `cloud` cannot be used here."""
     return [name for name in REQUIRED_SETTINGS[cloud] if not getattr(settings, name, None)]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingFacts:
+    """Whether a setting says anything; its value may be secret, and is not here."""
+
+    name: str
+    is_set: bool
+    is_needed: bool
+
+
+def settings_of(cloud: str) -> list[SettingFacts]:
+    """The settings of `cloud`, those first that it cannot be used without."""
+    needed = REQUIRED_SETTINGS[cloud]
+    names = (*needed, *OTHER_SETTINGS[cloud])
+    return [SettingFacts(name, bool(getattr(settings, name, None)), name in needed) for name in names]
+
+
+def settings_fault(cloud: str, region: str) -> str:
+    """Why a region of a cloud cannot be used as the settings are, in words; empty when it can."""
+    if missing := missing_settings(cloud):
+        return f"not set: {', '.join(missing)}"
+    if (cloud, region) not in cloud_regions():
+        return "the settings do not name this region"
+    try:
+        _ = aws_config(region) if cloud == "aws" else azure_config()
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def call_rates(cloud: str) -> dict[str, float]:
+    """How many calls a second a process makes to a region of `cloud` at most, by service."""
+    return dict(RATES) if cloud == "aws" else {"batch": CALLS_PER_SECOND}
 
 
 def cloud_regions() -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import BooleanField
+from django.db.models import BooleanField, IntegerField
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -359,6 +359,23 @@ _DELAYED_JOBS: Final = f"SELECT count(*) FROM jobs_job WHERE status = '{states.D
 def active_jobs() -> list[tuple[int, str, int]]:
     """How many jobs are active, by place and status. Costs what is active."""
     return [(row[0], row[1], int(row[2])) for row in sets.run(_ACTIVE_JOBS)]
+
+
+_COUNTED_AT: Final = """SELECT count(*) FROM (
+    SELECT 1 FROM jobs_job JOIN jobs_lane l ON l.id = jobs_job.lane_id
+    WHERE l.place_id = jobs_place.id AND {} LIMIT %s
+) found"""
+
+
+def active_at(most: int) -> RawSQL:
+    """Of places: how many jobs are active there, counted up to `most`."""
+    return RawSQL(_COUNTED_AT.format(_TAKES_ROOM), (most,), output_field=IntegerField())  # noqa: S611 - ours
+
+
+def queued_at(most: int) -> RawSQL:
+    """Of places: how many jobs are queued there, counted up to `most`."""
+    condition = f"l.waiting AND status = '{states.QUEUED}'"
+    return RawSQL(_COUNTED_AT.format(condition), (most,), output_field=IntegerField())  # noqa: S611 - ours
 
 
 def delayed_jobs() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Final
+from uuid import uuid4
 
 from django.contrib import admin
 from django.test import Client, RequestFactory
@@ -14,7 +15,7 @@ from accounts import services as accounts
 from accounts.models import Role, User
 from controlplane.core.service_admin import ServiceAdmin
 from jobs import services, states
-from jobs.models import LoadSample, Operation, Scope
+from jobs.models import LoadSample, Operation, Place, Scope, Submission
 from jobtypes.models import Category
 from jobtypes.services import create_error
 from tests.factories import Stage, keep_output, make_job_in, make_job_type, make_jobs
@@ -73,7 +74,17 @@ def furnish() -> None:
     make_recipe(make_recipe_type(FORK))
     make_file()
     make_mapreduce()
+    make_failing_cloud()
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
+
+
+def make_failing_cloud() -> Place:
+    """A region whose calls fail, with something on its way there."""
+    since = timezone.now()
+    facts = {"failure": "batch:SubmitJob: AccessDeniedException", "failing_since": since, "seen_at": since}
+    place = Place.objects.get_or_create(cloud="aws", region="north-1", defaults={**facts, "caller": uuid4()})[0]
+    Submission.objects.create(place=place, calls=1, detail=place.failure)
+    return place
 
 
 def pages(*, changing: bool) -> Iterator[str]:
@@ -101,6 +112,8 @@ def _forms(name: str, its: Any, row: Any) -> Iterator[str]:
             yield reverse(f"{name}_{page.name}", args=[row.pk])
     if name == "admin:jobtypes_jobtype":
         yield reverse(f"{name}_compare", args=[row.pk])
+    if name == "admin:jobs_place":
+        yield reverse(f"{name}_check", args=[row.pk])
     if name == "admin:jobs_job":
         for verb in ("cancel", "requeue", "retry", "priority", "hold", "release"):
             yield reverse(f"{name}_{verb}", args=[row.pk])

@@ -176,7 +176,14 @@ class CloudStage:
         monkeypatch.setattr(settings, "AWS_REGIONS", [REGION])
         monkeypatch.setattr(settings, "AWS_BATCH_QUEUES", {REGION: {"HIGH": "urgent", "LOW": "bulk"}})
         self.cloud = ScriptedCloud(**wishes)
-        for user in ("clouds", "following.links", "following.outputs", "following.words", "scheduling.machines"):
+        for user in (
+            "clouds",
+            "following.links",
+            "following.outputs",
+            "following.words",
+            "following.probes",
+            "scheduling.machines",
+        ):
             monkeypatch.setattr(f"jobs.{user}.cloud_at", lambda cloud, region: self.cloud)
         self.place = Place.objects.get(pk=place_id("aws", REGION))
         facts: dict[str, Any] = {"vcpus_milli": 64_000, "memory_mib": 262_144, "disk_free_mib": None}

@@ -136,7 +136,7 @@ def _facts(job: Job, reader: User) -> list[tuple[str, Any]]:
         ("Id", job.uuid),
         ("Customer", link(reverse("admin:accounts_customer_change", args=[job.customer_id]), job.customer)),
         ("Owner", link(reverse("admin:accounts_user_change", args=[job.owner_id]), job.owner) if sees else job.owner),
-        ("Place", job.place),
+        ("Place", link(reverse("admin:jobs_place_change", args=[job.place_id]), job.place)),
         *seed_facts(job),
         *mapreduce_facts(job),
         ("Queue", job.lane.queue),

@@ -34,6 +34,7 @@ from jobs.queries.found import (
     visible_jobs,
     visible_operations,
 )
+from jobs.queries.places import OpenSubmissions, active_by_status, open_submissions, places_with_jobs
 from jobs.queries.targets import Names, check_may_steer, names_of, scope_id_of, visible_holds, visible_quotas
 from jobs.queries.waiting import (
     HELD,
@@ -62,8 +63,10 @@ __all__ = [
     "UNREADABLE",
     "Around",
     "Names",
+    "OpenSubmissions",
     "QueueRow",
     "WaitingLane",
+    "active_by_status",
     "allocation_of",
     "around",
     "around_one",
@@ -92,8 +95,10 @@ __all__ = [
     "lanes_of",
     "last_execution",
     "names_of",
+    "open_submissions",
     "places_in_use",
     "places_of_clouds",
+    "places_with_jobs",
     "queue_rows",
     "readable_files",
     "scope_id_of",

@@ -12,6 +12,9 @@ from clusters.providers.aws.handles import LONGEST_ACCOUNT
 
 PLATFORMS: Final = ("EC2", "FARGATE")
 PRIORITIES: Final = ("HIGH", "LOW")
+# AWS Batch takes 50 calls a second from an account, of all who call there; CloudWatch Logs 25 GetLogEvents; EC2 20
+# that only look, and 5 that change something, of each kind.
+RATES: Final = {"batch": 40.0, "ec2": 10.0, "logs": 20.0}
 # Works with a smaller number go to the queue HIGH, the others to LOW.
 LOW_PRIORITY: Final = 100
 _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.+")

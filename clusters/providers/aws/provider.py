@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from clusters.providers.aws.batch import Batch
-from clusters.providers.aws.config import AwsConfig
+from clusters.providers.aws.config import RATES, AwsConfig
 from clusters.providers.aws.handles import EC2, Handle
 from clusters.providers.aws.logs import SETTLE_SECONDS, Logs
 from clusters.providers.aws.probe import Prober
-from clusters.providers.aws.session import RATES, Session
+from clusters.providers.aws.session import Session
 from clusters.providers.aws.spot import Machines
 from clusters.providers.base import Capacity, Cloud, LogPage, Observation, Probe, Work
 from clusters.providers.errors import NotFound

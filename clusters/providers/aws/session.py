@@ -19,14 +19,11 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 
-from clusters.providers.aws.config import AwsConfig
+from clusters.providers.aws.config import RATES, AwsConfig
 from clusters.providers.aws.failures import translated
 from clusters.providers.errors import AuthFailed, ProviderError, Throttled
 from clusters.providers.throttle import Bucket
 
-# AWS Batch takes 50 calls a second from an account, of all who call there; CloudWatch Logs 25 GetLogEvents; EC2 20
-# that only look, and 5 that change something, of each kind.
-RATES: Final = {"batch": 40.0, "ec2": 10.0, "logs": 20.0}
 CONNECT_SECONDS: Final = 3
 READ_SECONDS: Final = 10
 # More of them at once are answered too, by connections that are not kept.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+CALLS_PER_SECOND: Final = 25.0
 # Nodes follow the tasks that wait or run, up to a bound. A node that is to go lets its task finish first. While
 # there are too few samples (a new pool), the newest one counts.
 AUTOSCALE_FORMULA = """\
@@ -69,7 +71,7 @@ class AzureConfig:
     new_pool: PoolTemplate | None = None
     max_nodes: Mapping[str, int] = field(default_factory=dict)  # by pool id, where a formula of others decides
     vm_sizes: Mapping[str, VmSize] = field(default_factory=dict)  # by name, beside those known
-    calls_per_second: float = 25.0
+    calls_per_second: float = CALLS_PER_SECOND
     calls_at_once: int = 50
     keep_days: int = 8  # how long Batch jobs are kept there: longer than their tasks' files are
     connection_verify: bool | str = True  # a file of certificates to trust, or False

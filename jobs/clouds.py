@@ -239,7 +239,7 @@ class Caller:
 
         A turn with one call, which failed, is no answer either.
         """
-        denied = next((fault for fault in self._faults if isinstance(fault, AuthFailed)), None)
+        denied = next((each for each in self._faults if isinstance(each, AuthFailed) and not each.customer), None)
         silent = not self._answers and any(type(fault) is ProviderError for fault in self._faults)
         return denied or (self._faults[-1] if silent or self._is_out_of_reach() else None)
 

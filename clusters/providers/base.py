@@ -243,7 +243,10 @@ class Cloud(ABC):
 
     @abstractmethod
     def observe(self, handles: Sequence[str]) -> list[Observation]:
-        """The present phase of each; an observation's `execution_id` is the handle. Unknown ones are left out."""
+        """The present phase of each; an observation's `execution_id` is the handle. Unknown ones are left out.
+
+        Of those in an account of a customer's that refuses us nothing new is said: they are WAITING, with its words.
+        """
 
     @abstractmethod
     def cancel(self, handles: Sequence[str]) -> None:

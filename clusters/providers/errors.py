@@ -24,7 +24,14 @@ class NotYet(ProviderError):
 
 
 class AuthFailed(ProviderError):
-    """Our credentials are refused: stop calling, and tell whoever owns them."""
+    """Our credentials are refused: stop calling, and tell whoever owns them.
+
+    `customer`: it is in the account of this customer only, whose role was taken back, say; "" for our own.
+    """
+
+    def __init__(self, message: str = "", customer: str = "") -> None:
+        super().__init__(message)
+        self.customer = customer
 
 
 class Refused(ProviderError):

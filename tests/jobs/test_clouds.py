@@ -370,6 +370,17 @@ def test_what_one_call_may_not_does_not_keep_the_others(stage: CloudStage) -> No
     assert "DescribeJobQueues" in Place.objects.get(pk=stage.place.pk).failure
 
 
+def test_a_role_that_one_customer_took_back_stops_nobody_else(stage: CloudStage) -> None:
+    theirs, others = stage.submit(customer="acme")[0], stage.submit(customer="other")[0]
+    stage.cloud.failures["submit"] = [AuthFailed("sts:AssumeRole is denied", customer="acme")]
+    stage.turn()
+    assert Place.objects.get(pk=stage.place.pk).failure == ""
+    assert stage.handle(others)
+    theirs.refresh_from_db()
+    (reason,) = following.explain(theirs)
+    assert (reason.code, "sts:AssumeRole is denied" in reason.hint) == ("SENDING", True)
+
+
 def test_an_unforeseen_refusal_while_asking_is_no_failure_of_the_cloud(stage: CloudStage) -> None:
     stage.cloud.failures["capacity"] = [Refused("what?")]
     stage.turn()

@@ -12,8 +12,8 @@ from clusters.providers.aws.logs import SETTLE_SECONDS, Logs
 from clusters.providers.aws.probe import Prober
 from clusters.providers.aws.session import Session
 from clusters.providers.aws.spot import Machines
-from clusters.providers.base import Capacity, Cloud, LogPage, Observation, Probe, Work
-from clusters.providers.errors import NotFound
+from clusters.providers.base import Capacity, Cloud, LogPage, Observation, Phase, Probe, Work
+from clusters.providers.errors import AuthFailed, NotFound
 
 
 class AwsCloud(Cloud):
@@ -21,9 +21,8 @@ class AwsCloud(Cloud):
     when they have a machine image, as machines of EC2. The handle tells which.
 
     `rates` is how many calls a second each service may get from this object, per account. A job's output is
-    complete `log_settle_seconds` after its end, not before. `observe` and `cancel` ask account by account, and raise
-    when one of them cannot be asked: whoever does not want one customer's lost permission to stop the others asks for
-    each customer apart.
+    complete `log_settle_seconds` after its end, not before. `observe` and `cancel` ask account by account: a customer
+    who took back a role stops nobody else's.
     """
 
     cloud: ClassVar[str] = "aws"
@@ -62,13 +61,30 @@ class AwsCloud(Cloud):
         return [[str(handle) for handle in handles] for handles in found]
 
     def observe(self, handles: Sequence[str]) -> list[Observation]:
-        containers, machines = _sorted(handles)
-        return self._batch.observe(containers) + self._machines.observe(machines)
+        found: list[Observation] = []
+        for of_account in _by_account(handles):
+            containers, machines = _sorted(of_account)
+            try:
+                found += self._batch.observe(containers) + self._machines.observe(machines)
+            except AuthFailed as error:
+                if not error.customer:
+                    raise
+                found += [Observation(str(each), Phase.WAITING, detail=str(error)) for each in of_account]
+        return found
 
     def cancel(self, handles: Sequence[str]) -> None:
-        containers, machines = _sorted(handles)
-        self._batch.cancel(containers)
-        self._machines.cancel(machines)
+        refused: AuthFailed | None = None
+        for of_account in _by_account(handles):
+            containers, machines = _sorted(of_account)
+            try:
+                self._batch.cancel(containers)
+                self._machines.cancel(machines)
+            except AuthFailed as error:
+                if not error.customer:
+                    raise
+                refused = error  # the others first
+        if refused:
+            raise refused
 
     def logs(self, handle: str, stream: str, after: int = 0, limit: int = 2**20) -> LogPage:
         found = self._one(handle)
@@ -104,7 +120,15 @@ class AwsCloud(Cloud):
         return handle
 
 
-def _sorted(handles: Sequence[str]) -> tuple[list[Handle], list[Handle]]:
-    """Those that can be ours: containers, and machines."""
-    known = [handle for handle in map(Handle.parse, handles) if handle is not None]
+def _by_account(handles: Sequence[str]) -> list[list[Handle]]:
+    """Those that can be ours, those of each account by themselves."""
+    found: dict[str, list[Handle]] = {}
+    for handle in map(Handle.parse, handles):
+        if handle is not None:
+            found.setdefault(handle.account, []).append(handle)
+    return list(found.values())
+
+
+def _sorted(known: Sequence[Handle]) -> tuple[list[Handle], list[Handle]]:
+    """Containers, and machines."""
     return [one for one in known if one.way != EC2], [one for one in known if one.way == EC2]

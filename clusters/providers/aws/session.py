@@ -56,6 +56,13 @@ class Session:
 
     def call(self, account: str, service: str, action: str, **arguments: Any) -> Mapping[str, Any]:
         """Do `action` ("SubmitJob") of `service` once. Raises the errors of `clusters.providers.errors`."""
+        try:
+            return self._call(account, service, action, arguments)
+        except AuthFailed as error:
+            error.customer = account
+            raise
+
+    def _call(self, account: str, service: str, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         client, bucket = self._ways(account, service)
         if bucket:
             bucket.take()

@@ -165,3 +165,18 @@ def test_a_customer_s_jobs_run_in_the_customer_s_account(aws: Aws) -> None:
     assert aws.client("batch", CUSTOMERS).describe_jobs(jobs=[id_there])["jobs"]
     assert cloud.observe([f"batch::{id_there}"]) == [], "our own account must know nothing of it"
     assert cloud.find(name, [work(customer="another")]) == []
+
+
+def test_a_role_that_was_taken_back_stops_nobody_else(
+    aws: Aws, cloud: AwsCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ours,) = cloud.submit(new_id(), [work("sleep 60")])
+    theirs = ours.replace("batch::", "batch:acme:")
+    assert [seen.phase for seen in cloud.observe([theirs])] == [Phase.WAITING], "no role is set for them any more"
+    found = {seen.execution_id: seen for seen in cloud.observe([theirs, ours])}
+    assert "no role" in found[theirs].detail
+    assert found.keys() == {ours, theirs}
+    with pytest.raises(AuthFailed) as told:
+        cloud.cancel([theirs, ours])
+    assert told.value.customer == "acme"
+    until_ended(cloud, ours)

@@ -108,7 +108,7 @@ class Caller:
         if not self._is_out_of_reach():
             self._claim()
             self._carry()
-            self._note()
+            submitting.note(self._place_id, self._cloud)
             for submission in submitting.to_send(self._place_id):
                 if self._is_out_of_reach():
                     break
@@ -140,9 +140,6 @@ class Caller:
 
     def _is_throttled(self) -> bool:
         return any(isinstance(fault, Throttled) for fault in self._faults)
-
-    def _note(self) -> None:
-        submitting.note(self._place_id, self._cloud)
 
     def _claim(self) -> None:
         scheduling.wake_delayed()

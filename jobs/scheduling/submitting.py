@@ -217,11 +217,7 @@ def _record(submission: Submission, token: UUID, works: Sequence[Work], handles:
     if is_ours:
         return
     recorded = Execution.objects.filter(submission=submission).exclude(handle="")
-    known = set(recorded.values_list("handle", flat=True))
-    extra = [handle for handle in handles if handle not in known]
-    if extra:
-        logger.warning("submission %s was sent twice; stopping what is too much", submission.uuid)
-        cloud.cancel(extra)
+    _stop_all_but(list(recorded.values_list("handle", flat=True)), [handles], cloud)
 
 
 def _stop_all_but(recorded: Sequence[str], found: Sequence[Sequence[str]], cloud: Cloud) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from clusters.providers.base import End, Observation, Phase, Work
 from clusters.providers.errors import NotFound, ProviderError, Refused
-from clusters.providers.local import isolation, logs
+from clusters.providers.local import isolation
 from clusters.providers.local.provider import LocalProvider
 from tests.clusters.local_host import LOG_CAP_BYTES, LocalHost, local_host
 from tests.clusters.provider_contract import ProviderContract, eventually, new_id
@@ -216,11 +216,3 @@ class TestRunnerOfAProvider:
         eventually(lambda: ended(provider, work))
         runner = host.runner()
         assert b"gr5t7" not in Path(f"/proc/{runner}/environ").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [(b"", 0), (b"abc", 0), ("aé".encode(), 0), (b"a\xc3", 1), (b"a\xe2\x82", 2), (b"\xf0\x9d\x84", 3), (b"\x82", 0)],
-)
-def test_an_unfinished_character_at_the_end_is_found(text: bytes, count: int) -> None:
-    assert logs.incomplete_tail(text) == count

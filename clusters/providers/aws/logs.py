@@ -19,7 +19,7 @@ from clusters.providers.aws.jobs import ENDED, moment
 from clusters.providers.aws.session import Session
 from clusters.providers.base import LogPage
 from clusters.providers.errors import NotFound, Refused
-from clusters.providers.local.logs import incomplete_tail
+from controlplane.core.utf8 import incomplete_tail
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")

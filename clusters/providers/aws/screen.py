@@ -12,7 +12,7 @@ from clusters.providers.aws.handles import Handle
 from clusters.providers.aws.session import Session
 from clusters.providers.base import LogPage
 from clusters.providers.errors import Refused
-from clusters.providers.local.logs import incomplete_tail
+from controlplane.core.utf8 import incomplete_tail
 
 KEPT_BYTES: Final = 64 << 10
 _NO_LATEST: Final = "UnsupportedOperation"

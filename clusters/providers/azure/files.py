@@ -9,7 +9,7 @@ from azure.core.exceptions import HttpResponseError
 from clusters.providers.azure.account import Account, code_of
 from clusters.providers.base import LogPage
 from clusters.providers.errors import NotFound
-from clusters.providers.local.logs import incomplete_tail
+from controlplane.core.utf8 import incomplete_tail
 
 _NAMES: Final = {"stdout": "stdout.txt", "stderr": "stderr.txt"}
 _LONGEST_CHARACTER_BYTES = 4

@@ -6,8 +6,7 @@ import os
 
 from clusters.providers.base import LogPage
 from clusters.providers.local import folders, logcap
-
-_LONGEST_CHARACTER_BYTES = 4
+from controlplane.core.utf8 import LONGEST_CHARACTER_BYTES, incomplete_tail
 
 
 def read_page(folder: str, stream: str, after: int, limit: int) -> LogPage:
@@ -18,7 +17,7 @@ def read_page(folder: str, stream: str, after: int, limit: int) -> LogPage:
     """
     is_over = folders.has_ended(folder)  # asked first: what is read next is then all there is
     cut = logcap.read_cut(folder, stream)
-    after, limit = max(after, 0), max(limit, _LONGEST_CHARACTER_BYTES)
+    after, limit = max(after, 0), max(limit, LONGEST_CHARACTER_BYTES)
     start, end, shift = cut or (0, 0, 0)
     left_out = ""
     if cut and start <= after < end:
@@ -36,16 +35,6 @@ def read_page(folder: str, stream: str, after: int, limit: int) -> LogPage:
         return LogPage(left_out + text, after + len(written), is_over and is_last)
     newline = "" if text.endswith("\n") else "\n"
     return LogPage(text + newline + _left_out(end - start), end, is_over and length + shift <= end)
-
-
-def incomplete_tail(text: bytes) -> int:
-    """How many bytes at the end of `text` begin a UTF-8 character and do not finish it."""
-    for count in range(1, min(_LONGEST_CHARACTER_BYTES, len(text) + 1)):
-        byte = text[-count]
-        if byte & 0b1100_0000 != 0b1000_0000:  # not a continuation: here a character begins
-            needs = 2 if 0xC2 <= byte <= 0xDF else 3 if 0xE0 <= byte <= 0xEF else 4 if 0xF0 <= byte <= 0xF4 else 1
-            return count if needs > count else 0
-    return 0
 
 
 def _left_out(count: int) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from controlplane.core.storage.base import Storage
+from controlplane.core.utf8 import LONGEST_CHARACTER_BYTES, incomplete_tail
 
 _DIGITS: Final = 15
-_LONGEST_CHARACTER_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,10 @@ class Parts:
         told = f"[… {piece.start - after} bytes left out …]\n" if piece.start > after else ""
         skip = max(0, after - piece.start)
         content = b"".join(self._storage.get(piece.path, skip)) if skip < piece.size else b""
-        limit = max(limit, _LONGEST_CHARACTER_BYTES)
+        limit = max(limit, LONGEST_CHARACTER_BYTES)
         if len(content) > limit and piece.size == piece.end - piece.start:
-            content = _whole_characters(content[:limit])
+            content = content[:limit]
+            content = content[: len(content) - incomplete_tail(content)]
             return told + content.decode(errors="replace"), max(after, piece.start) + len(content), False
         return told + content.decode(errors="replace"), piece.end, is_last
 
@@ -83,14 +84,3 @@ class Parts:
         """Remove all of it."""
         for piece in self.pieces():
             self._storage.delete(piece.path)
-
-
-def _whole_characters(content: bytes) -> bytes:
-    """Without the beginning of a character at its end."""
-    for back in range(1, _LONGEST_CHARACTER_BYTES):
-        byte = content[-back]
-        if byte & 0b1100_0000 == 0b1000_0000:
-            continue
-        needs = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
-        return content[:-back] if needs > back else content
-    return content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -17,7 +17,7 @@ from django.utils import timezone
 from clusters.models import Capacity, Measure, Price, Source
 from clusters.providers.aws.config import RATES, AwsConfig, CustomerRole
 from clusters.providers.azure.config import CALLS_PER_SECOND, AzureConfig, PoolTemplate
-from clusters.providers.base import Cloud
+from clusters.providers.base import CAPACITY_QUEUES, Cloud
 from clusters.providers.local.isolation import probe
 from clusters.providers.local.provider import LocalProvider
 from clusters.providers.local.runtime import Runtime
@@ -81,6 +81,18 @@ def settings_fault(cloud: str, region: str) -> str:
 def call_rates(cloud: str) -> dict[str, float]:
     """How many calls a second a process makes to a region of `cloud` at most, by service."""
     return dict(RATES) if cloud == "aws" else {"batch": CALLS_PER_SECOND}
+
+
+def capacities(cloud: str, region: str, *, whole: bool) -> list[str]:
+    """Which kinds of machines a job may ask for in a region: a `whole` one, or a place on one.
+
+    None where the machines are as they are.
+    """
+    if whole:
+        return [Capacity.SPOT.value, Capacity.ON_DEMAND.value] if cloud == "aws" else []
+    aws: Mapping[str, str] = settings.AWS_BATCH_QUEUES.get(region, {}) if settings.AWS_BATCH_QUEUES else {}
+    named = {"aws": aws, "azure": settings.AZURE_BATCH_POOLS}.get(cloud) or {}
+    return [capacity for capacity, name in CAPACITY_QUEUES.items() if named.get(name)]
 
 
 def cloud_regions() -> list[tuple[str, str]]:
@@ -280,12 +292,15 @@ class PriceList:
             found.append(Rate(each.name, each.capacity, _part(each.amount, share), each.source))
         return sorted(found, key=_by_rate)
 
-    def rate(self, vcpus_milli: int, memory_mib: int, gpus: int = 0, *, whole: bool = False) -> Rate | None:
-        """What such a job is priced by: the cheapest that is no example, of the capacity that it runs on.
+    def rate(
+        self, vcpus_milli: int, memory_mib: int, gpus: int = 0, *, whole: bool = False, capacity: str = ""
+    ) -> Rate | None:
+        """What such a job is priced by: the cheapest that is no example, of the `capacity` that it runs on.
 
         None: nothing that is offered is large enough, or nothing of it has a price.
         """
-        rates, order = self.rates(vcpus_milli, memory_mib, gpus, whole=whole), _WHOLE if whole else _SHARED
+        rates = self.rates(vcpus_milli, memory_mib, gpus, whole=whole)
+        order = (capacity,) if capacity else _WHOLE if whole else _SHARED
         found = [rate for capacity in order for rate in rates if rate.capacity == capacity]
         return min(found, key=lambda rate: rate.is_example, default=None)
 

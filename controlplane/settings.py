@@ -347,6 +347,8 @@ SPECTACULAR_SETTINGS = {
         "ErrorCategoryEnum": "jobtypes.models.Category",
         "HoldScopeEnum": "jobs.models.Scope",
         "CapacityEnum": "clusters.models.Capacity",
+        "WantedCapacityEnum": "jobs.policy.CAPACITIES",
+        "WantedCloudEnum": [(cloud, cloud) for cloud in ("aws", "azure", "local", "any")],
         "PriceSourceEnum": "clusters.models.Source",
         "CurrencyEnum": [("USD", "USD")],
         "QuotaScopeEnum": "jobs.models.engine.CAPPED_SCOPES",

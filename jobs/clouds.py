@@ -35,7 +35,7 @@ from jobs import scheduling, sql, staging, states
 from jobs.carrying import carry_here, lock_alone
 from jobs.models import Execution, Place, RunsFor
 from jobs.scheduling import submitting
-from jobs.services import advance_mapreduce, report_place
+from jobs.services import advance_mapreduce, leave_crowded, report_place
 from jobs.services.places import place_id
 
 logger = logging.getLogger("jobs.clouds")
@@ -143,6 +143,7 @@ class Caller:
 
     def _claim(self) -> None:
         scheduling.wake_delayed()
+        leave_crowded()
         while scheduling.claim(self._place_id) == scheduling.CLAIM_AT_MOST:
             pass
 
@@ -172,10 +173,15 @@ class Caller:
         return True
 
     def _stop(self) -> bool:
-        """Stop what is to be stopped; a cloud that has not done it by then is asked again."""
+        """Stop what is to be stopped, and what has waited there too long to start.
+
+        A cloud that has not done it by then is asked again.
+        """
         submitting.conclude_unsent(self._place_id)
         rows = Execution.objects.filter(place=self._place_id, status__in=states.EXECUTION_AT_PROVIDER)
-        handles = rows.filter(job__status=states.CANCELING).exclude(handle="").values_list("handle", flat=True)
+        late = Q(status=states.SUBMITTED, job__status=states.STARTING, job__leaves_at__lte=timezone.now())
+        wanted = rows.filter(Q(job__status=states.CANCELING) | late).exclude(handle="")
+        handles = wanted.values_list("handle", flat=True)
         now = time.monotonic()
         told = {handle: self._canceled.get(handle, -CANCEL_AGAIN_SECONDS) for handle in handles}
         due = [handle for handle, at in told.items() if now - at >= CANCEL_AGAIN_SECONDS]

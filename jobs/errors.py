@@ -33,6 +33,10 @@ class JobState(InvalidRequest):
     code = "JOB_STATE"
 
 
+class PolicyNotFound(NotFound):
+    """There is no policy of its own."""
+
+
 class OutputGone(NotFound):
     """The job's output was deleted when its days were over."""
 

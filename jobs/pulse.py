@@ -24,7 +24,7 @@ from controlplane.core.doorbell import Doorbell, socket_of
 from jobs import scheduling, sql
 from jobs.carrying import Carried, carriers_of
 from jobs.models import RunsFor
-from jobs.services import advance_mapreduce, report_place
+from jobs.services import advance_mapreduce, leave_crowded, report_place
 
 logger = logging.getLogger("jobs.pulse")
 TERM_SECONDS: Final = 20.0
@@ -141,6 +141,7 @@ class Pulse:
             runs_for=_runs_for(capacity.isolated),
         )
         scheduling.wake_delayed()
+        leave_crowded()
         return scheduling.observe(self._place_id, self._provider, self._watch)
 
 

@@ -61,6 +61,7 @@ _VARYING: Final = (
     ("tries_granted", "smallint"), ("retry_of_id", "bigint"), ("shape", "text"), ("job_type_id", "bigint"),
     ("revision_id", "bigint"), ("input", "jsonb"), ("configuration", "jsonb"), ("input_bytes", "bigint"),
     ("recipe_id", "bigint"), ("supersedes_id", "bigint"), ("parent_id", "bigint"), ("part", "integer"),
+    ("policy_id", "bigint"), ("capacity", "text"), ("affordable_seconds", "integer"), ("leaves_at", "timestamptz"),
 )  # fmt: skip
 JOB_FIELDS: Final = tuple(name.removesuffix("_id") for name, _ in _VARYING)
 _NAMES: Final = ", ".join(name for name, _ in _VARYING)
@@ -117,7 +118,9 @@ def submit(
     now = timezone.now()
     queued_at, minute = now if status == states.QUEUED else None, counts.minute_of(now)
     if sets.is_postgresql():
-        objects = [{name: value for (name, _), value in zip(_VARYING, row, strict=True)} for row in rows]
+        objects = [
+            {name: value for (name, _), value in zip(_VARYING, row, strict=True) if value is not None} for row in rows
+        ]
         text = json.dumps(objects, separators=(",", ":"), ensure_ascii=False, default=str)
         proof = (token_digest, token_digest, owner.pk, owner.role, now, list(unless_bounded))
         names = sorted(queues)
@@ -156,9 +159,10 @@ class Candidate:
     vcpus_milli: int
     memory_mib: int
     tries: int
+    capacity: str = ""
 
 
-_HEAD: Final = "j.id, j.lane_id, j.priority, j.queued_at, j.vcpus_milli, j.memory_mib, j.tries"
+_HEAD: Final = "j.id, j.lane_id, j.priority, j.queued_at, j.vcpus_milli, j.memory_mib, j.tries, j.capacity"
 _IN_LINE: Final = f"status = '{states.QUEUED}' ORDER BY priority, queued_at, id LIMIT %s"
 _HEADS_POSTGRESQL: Final = f"""
 SELECT {_HEAD} FROM unnest(%s::bigint[]) AS l(id)
@@ -387,6 +391,7 @@ def delayed_jobs() -> int:
 
 _ACTIVE_EXECUTIONS: Final = """
 SELECT e.id, e.job_id, e.uuid, j.shape, j.status, j.tries, j.max_tries, j.revision_id, j.superseded_at IS NOT NULL,
+    j.policy_id, j.rung, j.affordable_seconds < coalesce(j.timeout_seconds, j.affordable_seconds + 1), j.leaves_at,
     j.started_at, j.queued_at, e.started_at, e.stopped_at
 FROM jobs_execution e JOIN jobs_job j ON j.id = e.job_id
 WHERE e.uuid {among} AND e.status {among} ORDER BY j.id
@@ -406,6 +411,10 @@ class ActiveExecution:
     max_tries: int
     revision_id: int | None
     superseded: bool
+    policy_id: int | None
+    rung: int
+    money_bound: bool  # it is stopped when its money is spent, before its timeout
+    leaves_at: datetime.datetime | None
     job_started_at: datetime.datetime | None
     job_queued_at: datetime.datetime | None
     started_at: datetime.datetime | None
@@ -420,7 +429,11 @@ def lock_active_executions(uuids: Sequence[uuid.UUID], statuses: Sequence[str]) 
     statement = _ACTIVE_EXECUTIONS.format(among="IN (SELECT value FROM json_each(%s))")
     rows = sets.run(statement, [json.dumps([each.hex for each in uuids]), json.dumps(list(statuses))])
     return [
-        ActiveExecution(*(*row[:2], uuid.UUID(row[2]), *row[3:8], bool(row[8]), *map(_aware, row[9:]))) for row in rows
+        ActiveExecution(
+            *(*row[:2], uuid.UUID(row[2]), *row[3:8], bool(row[8])),
+            *(*row[9:11], bool(row[11]), *map(_aware, row[12:])),
+        )
+        for row in rows
     ]
 
 

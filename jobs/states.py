@@ -20,7 +20,7 @@ REJECTED: Final = "REJECTED"
 
 #   PENDING ─→ QUEUED ─→ STARTING ─→ RUNNING ─→ COMPLETED | FAILED
 #      ↕         ↑  ↑        │  └───────┬──────→ DELAYED ─→ QUEUED (the next try)
-#   BLOCKED      │  └────────┘          ↓
+#   BLOCKED      │  └────────┘          ↓                 (or FAILED, when its money is spent)
 #                └── requeue ──── FAILED | CANCELED ←─ CANCELING (a stop was asked for)
 # A MapReduce job is never queued, its tasks are: it is PENDING until the first of them starts, then RUNNING.
 JOB: Final = Machine(
@@ -28,7 +28,7 @@ JOB: Final = Machine(
         PENDING: frozenset({QUEUED, BLOCKED, RUNNING, CANCELED, FAILED}),
         BLOCKED: frozenset({PENDING, CANCELED}),
         QUEUED: frozenset({STARTING, CANCELED, FAILED}),
-        DELAYED: frozenset({QUEUED, CANCELED}),
+        DELAYED: frozenset({QUEUED, CANCELED, FAILED}),
         STARTING: frozenset({RUNNING, DELAYED, CANCELING, COMPLETED, FAILED, REJECTED}),
         RUNNING: frozenset({COMPLETED, FAILED, DELAYED, CANCELING}),
         CANCELING: frozenset({CANCELED, COMPLETED, FAILED}),

@@ -221,3 +221,31 @@ class CloudStage:
         self.turn()
         for job in jobs:
             job.refresh_from_db()
+
+
+class Skies:
+    """Several regions of scripted clouds, by name, and the caller of each."""
+
+    def __init__(self, monkeypatch: Any, *regions: str) -> None:
+        monkeypatch.setattr(settings, "AWS_REGIONS", list(regions))
+        queues = {"HIGH": "urgent", "LOW": "bulk", "SPOT": "cheap"}
+        monkeypatch.setattr(settings, "AWS_BATCH_QUEUES", dict.fromkeys(regions, queues))
+        self.clouds = {region: ScriptedCloud(region) for region in regions}
+        for user in ("clouds", "following.links", "following.outputs", "following.words"):
+            monkeypatch.setattr(f"jobs.{user}.cloud_at", lambda cloud, region: self.clouds[region])
+        self.callers: dict[str, Caller] = {}
+        for region, cloud in self.clouds.items():
+            place = place_id("aws", region)
+            facts: dict[str, Any] = {"vcpus_milli": 64_000, "memory_mib": 262_144, "disk_free_mib": None}
+            services.report_place(place, **facts, runs_for=RunsFor.EVERYONE)
+            self.callers[region] = Caller(place, cloud)
+
+    def turn(self, *regions: str) -> None:
+        """A turn at each of these regions, or of all, that looks at everything."""
+        for region in regions or self.clouds:
+            caller = self.callers[region]
+            caller._observe_at = caller._capacity_at = 0.0
+            caller.turn()
+
+    def place(self, region: str) -> int:
+        return place_id("aws", region)

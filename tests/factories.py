@@ -57,6 +57,10 @@ class Person:
         data = body if isinstance(body, bytes) else json.dumps(body)
         return self.client.patch(path, data, content_type="application/json", **more)
 
+    def put(self, path: str, body: Any = None, **more: Any) -> Any:
+        """PUT a JSON value."""
+        return self.client.put(path, json.dumps(body), content_type="application/json", **more)
+
     def delete(self, path: str, **more: Any) -> Any:
         return self.client.delete(path, **more)
 

@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Final
 
+# The kinds of machines that may be asked for, and under which name the settings have a queue of such: spot ones may be
+# taken back at any time.
+CAPACITY_QUEUES: Final = {"spot": "SPOT", "on-demand": "ON_DEMAND"}
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -47,6 +51,7 @@ class Work:
 
     For clouds: `queue` is the name of one of theirs, "" for that of the priority; `customer` is who it is for;
     `machine_image` and `user_data` take the place of image and command where a whole machine is asked for.
+    `capacity` is the kind of machine, one of CAPACITY_QUEUES, "" as the place has it.
     """
 
     execution_id: str
@@ -67,6 +72,7 @@ class Work:
     customer: str = ""
     machine_image: str = ""
     user_data: str = ""
+    capacity: str = ""
 
 
 class Phase(enum.StrEnum):

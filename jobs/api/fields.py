@@ -9,13 +9,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.conf import settings
-
 from accounts.models import Role, User
-from clusters.queries import missing_settings
 from controlplane.core.errors import Forbidden, InvalidRequest
 from controlplane.core.unstorable import UNSTORABLE
-from jobs.errors import ProviderNotConfigured
 
 MAX_TEXT: Final = 255
 MAX_IMAGE: Final = 1024
@@ -125,17 +121,6 @@ def _weight(value: Any, depth: int) -> int:
     if isinstance(value, int) and abs(value) > 10**18:
         raise InvalidRequest("This holds a number that is too large.", field="tags")
     return 8
-
-
-def check_place(cloud: str, *, queue: str | None, command: Any) -> None:
-    """Refuse what can never run at a cloud as it is set up here. Raises InvalidRequest, ProviderNotConfigured."""
-    missing = missing_settings(cloud)
-    if missing:
-        raise ProviderNotConfigured(f"{cloud} is not configured here: set {', '.join(missing)}.", field="cloud")
-    if cloud == "local" and queue is not None and queue not in settings.LOCAL_QUEUES:
-        raise InvalidRequest(f"This must be one of {', '.join(settings.LOCAL_QUEUES)}.", field="queue")
-    if cloud == "local" and not command:
-        raise InvalidRequest("The local provider runs the command itself, so there must be one.", field="command")
 
 
 def check_customer(user: User, customer: str) -> None:

@@ -4,14 +4,16 @@ from jobs.models.artifact import Artifact, ArtifactVersion, Protocol
 from jobs.models.count import CountDelta, JobCount
 from jobs.models.engine import Beat, Gate, Hold, Lane, Place, RunsFor, Scope
 from jobs.models.file import File, FileType
-from jobs.models.job import MAX_PRIORITY, STAGED, TASKS, Execution, Job, Priority, Shape
+from jobs.models.job import MAX_PRIORITY, MOST_EXECUTIONS, STAGED, TASKS, Execution, Job, Priority, Shape
 from jobs.models.mapreduce import MapReduceSpec
 from jobs.models.operation import Kind, LoadSample, Operation, OperationFailure
+from jobs.models.policy import JobTypePolicy, Policy
 from jobs.models.recipe import Outcome, Recipe, RecipeNode
 from jobs.models.submission import Submission
 
 __all__ = [
     "MAX_PRIORITY",
+    "MOST_EXECUTIONS",
     "STAGED",
     "TASKS",
     "Artifact",
@@ -25,6 +27,7 @@ __all__ = [
     "Hold",
     "Job",
     "JobCount",
+    "JobTypePolicy",
     "Kind",
     "Lane",
     "LoadSample",
@@ -33,6 +36,7 @@ __all__ = [
     "OperationFailure",
     "Outcome",
     "Place",
+    "Policy",
     "Priority",
     "Protocol",
     "Recipe",

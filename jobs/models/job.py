@@ -12,6 +12,7 @@ from accounts.models import Customer, User
 from controlplane.core.ids import uuid7
 from jobs import states
 from jobs.models.engine import Lane, Place
+from jobs.models.policy import Policy
 from jobs.models.submission import Submission
 from jobtypes.models import Error, JobType, JobTypeRevision
 
@@ -45,6 +46,7 @@ class Priority(models.IntegerChoices):
 
 
 MAX_PRIORITY: Final = 1_000_000  # as callers may ask for it
+MOST_EXECUTIONS: Final = 32_767  # of a job, which is what the column of their numbers holds
 
 
 class Job(models.Model):
@@ -54,7 +56,8 @@ class Job(models.Model):
     An instance job is a whole machine of a cloud: `image` is its machine image, `user_data`, encrypted, what it boots
     with.
 
-    `tries` counts executions so far, `max_tries` bounds them; a requeue grants `tries_granted` more.
+    `tries` counts executions so far, `max_tries` bounds them; a requeue grants `tries_granted` more, and
+    `tries_before` it there were so many.
 
     A Seed job has a job type, the revision it was submitted with, and `input` and `output` as its interface
     says: {"files": {NAME: [file id]}, "json": {NAME: value}}. `input_bytes` is the size of its input files,
@@ -62,6 +65,10 @@ class Job(models.Model):
 
     A MapReduce job has a MapReduceSpec, and its tasks are jobs whose `parent` it is: `shape` is their stage,
     `part` their number in it, `input` the split of a map task, `output` what the task has left.
+
+    With a `policy` it may go from place to place: it is at number `rung` of the policy's places, and leaves that for
+    the next at `leaves_at` if it still waits there. `affordable_seconds` is how long its next execution may run for
+    the policy's money. `capacity` is which kind of machine it asks for, "" as the place has it.
     """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
@@ -85,6 +92,7 @@ class Job(models.Model):
     max_tries = models.PositiveSmallIntegerField(default=1)
     tries_granted = models.PositiveSmallIntegerField(default=1, help_text="How many tries a submit or requeue gives.")
     tries = models.PositiveSmallIntegerField(default=0)
+    tries_before = models.PositiveSmallIntegerField(default=0, db_default=0)
     retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries", db_index=False)
     job_type = models.ForeignKey(JobType, null=True, on_delete=models.PROTECT, related_name="+", **BY_LANE)
     revision = models.ForeignKey(JobTypeRevision, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -100,6 +108,12 @@ class Job(models.Model):
 
     parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="parts", db_index=False)
     part = models.PositiveIntegerField(null=True)
+
+    policy = models.ForeignKey(Policy, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    rung = models.PositiveSmallIntegerField(default=0, db_default=0)
+    capacity = models.CharField(max_length=16, blank=True, db_default="")
+    affordable_seconds = models.PositiveIntegerField(null=True)
+    leaves_at = models.DateTimeField(null=True)
 
     status = models.CharField(max_length=12, choices=[(s, s) for s in states.JOB_STATES], default=states.QUEUED)
     reason = models.CharField(max_length=64, blank=True, help_text="Why it has the status it has; a stable code.")
@@ -161,6 +175,11 @@ class Job(models.Model):
                 fields=["lane"], name="job_active", condition=Q(status__in=states.ACTIVE) & ~Q(shape="mapreduce")
             ),
             models.Index(fields=["due_at"], name="job_delayed", condition=Q(status=states.DELAYED)),
+            models.Index(
+                fields=["leaves_at"],
+                name="job_leaving",
+                condition=Q(leaves_at__isnull=False, status__in=(states.QUEUED, states.STARTING)),
+            ),
             models.Index(
                 fields=["customer", "submitted_at", "id"], name="job_of_customer", condition=Q(parent__isnull=True)
             ),
@@ -248,6 +267,7 @@ class Execution(models.Model):
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="executions")
     number = models.PositiveSmallIntegerField()
     place = models.ForeignKey(Place, on_delete=models.PROTECT, related_name="+", **BY_LANE)
+    capacity = models.CharField(max_length=16, blank=True, db_default="")
     status = models.CharField(max_length=12, choices=[(s, s) for s in states.EXECUTION_STATES], default=states.CREATED)
     node = models.CharField(max_length=255, blank=True)
     exit_code = models.IntegerField(null=True)

@@ -35,6 +35,7 @@ from jobs.queries.found import (
     visible_operations,
 )
 from jobs.queries.places import OpenSubmissions, active_by_status, open_submissions, places_with_jobs
+from jobs.queries.policies import policy_for, policy_of, policy_of_job_type, why_here
 from jobs.queries.targets import Names, check_may_steer, names_of, scope_id_of, visible_holds, visible_quotas
 from jobs.queries.waiting import (
     HELD,
@@ -99,6 +100,9 @@ __all__ = [
     "places_in_use",
     "places_of_clouds",
     "places_with_jobs",
+    "policy_for",
+    "policy_of",
+    "policy_of_job_type",
     "queue_rows",
     "readable_files",
     "scope_id_of",
@@ -112,4 +116,5 @@ __all__ = [
     "visible_operations",
     "visible_quotas",
     "waiting_lanes",
+    "why_here",
 ]

@@ -20,7 +20,7 @@ UNREADABLE: Final = "(no present key reads it)"
 # What lists show of a job. Columns, not rows of six models: making those takes longer than all else of a page.
 LISTED: Final = (
     *("id", "uuid", "shape", "status", "reason", "classification", "image", "command", "tags", "vcpus_milli"),
-    *("memory_mib", "priority", "timeout_seconds", "max_tries", "tries", "error_id", "retry_of_id"),
+    *("memory_mib", "priority", "timeout_seconds", "max_tries", "tries", "error_id", "retry_of_id", "capacity"),
     *("submitted_at", "queued_at", "started_at", "ended_at", "moved_at", "modified_at"),
     *("customer__name", "owner__username", "place__cloud", "place__region", "lane__queue", "lane__on_hold"),
     *("job_type_id", "revision_id", "input", "input_bytes", "recipe_id", "supersedes_id", "superseded_at"),

@@ -10,6 +10,7 @@ from typing import Final
 
 from django.db.models import F, Sum
 
+from accounts.models import User
 from jobs import gates, sql, states
 from jobs.models import Execution, Job, MapReduceSpec, Place, Shape
 from jobs.queries.waiting import counters, holds_by_scope, reserve
@@ -17,6 +18,8 @@ from jobs.queries.waiting import counters, holds_by_scope, reserve
 LOOKED_AT: Final = 200  # jobs of a kind, the newest
 TASKS_LOOKED_AT: Final = 5000  # of MapReduce jobs, in all
 NO_JOB: Final = 0
+NO_LANE: Final = 0
+NEW_CUSTOMER: Final = 0  # no row has this id
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,34 @@ class History:
     jobs: int
     p50_seconds: Decimal
     p90_seconds: Decimal
+
+
+def lane_thought_of(
+    owner: User,
+    place_id: int,
+    customer_id: int,
+    *,
+    queue: str,
+    vcpus_milli: int,
+    memory_mib: int,
+    job_type: sql.TypeFacts | None = None,
+) -> sql.LaneFacts:
+    """The lane that such jobs of `owner` would stand in, with nothing in it."""
+    return sql.LaneFacts(
+        id=NO_LANE,
+        place_id=place_id,
+        customer_id=customer_id,
+        owner_id=owner.pk,
+        owner_role=owner.role,
+        queue=queue,
+        job_type=job_type,
+        blocked_since=None,
+        on_hold=False,
+        claimable=False,
+        jobs=0,
+        vcpus_milli=vcpus_milli,
+        memory_mib=memory_mib,
+    )
 
 
 class Outlook:

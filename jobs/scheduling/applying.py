@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
@@ -17,12 +16,12 @@ from clusters.providers.base import End, Observation, Phase
 from controlplane.core import instruments
 from jobs import sql, staging, states
 from jobs.models import TASKS, Shape
+from jobs.scheduling.retrying import MAX_COST, NO_CAPACITY, Retrying, is_crowded_out
 from jobs.services.cancel import CANCELED_BY_USER
 from jobs.services.move import move, move_executions
 from jobtypes.models import Error
 
 logger = logging.getLogger("jobs.scheduling")
-MAX_BACKOFF_SECONDS: Final = 300
 
 
 def apply(observations: Sequence[Observation]) -> int:
@@ -60,8 +59,9 @@ def _apply_alone(observation: Observation) -> int:
 def _apply(observations: Sequence[Observation]) -> int:
     told = {UUID(observation.execution_id): observation for observation in observations}
     with transaction.atomic():
-        outcomes = Outcomes()
-        for execution in sql.lock_active_executions(list(told), states.EXECUTION_AT_PROVIDER):
+        executions = sql.lock_active_executions(list(told), states.EXECUTION_AT_PROVIDER)
+        outcomes = Outcomes(executions)
+        for execution in executions:
             outcomes.add(execution, told[execution.uuid])
         count = outcomes.write()
     instruments.note_waits(outcomes.waits.values())
@@ -76,8 +76,9 @@ def conclude(
     `error_name`: of the control plane's own error that it ends with, none if all went well. Caller holds
     the transaction. False when it has ended already.
     """
-    outcomes = Outcomes()
-    for execution in sql.lock_active_executions([execution_uuid], (states.CREATED, states.FINISHING)):
+    executions = sql.lock_active_executions([execution_uuid], (states.CREATED, states.FINISHING))
+    outcomes = Outcomes(executions)
+    for execution in executions:
         outcomes.conclude(execution, error_name, detail, output)
     return outcomes.write() > 0
 
@@ -111,8 +112,9 @@ class Outcomes:
     CONCLUDED = ("ended_at", "detail", "error")
     JOB_RUNNING = ("started_at", "reason")
     JOB_ENDED = ("started_at", "ended_at", "due_at", "reason", "error")
+    MAYBE = ("output", "rung", "max_tries")
 
-    def __init__(self) -> None:
+    def __init__(self, executions: Iterable[sql.ActiveExecution]) -> None:
         # Where to, with which fields -> the values by id.
         self.executions: dict[tuple[str, tuple[str, ...]], dict[int, dict[str, Any]]] = {}
         self.jobs: dict[tuple[str, tuple[str, ...]], dict[int, dict[str, Any]]] = {}
@@ -120,6 +122,7 @@ class Outcomes:
         self.waits: dict[int, float] = {}
         self._errors: dict[str, Error] = {}
         self._now = timezone.now()
+        self._retrying = Retrying(executions, self._now)
 
     def add(self, execution: sql.ActiveExecution, seen: Observation) -> None:
         """What a provider says of an execution that it has."""
@@ -157,6 +160,10 @@ class Outcomes:
         to, error = states.COMPLETED, None
         if seen.end is not End.EXITED or seen.exit_code != 0:
             to, name = (_ENDS if execution.revision_id is None else _SEED_ENDS)[seen.end]
+            if seen.end is End.TIMED_OUT and execution.money_bound:
+                name = MAX_COST
+            if seen.end is End.CANCELED and is_crowded_out(execution, self._now):
+                to, name = states.FAILED, NO_CAPACITY
             error = None if canceling and to in _STOPPED else self._error_of(execution, seen, name)
         ended_at = seen.ended_at or self._now
         values |= {"ended_at": ended_at, "exit_code": seen.exit_code, "detail": as_stored(seen.detail, 1000)}
@@ -183,12 +190,10 @@ class Outcomes:
         job = {"due_at": None, **values, "error": error.pk if error else None}
         job["started_at"] = execution.job_started_at or values.get("started_at")
         goes_to = states.COMPLETED if to == states.COMPLETED else states.FAILED if error else states.CANCELED
-        left = execution.tries < execution.max_tries and not canceling and not execution.superseded
-        if error and error.should_be_retried and left:
+        if error and not canceling and (again := self._retrying.again(execution, error)):
             goes_to = states.DELAYED
-            backoff = min(settings.RETRY_BACKOFF_SECONDS * 2 ** (execution.tries - 1), MAX_BACKOFF_SECONDS)
-            job |= {"ended_at": None, "due_at": self._now + timedelta(seconds=backoff)}
-        fields = (*self.JOB_ENDED, "output") if "output" in job else self.JOB_ENDED
+            job |= {"ended_at": None, **again}
+        fields = (*self.JOB_ENDED, *(name for name in self.MAYBE if name in job))
         self.jobs.setdefault((goes_to, fields), {})[execution.job_id] = job
 
     def _execution(

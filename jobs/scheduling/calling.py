@@ -16,6 +16,7 @@ from controlplane.core import instruments, sets
 from controlplane.core.encryption import SecretUnreadable, decrypt
 from jobs import staging, states
 from jobs.models import STAGED, Execution
+from jobs.policy import limit_seconds
 from jobs.scheduling.applying import as_stored, conclude
 from jobs.services.move import move, move_executions
 from jobtypes.models import Error
@@ -33,7 +34,7 @@ def hand_over(place_id: int, provider: Provider, again: Sequence[str] = ()) -> i
     forgotten = [UUID(execution_id) for execution_id in again]
     wanted = fresh if not forgotten else rows.filter(sets.among("uuid", forgotten, Execution)).union(fresh)
     fields = ("id", "uuid", "job_id", "status", "job__shape", "job__image", "job__command", "job__env")
-    limits = ("job__vcpus_milli", "job__memory_mib", "job__timeout_seconds", "job__priority")
+    limits = ("job__vcpus_milli", "job__memory_mib", "job__timeout_seconds", "job__priority", "job__affordable_seconds")
     executions = list(wanted.values_list(*fields, *limits))
     works, refused = works_of([row for row in executions if row[4] not in STAGED])
     staged, faults = staging.works([row[1] for row in executions if row[4] in STAGED])
@@ -74,6 +75,7 @@ def _work(
     memory_mib: int,
     timeout_seconds: int | None,
     priority: int,
+    affordable_seconds: int | None,
 ) -> Work:
     return Work(
         execution_id=execution_id,
@@ -82,7 +84,7 @@ def _work(
         env=decrypt(env),
         vcpus_milli=vcpus_milli,
         memory_mib=memory_mib,
-        timeout_seconds=timeout_seconds,
+        timeout_seconds=limit_seconds(timeout_seconds, affordable_seconds),
         priority=priority,
     )
 

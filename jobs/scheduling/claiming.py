@@ -159,11 +159,12 @@ def _start(place_id: int, admitted: Sequence[sql.Candidate]) -> int:
     if not admitted:
         return 0
     tries = {candidate.job_id: candidate.tries + 1 for candidate in admitted}
+    capacities = {candidate.job_id: candidate.capacity for candidate in admitted}
     moved = move({i: {"tries": n, "reason": ""} for i, n in tries.items()}, states.STARTING, fields=("tries", "reason"))
     now = timezone.now()
     sets.insert(
         Execution,
-        ("uuid", "job", "number", "place", "status", "node", "detail", "created_at", "logs_kept"),
-        [(uuid7(), i, tries[i], place_id, states.CREATED, "", "", now, True) for i in moved],
+        ("uuid", "job", "number", "place", "capacity", "status", "node", "detail", "created_at", "logs_kept"),
+        [(uuid7(), i, tries[i], place_id, capacities[i], states.CREATED, "", "", now, True) for i in moved],
     )
     return len(moved)

@@ -25,8 +25,10 @@ from clusters.providers.errors import AuthFailed, NoCapacity, Refused, Throttled
 from controlplane.core import instruments, sets
 from jobs import staging, states
 from jobs.models import STAGED, TASKS, Execution, Shape, Submission
+from jobs.queries.policies import policy_of
 from jobs.scheduling.applying import as_stored, conclude
 from jobs.scheduling.calling import reject, works_of
+from jobs.scheduling.retrying import NO_CAPACITY
 from jobs.services.machines import for_machine
 from jobs.services.move import move_executions
 
@@ -121,14 +123,16 @@ def check(place_id: int, cloud: Cloud) -> None:
 
 
 def conclude_unsent(place_id: int) -> int:
-    """End what is to be stopped and has never been on its way to the cloud; how many."""
-    rows = Execution.objects.filter(place=place_id, status=states.CREATED, job__status=states.CANCELING)
+    """End what has never been on its way to the cloud, and is to be stopped, or to go on elsewhere by now; how many."""
+    late = Q(job__status=states.STARTING, job__leaves_at__lte=timezone.now())
+    rows = Execution.objects.filter(Q(job__status=states.CANCELING) | late, place=place_id, status=states.CREATED)
     ended = 0
-    for uuid, submission_id in rows.values_list("uuid", "submission_id"):
+    for uuid, submission_id, status in rows.values_list("uuid", "submission_id", "job__status"):
         with transaction.atomic():
             noted = Submission.objects.select_for_update().filter(pk=submission_id)
             if not any(noted.values_list("calls", flat=True)):
-                ended += conclude(uuid, error_name="canceled-outside")
+                name = NO_CAPACITY if status == states.STARTING else "canceled-outside"
+                ended += conclude(uuid, error_name=name)
     return ended
 
 
@@ -142,17 +146,18 @@ def _free() -> Q:
 def _works(rows: QuerySet[Execution]) -> tuple[list[Work], list[tuple[int, int, str]]]:
     """What the cloud is to run; and the id, job and fault of those that cannot, as no present key reads them."""
     own = ("id", "uuid", "job_id", "status", "job__shape", "job__image", "job__command", "job__env")
-    limits = ("job__vcpus_milli", "job__memory_mib", "job__timeout_seconds", "job__priority")
-    found = list(rows.values_list(*own, *limits, "job__queue", "job__customer__name", "job__user_data"))
-    plain, unreadable = works_of([row[:12] for row in found if row[4] not in TASKS])
+    limits = ("job__vcpus_milli", "job__memory_mib", "job__timeout_seconds", "job__priority", "job__affordable_seconds")
+    more = ("job__queue", "job__customer__name", "capacity", "job__user_data")
+    found = list(rows.values_list(*own, *limits, *more))
+    plain, unreadable = works_of([row[:13] for row in found if row[4] not in TASKS])
     staged, cannot = staging.works([row[1] for row in found if row[4] in TASKS])
     unreadable |= {uuid: fault.detail for uuid, fault in cannot.items()}
     made = {work.execution_id: work for work in (*plain, *staged)}
     full = []
     for row in found:
         if (work := made.get(str(row[1]))) is not None:
-            shape, (queue, customer, user_data) = row[4], row[12:]
-            work = replace(work, queue=queue, customer=customer)
+            shape, (queue, customer, capacity, user_data) = row[4], row[13:]
+            work = replace(work, queue=queue, customer=customer, capacity=capacity)
             full.append(for_machine(work, user_data) if shape == Shape.INSTANCE else work)
     faults = [(row[0], row[2], unreadable[str(row[1])]) for row in found if str(row[1]) in unreadable]
     return full, faults
@@ -184,7 +189,18 @@ def _not_sent(mine: QuerySet[Submission], submission: Submission, works: Sequenc
     until = Now() + timedelta(seconds=seconds)
     with transaction.atomic():
         if mine.update(calls=F("calls") - 1, leased_until=until, detail=as_stored(str(error), 1000)):
-            Execution.objects.filter(submission=submission, submission__calls=0).update(position=None)
+            rows = Execution.objects.filter(submission=submission, submission__calls=0)
+            rows.update(position=None)
+            if isinstance(error, NoCapacity):
+                _go_elsewhere(rows, str(error))
+
+
+def _go_elsewhere(rows: QuerySet[Execution], words: str) -> None:
+    """Let the jobs go on whose policy names another place. Caller holds the transaction."""
+    for uuid, policy_id, rung in rows.filter(status=states.CREATED).values_list("uuid", "job__policy", "job__rung"):
+        policy = policy_of(policy_id)
+        if policy is not None and policy.has_next(rung):
+            conclude(uuid, error_name=NO_CAPACITY, detail=words)
 
 
 def _refused(mine: QuerySet[Submission], submission: Submission, works: Sequence[Work], words: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
@@ -15,6 +15,7 @@ from controlplane.core import instruments
 from jobs import states
 from jobs.models import Execution, Job
 from jobs.scheduling.applying import apply
+from jobs.services.ladder import wake_on_ladder
 from jobs.services.move import move
 
 DELAYED_AT_ONCE: Final = 1000
@@ -76,12 +77,15 @@ def _lost(execution_id: str) -> Observation:
 
 
 def wake_delayed() -> int:
-    """Queue the jobs whose next try is due."""
+    """Queue the jobs whose next try is due, those with a policy where it is to be; how many."""
     now = timezone.now()
     due = Job.objects.filter(status=states.DELAYED, due_at__lte=now).order_by("due_at")[:DELAYED_AT_ONCE]
-    ids = list(due.values_list("id", flat=True))
-    if not ids:
-        return 0
-    values = {i: {"queued_at": now, "due_at": None, "reason": "RETRY", "error": None} for i in ids}
+    found: list[Any] = list(due.values_list("id", "policy"))
+    plain = [i for i, policy_id in found if policy_id is None]
+    on_ladder = [i for i, policy_id in found if policy_id is not None]
+    woken = wake_on_ladder(on_ladder) if on_ladder else 0
+    if not plain:
+        return woken
+    values = {i: {"queued_at": now, "due_at": None, "reason": "RETRY", "error": None} for i in plain}
     with transaction.atomic():
-        return len(move(values, states.QUEUED, fields=("queued_at", "due_at", "reason", "error")))
+        return woken + len(move(values, states.QUEUED, fields=("queued_at", "due_at", "reason", "error")))

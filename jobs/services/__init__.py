@@ -14,20 +14,26 @@ from jobs.services.files import (
 from jobs.services.fold import fold_counts
 from jobs.services.gates import lift_cap, set_cap
 from jobs.services.holds import hold_jobs, lift_hold, place_hold, refresh_lanes, release_jobs
+from jobs.services.ladder import leave_crowded
 from jobs.services.load import sample_load
 from jobs.services.mapreduce import MapReduceWish, look_again, look_for_input, mapreduce_request, submit_mapreduce
 from jobs.services.mapreduce_steps import advance_mapreduce
 from jobs.services.move import move, move_executions
 from jobs.services.operations import carry_on, carry_on_forgotten, select_jobs, start_operation, stop_operation
 from jobs.services.places import report_place
+from jobs.services.placing import ANYWHERE
+from jobs.services.policies import clear_job_type_policy, set_job_type_policy
+from jobs.services.requests import JobRequest
 from jobs.services.retry import retry_job
 from jobs.services.seeds import SeedWish, seed_requests
 from jobs.services.snapshots import price_executions
 from jobs.services.steer import set_priority
-from jobs.services.submit import JobRequest, Submitted, submit_jobs
+from jobs.services.submit import Submitted, submit_jobs
 from jobs.services.unmet import refresh_unmet
+from jobs.services.where import check_place
 
 __all__ = [
+    "ANYWHERE",
     "MOST_FORECAST",
     "Forecast",
     "JobRequest",
@@ -38,11 +44,14 @@ __all__ = [
     "cancel_jobs",
     "carry_on",
     "carry_on_forgotten",
+    "check_place",
+    "clear_job_type_policy",
     "delete_file",
     "dry_run",
     "edit_file",
     "fold_counts",
     "hold_jobs",
+    "leave_crowded",
     "lift_cap",
     "lift_hold",
     "look_again",
@@ -65,6 +74,7 @@ __all__ = [
     "seed_requests",
     "select_jobs",
     "set_cap",
+    "set_job_type_policy",
     "set_priority",
     "shown_media_type",
     "start_operation",

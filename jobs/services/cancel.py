@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -13,11 +13,11 @@ from accounts.models import User
 from controlplane.core import sets
 from controlplane.core.enqueue import enqueue
 from jobs import sql, states
-from jobs.models import Job, MapReduceSpec, Shape
+from jobs.models import MOST_EXECUTIONS, Job, MapReduceSpec, Shape
+from jobs.services.ladder import FOOTING, announce, footings
 from jobs.services.move import move
 
 CANCELED_BY_USER = "CANCELED_BY_USER"
-MAX_TRIES = 32_767  # what its column holds
 LOOK_FOR_INPUT = "jobs.tasks.look_for_input"
 
 
@@ -54,9 +54,10 @@ def _cancel(ids: Sequence[int], actor_id: int | None) -> dict[int, str]:
 def requeue_jobs(ids: Sequence[int], *, actor: User | None, priority: int | None = None) -> list[int]:
     """Take FAILED and CANCELED jobs back into the queue, on the same rows. Returns the ids that went.
 
-    Each gets as many tries more as it was granted at its submit, and a new execution when its turn
-    comes; one that was never queued waits for its parents again. With a MapReduce job go those of its tasks that
-    are not done, alone they cannot; one whose credentials were erased at its end stays where it is.
+    Each gets as many tries more as it was granted at its submit, and a new execution when its turn comes, at the
+    first place of its policy if it has one. One that was never queued waits for its parents again. One whose money is
+    spent stays as it is. With a MapReduce job go those of its tasks that are not done, alone they cannot; one whose
+    credentials were erased at its end stays as it is, too.
     """
     actor_id = actor.pk if actor else None
     with transaction.atomic():
@@ -73,20 +74,34 @@ def requeue_jobs(ids: Sequence[int], *, actor: User | None, priority: int | None
 
 
 def _requeue(jobs: QuerySet[Job], actor_id: int | None, priority: int | None) -> list[int]:
-    again = {"ended_at": None, "started_at": None, "error": None, "reason": "REQUEUED"}
+    again: dict[str, Any] = {"ended_at": None, "started_at": None, "error": None, "reason": "REQUEUED"}
     ended = jobs.filter(status__in=(states.FAILED, states.CANCELED), superseded_at__isnull=True)
     rows = ended.select_for_update(of=("self",)).order_by("id")
-    values: dict[str, dict[int, dict[str, Any]]] = {states.QUEUED: {}, states.PENDING: {}}
+    pending: dict[int, dict[str, Any]] = {}
+    queued: dict[int, dict[str, Any]] = {}
     now = timezone.now()
-    for job_id, shape, queued_at, before, max_tries, granted in rows.values_list(
-        "id", "shape", "queued_at", "priority", "max_tries", "tries_granted"
-    ):
-        raised = min(max_tries + granted, MAX_TRIES)
-        wish = {**again, "max_tries": raised, "priority": before if priority is None else priority}
-        to = states.PENDING if queued_at is None or shape == Shape.MAPREDUCE else states.QUEUED
-        values[to][job_id] = {**wish, "queued_at": None if queued_at is None else now}
-    fields = (*again, "max_tries", "priority", "queued_at")
-    return [i for to, chosen in values.items() for i in move(chosen, to, fields=fields, actor_id=actor_id)]
+    with_policy: set[int] = set()
+    read: Iterable[Any] = rows.values_list(
+        "id", "policy", "shape", "queued_at", "priority", "tries", "max_tries", "tries_granted"
+    )
+    for job_id, policy_id, shape, queued_at, before, tries, max_tries, granted in read:
+        raised = min(max_tries + granted, MOST_EXECUTIONS)
+        wish = {**again, "max_tries": raised, "tries_before": tries}
+        wish["priority"] = before if priority is None else priority
+        is_pending = queued_at is None or shape == Shape.MAPREDUCE
+        (pending if is_pending else queued)[job_id] = {**wish, "queued_at": None if queued_at is None else now}
+        if policy_id is not None and not is_pending:
+            with_policy.add(job_id)
+    fields = (*again, "max_tries", "tries_before", "priority", "queued_at")
+    # Those with places to choose from begin at the first of them; those whose money is spent stay as they are.
+    first = footings(dict.fromkeys(with_policy, 0))
+    plain = {i: wish for i, wish in queued.items() if i not in first}
+    anew = {i: {**queued[i], **each.values} for i, each in first.items() if not each.is_broke}
+    moved = move(pending, states.PENDING, fields=fields, actor_id=actor_id)
+    moved += move(plain, states.QUEUED, fields=fields, actor_id=actor_id)
+    placed = move(anew, states.QUEUED, fields=(*fields, *FOOTING), actor_id=actor_id)
+    announce({i: first[i] for i in placed}, again["reason"])
+    return moved + placed
 
 
 def _ring_for(ids: Sequence[int]) -> None:

@@ -8,17 +8,20 @@ from decimal import Decimal
 from typing import Final
 
 from accounts.models import Customer, User
-from clusters.queries import PriceList, Rate, amount, price_list
+from clusters.queries import Rate, amount
 from controlplane.core.errors import InvalidRequest
 from jobs import gates, sql
 from jobs.models import Shape
-from jobs.queries.outlook import History, Outlook, history
+from jobs.policy import Policy
+from jobs.queries.outlook import NEW_CUSTOMER, History, Outlook, history, lane_thought_of
+from jobs.queries.rates import Rates
 from jobs.services.places import place_id
-from jobs.services.submit import JobRequest, LineKey, check_quotas, line_key
+from jobs.services.placing import placed
+from jobs.services.requests import JobRequest, LineKey, line_key
+from jobs.services.submit import check_quotas
 from jobtypes.models import JobType
 
 MOST_FORECAST: Final = 1000
-NEW_CUSTOMER: Final = 0  # no row has this id
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,13 @@ class Forecast:
 
     `rate`: by what it is priced, None when nothing there is offered for it or has a price; of a MapReduce job it is
     that of each of its tasks. `p50` and `p90` in USD: what half, and nine in ten, of the jobs before it came to at
-    most at this rate; None without `history` or rate.
+    most at this rate; None without `history` or rate. `policy`: where it goes on from there.
     """
 
     cloud: str
     region: str
+    capacity: str
+    policy: Policy | None
     vcpus_milli: int
     memory_mib: int
     waits_for: Sequence[gates.Reason]
@@ -50,11 +55,12 @@ class Forecast:
 def dry_run(owner: User, requests: Sequence[JobRequest]) -> list[Forecast]:
     """What `requests`, which are valid already, would come to if `owner` submitted them now. Makes nothing.
 
-    Raises what the submit would: InvalidRequest for a region that does not exist, QuotaExceeded; and
+    Raises what the submit would: InvalidRequest for places that there are not, QuotaExceeded; and
     InvalidRequest for more than MOST_FORECAST.
     """
     if len(requests) > MOST_FORECAST:
         raise InvalidRequest(f"A dry run is of up to {MOST_FORECAST} jobs.")
+    requests = placed(owner, requests)
     known = _Known(owner, requests)
     tasks_wait = [request for request in requests if request.mapreduce is None]
     check_quotas(owner, tasks_wait, known.lines, lock=False)
@@ -77,8 +83,7 @@ class _Known:
         rows = JobType.objects.filter(pk__in=types).values_list(*fields) if types else []
         self._types = {row[0]: sql.TypeFacts(*row) for row in rows}
         self._outlook = Outlook()
-        self._lists: dict[tuple[str, str, int], PriceList] = {}
-        self._rates: dict[tuple[PriceList, int, int, bool], Rate | None] = {}
+        self._rates = Rates()
         self._histories: dict[tuple[int, str, str, int | None], History | None] = {}
 
     def forecast(self, request: JobRequest) -> Forecast:
@@ -87,6 +92,8 @@ class _Known:
         return Forecast(
             cloud=request.cloud,
             region=request.region,
+            capacity=request.capacity,
+            policy=request.policy,
             vcpus_milli=lane.vcpus_milli,
             memory_mib=lane.memory_mib,
             waits_for=self._outlook.reasons(lane, request.priority),
@@ -95,33 +102,21 @@ class _Known:
         )
 
     def _lane(self, key: LineKey) -> sql.LaneFacts:
-        """The lane that such jobs would stand in, with nothing in it. Its id is nobody's."""
-        customer, place, lane = self.lines[key]
-        return sql.LaneFacts(
-            id=lane,
-            place_id=place,
-            customer_id=customer,
-            owner_id=self._owner.pk,
-            owner_role=self._owner.role,
-            queue=key[3],
-            job_type=self._types[key[6]] if key[6] is not None else None,
-            blocked_since=None,
-            on_hold=False,
-            claimable=False,
-            jobs=0,
-            vcpus_milli=key[4],
-            memory_mib=key[5],
+        customer, place, _ = self.lines[key]
+        *_, queue, vcpus_milli, memory_mib, job_type = key
+        return lane_thought_of(
+            self._owner,
+            place,
+            customer,
+            queue=queue,
+            vcpus_milli=vcpus_milli,
+            memory_mib=memory_mib,
+            job_type=self._types[job_type] if job_type is not None else None,
         )
 
     def _rate(self, request: JobRequest, lane: sql.LaneFacts) -> Rate | None:
-        where = (request.cloud, request.region, lane.customer_id)
-        if where not in self._lists:
-            self._lists[where] = price_list(request.cloud, request.region, customer_id=lane.customer_id)
-        prices, whole = self._lists[where], bool(request.machine_image)
-        key = (prices, lane.vcpus_milli, lane.memory_mib, whole)
-        if key not in self._rates:
-            self._rates[key] = prices.rate(lane.vcpus_milli, lane.memory_mib, whole=whole)
-        return self._rates[key]
+        where = (request.cloud, request.region, lane.customer_id, lane.vcpus_milli, lane.memory_mib)
+        return self._rates.rate(*where, whole=bool(request.machine_image), capacity=request.capacity)
 
     def _history(self, request: JobRequest, lane: sql.LaneFacts) -> History | None:
         if lane.customer_id == NEW_CUSTOMER:

@@ -27,7 +27,8 @@ from jobs.models import ArtifactVersion, Job, MapReduceSpec, Priority, Protocol
 from jobs.queries import stores
 from jobs.services.cancel import LOOK_FOR_INPUT
 from jobs.services.mapreduce_steps import Step, fail
-from jobs.services.submit import JobRequest, MapReducePart, submit_jobs
+from jobs.services.requests import JobRequest, MapReducePart
+from jobs.services.submit import submit_jobs
 
 logger = logging.getLogger("jobs.mapreduce")
 MAX_REDUCERS: Final = 10_000

@@ -21,7 +21,7 @@ from jobs.mapreduce.splits import Split, splits
 from jobs.models import Execution, Job, MapReduceSpec, Shape
 from jobs.services.cancel import CANCELED_BY_USER, cancel_jobs
 from jobs.services.move import move
-from jobs.services.submit import MapReducePart
+from jobs.services.requests import NO_POLICY, MapReducePart
 from jobtypes.models import Error
 
 IN_LINE: Final = 64  # tasks of a job that wait their turn, at most; half of them gone, new ones are made
@@ -241,7 +241,7 @@ def _row(job: Job, part: MapReducePart) -> tuple[Any, ...]:
     nothing: tuple[Any, ...] = (job.classification, "", [], "", "", [], {})
     limits = (job.vcpus_milli, job.memory_mib, job.priority, job.queue, job.timeout_seconds)
     tries = (job.max_tries, job.max_tries, None)
-    return (uuid7(), job.customer_id, job.place_id, job.lane_id, *nothing, *limits, *tries, *part.row())
+    return (uuid7(), job.customer_id, job.place_id, job.lane_id, *nothing, *limits, *tries, *part.row(), *NO_POLICY)
 
 
 def _standings(ids: Sequence[int]) -> dict[int, Standing]:

@@ -48,7 +48,7 @@ def move(
     for recipe_id in recipes:
         enqueue(ADVANCE_RECIPE, recipe_id=recipe_id)
     if moved and to == states.QUEUED:
-        lanes = list({lane_id for _, _, lane_id, *_ in moved.values()})
+        lanes = list({values[job_id].get("lane", lane_id) for job_id, (_, _, lane_id, *_) in moved.items()})
         Lane.objects.filter(sets.among("id", lanes, Lane), waiting=False).update(waiting=True)
     return list(moved)
 

@@ -17,11 +17,13 @@ from controlplane.core import sets
 from controlplane.core.enqueue import enqueue
 from jobs import sql, states
 from jobs.models import Job, Lane, Outcome, Priority, Recipe, RecipeNode
+from jobs.queries.policies import policy_for
 from jobs.queries.recipes import INPUT_MISSING, PARENT_FAILED
 from jobs.services.move import ADVANCE_RECIPE, move
 from jobs.services.places import lane_id
 from jobs.services.recipe_data import JobTypes, Wiring, size_of
-from jobs.services.submit import JobRequest, SeedPart, submit_jobs
+from jobs.services.requests import JobRequest, SeedPart
+from jobs.services.submit import submit_jobs
 from jobtypes.queries.recipe_types import recipe_revisions_named
 from jobtypes.recipe.definition import JobTypeRef, Node, RecipeTypeRef, parse
 from jobtypes.recipe.interfaces import Interface
@@ -149,7 +151,8 @@ class Step:
             memory_mib=needs.memory_mib,
             priority=priority,
             timeout_seconds=manifest.timeout_seconds,
-            max_tries=job_type.max_tries,
+            default_tries=job_type.max_tries,
+            policy=policy_for(job_type.pk, place_is_given=True),
             seed=SeedPart(
                 job_type_id=job_type.pk,
                 revision_id=revision.pk,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.db import transaction
 
 from accounts import events
@@ -10,8 +12,12 @@ from controlplane.core.encryption import decrypt
 from jobs import states
 from jobs.errors import JobState
 from jobs.models import Job, Shape
+from jobs.policy import Policy
+from jobs.queries.policies import policy_of
 from jobs.services.mapreduce import again, submit_mapreduce
-from jobs.services.submit import JobRequest, SeedPart, Submitted, submit_jobs
+from jobs.services.placing import ANYWHERE
+from jobs.services.requests import JobRequest, SeedPart
+from jobs.services.submit import Submitted, submit_jobs
 
 
 def retry_job(job: Job, *, actor: User) -> Submitted:
@@ -34,10 +40,16 @@ def retry_job(job: Job, *, actor: User) -> Submitted:
 
 
 def _request(job: Job) -> JobRequest:
+    policy = policy_of(job.policy_id)
+    cloud, region = job.place.cloud, job.place.region
+    if policy is not None and policy.is_chosen:  # the best place of then may not be that of now
+        policy, cloud, region = replace(policy, places=()), ANYWHERE, ""
     return JobRequest(
         customer=job.customer.name,
-        cloud=job.place.cloud,
-        region=job.place.region,
+        cloud=cloud,
+        region=region,
+        capacity="" if cloud == ANYWHERE else job.capacity,
+        policy=None if policy == Policy() else policy,
         classification=job.classification,
         image="" if job.shape == Shape.INSTANCE else job.image,
         machine_image=job.image if job.shape == Shape.INSTANCE else "",
@@ -51,7 +63,7 @@ def _request(job: Job) -> JobRequest:
         priority=job.priority,
         queue=job.queue,
         timeout_seconds=job.timeout_seconds,
-        max_tries=job.max_tries,
+        max_tries=job.tries_granted,
         retry_of=job.pk,
         seed=_seed_of(job),
     )

@@ -13,7 +13,8 @@ from accounts.models import User
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest
 from jobs import queries
 from jobs.models import File, Priority
-from jobs.services.submit import JobRequest, SeedPart
+from jobs.policy import Policy
+from jobs.services.requests import JobRequest, SeedPart
 from jobtypes.models import JobType, JobTypeRevision
 from jobtypes.queries import workspaces_by_name
 from jobtypes.seed.allocation import allocate
@@ -37,6 +38,7 @@ class SeedWish:
     priority: int | None = None
     queue: str = ""
     max_tries: int | None = None
+    policy: Policy | None = None
     recipe_id: int | None = None
     supersedes: int | None = None
 
@@ -46,6 +48,7 @@ class Types:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Manifest, JobTypeRevision]] = {}
+        self._policies: dict[tuple[int, bool], Policy | None] = {}
         self._workspaces: dict[str, bool | None] = {}
 
     def of(self, job_type: JobType) -> tuple[Manifest, JobTypeRevision]:
@@ -54,6 +57,13 @@ class Types:
             revision = JobTypeRevision.objects.get(job_type=job_type, revision_num=job_type.revision_num)
             self._known[job_type.pk] = (read_manifest(revision.manifest), revision)
         return self._known[job_type.pk]
+
+    def policy(self, job_type: JobType, *, place_is_given: bool) -> Policy | None:
+        """What new jobs of a type go by that say nothing of it."""
+        key = (job_type.pk, place_is_given)
+        if key not in self._policies:
+            self._policies[key] = queries.policy_for(job_type.pk, place_is_given=place_is_given)
+        return self._policies[key]
 
     def workspaces(self, names: Set[str]) -> dict[str, bool]:
         """Those of `names` that there are: is each of them active?"""
@@ -108,7 +118,9 @@ def _request(user: User, wish: SeedWish, given: JobInput, files: Mapping[int, Fi
         priority=_priority(wish, own),
         queue=wish.queue,
         timeout_seconds=manifest.timeout_seconds,
-        max_tries=wish.max_tries or wish.job_type.max_tries,
+        max_tries=wish.max_tries,
+        default_tries=wish.job_type.max_tries,
+        policy=wish.policy or types.policy(wish.job_type, place_is_given=bool(wish.region)),
         seed=SeedPart(
             job_type_id=wish.job_type.pk,
             revision_id=revision.pk,

@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.db import transaction
 
-from clusters.queries import PriceList, price_list
 from controlplane.core import sets
 from jobs import states
 from jobs.models import Execution, Shape
+from jobs.queries.rates import Rates
 
 AT_ONCE: Final = 2000
 UNPRICED: Final = "none"
 _FIELDS: Final = ("price_offer", "price_rate", "price_source")
 _READ: Final = (
-    *("id", "started_at", "ended_at", "place__cloud", "place__region"),
+    *("id", "started_at", "ended_at", "capacity", "place__cloud", "place__region"),
     *("job__shape", "job__vcpus_milli", "job__memory_mib", "job__customer_id"),
 )
 
 
-def price_executions(limit: int = AT_ONCE) -> int:
-    """Keep the price of executions that have ended, up to `limit`; returns of how many.
+def price_executions(limit: int = AT_ONCE, *, jobs: Sequence[int] | None = None) -> int:
+    """Keep the price of executions that have ended, up to `limit`, of `jobs` only if given; returns of how many.
 
     Not done where they end: prices are dated, so what was valid when one began, to the minute, can be asked
     afterwards, and the scheduler's own transactions do not wait for it. Safe to call at any time, and twice.
     """
     waiting = Execution.objects.filter(status__in=states.EXECUTION_FINAL, price_source="").order_by("id")
-    lists: dict[tuple[str, str, int, datetime], PriceList] = {}
-    rows = [_priced(row, lists) for row in waiting.values_list(*_READ)[:limit]]
+    if jobs is not None:
+        waiting = waiting.filter(sets.among("job", list(jobs), Execution))
+    rates = Rates()
+    rows = [_priced(row, rates) for row in waiting.values_list(*_READ)[:limit]]
     if rows:
         with transaction.atomic():
             sets.update_where(Execution, _FIELDS, rows, states.EXECUTION_FINAL, ())
     return len(rows)
 
 
-def _priced(row: tuple[Any, ...], lists: dict[tuple[str, str, int, datetime], PriceList]) -> tuple[Any, ...]:
-    execution_id, started_at, ended_at, cloud, region, shape, vcpus_milli, memory_mib, customer_id = row
+def _priced(row: tuple[Any, ...], rates: Rates) -> tuple[Any, ...]:
+    execution_id, started_at, ended_at, capacity, cloud, region, shape, vcpus_milli, memory_mib, customer_id = row
     at = (started_at or ended_at).replace(second=0, microsecond=0)
-    key = (cloud, region, customer_id, at)
-    if key not in lists:
-        lists[key] = price_list(cloud, region, customer_id=customer_id, at=at)
-    rate = lists[key].rate(vcpus_milli, memory_mib, whole=shape == Shape.INSTANCE)
+    whole = shape == Shape.INSTANCE
+    rate = rates.rate(cloud, region, customer_id, vcpus_milli, memory_mib, whole=whole, capacity=capacity, at=at)
     if rate is None:
         return execution_id, "", None, UNPRICED
     return execution_id, rate.offer, rate.per_hour, rate.source

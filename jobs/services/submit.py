@@ -5,11 +5,14 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.queries import is_token_of
@@ -20,89 +23,13 @@ from controlplane.core.errors import Unauthorized
 from controlplane.core.ids import uuid7
 from jobs import gates, queries, sql, states
 from jobs.errors import QuotaExceeded
-from jobs.models import Gate, Job, Lane, Priority, Shape
+from jobs.models import Gate, Job, Lane, Shape
+from jobs.queries.rates import Rates
+from jobs.services.ladder import affordable
 from jobs.services.places import lane_id, place_id
-
-DEFAULT_QUEUE = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class SeedPart:
-    """What makes a job a Seed job: its job type, the revision it runs, and what it takes in."""
-
-    job_type_id: int
-    revision_id: int
-    input: Mapping[str, Any]
-    input_bytes: int
-    configuration: Mapping[str, Any] | None = None
-    recipe_id: int | None = None
-    supersedes: int | None = None
-
-    def row(self) -> tuple[Any, ...]:
-        """In the order of sql.JOB_FIELDS."""
-        own = None if self.configuration is None else dict(self.configuration)
-        taken = (self.job_type_id, self.revision_id, dict(self.input), own, self.input_bytes)
-        return (Shape.SEED.value, *taken, self.recipe_id, self.supersedes, None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class MapReducePart:
-    """What makes a job a MapReduce job, or a task of the one whose id is `parent`. `split` is a map task's."""
-
-    shape: str = Shape.MAPREDUCE
-    parent: int | None = None
-    part: int | None = None
-    split: Mapping[str, Any] | None = None
-    input_bytes: int | None = None
-    supersedes: int | None = None
-
-    def row(self) -> tuple[Any, ...]:
-        """In the order of sql.JOB_FIELDS."""
-        split = None if self.split is None else dict(self.split)
-        return (
-            str(self.shape),
-            None,
-            None,
-            split,
-            None,
-            self.input_bytes,
-            None,
-            self.supersedes,
-            self.parent,
-            self.part,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class JobRequest:
-    """A job as asked for. `queue` empty: the priority chooses. Units as in jobs.models.Job.
-
-    With a `machine_image` it is an instance job, and boots with `user_data`.
-    """
-
-    customer: str
-    region: str
-    classification: str
-    command: Sequence[str]
-    cloud: str = "local"
-    image: str = ""
-    machine_image: str = ""
-    user_data: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
-    secret_env: Sequence[str] = ()
-    tags: Mapping[str, Any] = field(default_factory=dict)
-    vcpus_milli: int | None = None
-    memory_mib: int | None = None
-    priority: int = Priority.LOW
-    queue: str = ""
-    timeout_seconds: int | None = None
-    max_tries: int | None = None
-    retry_of: int | None = None
-    seed: SeedPart | None = None
-    mapreduce: MapReducePart | None = None
-
-    def kind(self) -> SeedPart | MapReducePart | None:
-        return self.seed or self.mapreduce
+from jobs.services.placing import placed
+from jobs.services.policies import digest_of, policy_id
+from jobs.services.requests import NO_POLICY, JobRequest, LineKey, line_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +47,11 @@ def submit_jobs(
 
     The requests are valid already: surfaces check what people type. `token_digest`: only if that is a
     live token of `owner` as they are here, checked in the same step; else Unauthorized. Raises
-    InvalidRequest for a region that does not exist, QuotaExceeded when fewer may wait.
+    InvalidRequest for a region that does not exist or a policy that cannot be kept, QuotaExceeded when fewer may wait.
     """
     if not requests:
         return []
+    requests = placed(owner, requests)
     try:
         return _submit(owner, requests, token_digest, status)
     except IntegrityError:
@@ -135,8 +63,9 @@ def submit_jobs(
 
 
 def _submit(owner: User, requests: Sequence[JobRequest], token_digest: str | None, status: str) -> list[Submitted]:
-    found: dict[LineKey, Line] = {}
-    rows = [_row(owner.pk, request, found) for request in requests]
+    known = _Known({}, {}, Rates())
+    rows = [_row(owner.pk, request, known) for request in requests]
+    found = known.lines
     queues = {sql.pulse_queue(request.cloud, request.region) for request in requests}
     ids: dict[uuid.UUID, int] = {}
     if sets.is_postgresql():
@@ -189,8 +118,7 @@ def check_quotas(
 _CONTAINER: Final = (Shape.CONTAINER.value, *[None] * 9)
 _INSTANCE: Final = (Shape.INSTANCE.value, *[None] * 9)
 
-# customer, cloud, region, queue, vcpus_milli, memory_mib, job type -> the ids of customer, place and lane
-LineKey = tuple[str, str, str, str, int, int, int | None]
+# The ids of customer, place and lane.
 Line = tuple[int, int, int]
 
 
@@ -200,20 +128,21 @@ def _line(owner_id: int, key: LineKey) -> Line:
     return customer, place, lane_id(place, customer, owner_id, queue, vcpus_milli, memory_mib, job_type)
 
 
-def line_key(request: JobRequest) -> LineKey:
-    """What decides in which lane a job stands, with what it did not ask for filled in."""
-    vcpus = request.vcpus_milli or settings.DEFAULT_VCPUS_MILLI
-    memory = request.memory_mib or settings.DEFAULT_MEMORY_MIB
-    queue, job_type = request.queue or DEFAULT_QUEUE, request.seed.job_type_id if request.seed else None
-    return request.customer, request.cloud, request.region, queue, vcpus, memory, job_type
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the jobs of a submit share, each looked up once: lines, the ids of policies by their digests, rates."""
+
+    lines: dict[LineKey, Line]
+    policies: dict[str, int]
+    rates: Rates
 
 
-def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tuple[Any, ...]:
-    """One row in the order of sql.JOB_FIELDS; `found` keeps the lines that this batch has looked up."""
-    key, kind = line_key(request), request.kind()
+def _row(owner_id: int, request: JobRequest, known: _Known) -> tuple[Any, ...]:
+    """One row in the order of sql.JOB_FIELDS."""
+    key, kind, found = line_key(request), request.kind(), known.lines
     if key not in found:
         found[key] = _line(owner_id, key)
-    tries = request.max_tries or settings.DEFAULT_MAX_TRIES
+    tries = request.max_tries or request.default_tries or settings.DEFAULT_MAX_TRIES
     return (
         uuid7(),
         *found[key],
@@ -232,4 +161,24 @@ def _row(owner_id: int, request: JobRequest, found: dict[LineKey, Line]) -> tupl
         tries,
         request.retry_of,
         *(kind.row() if kind else _INSTANCE if request.machine_image else _CONTAINER),
+        *_walk(request, found[key], known),
     )
+
+
+def _walk(request: JobRequest, line: Line, known: _Known) -> tuple[Any, ...]:
+    """Where it begins by its policy: the last columns of sql.JOB_FIELDS."""
+    policy, whole = request.policy, bool(request.machine_image)
+    if policy is None:
+        return (NO_POLICY[0], request.capacity, *NO_POLICY[2:])
+    seconds = None
+    if policy.max_cost is not None:
+        key = line_key(request)
+        where = (request.cloud, request.region, line[0], *key[4:6])
+        rate = known.rates.rate(*where, whole=whole, capacity=request.capacity)
+        seconds = affordable(policy.max_cost, Decimal(0), rate)
+    first = policy.rung(0)
+    wait = first.wait_seconds if first is not None and policy.has_next(0) else None
+    digest = digest_of(policy)
+    if digest not in known.policies:
+        known.policies[digest] = policy_id(policy)
+    return known.policies[digest], request.capacity, seconds, wait and timezone.now() + timedelta(seconds=wait)

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from clusters.providers.base import Mount, Volume, Work
 from jobs.models import TASKS, Execution
+from jobs.policy import limit_seconds
 from jobs.staging import cloud_tasks, tasks
 from jobs.staging.facts import StagingFault, configuration_of, manifest_of, settings_of
 from jobs.staging.rooms import Room, room_of
@@ -67,7 +68,7 @@ def _work(execution: Execution) -> Work:
         env=env,
         vcpus_milli=job.vcpus_milli,
         memory_mib=job.memory_mib,
-        timeout_seconds=job.timeout_seconds,
+        timeout_seconds=limit_seconds(job.timeout_seconds, job.affordable_seconds),
         priority=job.priority,
         image_entrypoint=True,
         mounts=[*shown, Mount(str(room.output), str(room.output), read_only=False), *mounts],

@@ -123,7 +123,7 @@ from accounts.queries import find_user
 from django.db import connection
 from jobs.models import Job
 from jobs.services import JobRequest, fold_counts, submit_jobs
-from jobs.services.submit import SeedPart
+from jobs.services.requests import SeedPart
 from jobtypes.models import Error, JobType
 n = int(sys.argv[1])
 cursor = connection.cursor()

@@ -109,6 +109,15 @@ def test_the_tour_of_prices_works_as_it_is_written(deployment: Factory) -> None:
         assert text in done.stdout, done.stdout
 
 
+@pytest.mark.runs_once("postgresql", "curl sees the API only")
+def test_the_tour_of_policies_works_as_it_is_written(deployment: Factory) -> None:
+    place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
+    done = _typed(_tour_of("policies.md", place.start_web()), place)
+    assert done.returncode == 0, done.stdout + done.stderr + place.logs()
+    for text in ('"cloud": "local"', '"max_cost": "0.1"', "is number 1 of 1 places that could run it"):
+        assert text in done.stdout, done.stdout
+
+
 def test_every_curl_in_the_documents_stands_in_a_tour() -> None:
     pages = {path.name for path in (CHECKOUT / "docs").rglob("*.md") if re.search(r"^\s*curl ", path.read_text(), re.M)}
     assert pages == {"api.md", "mapreduce.md", "seed.md"}

@@ -13,7 +13,7 @@ from django.db import transaction
 from accounts.models import User
 from jobs import services, states
 from jobs.models import Job
-from jobs.services.submit import SeedPart
+from jobs.services.requests import SeedPart
 from jobtypes.models import Error, JobType
 from tests.factories import make_job_type, make_operator, request_of
 

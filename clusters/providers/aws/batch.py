@@ -65,7 +65,7 @@ class Batch:
             account,
             "batch",
             "ListJobs",
-            jobQueue=self._config.queue(work.queue, work.priority),
+            jobQueue=self._config.queue(work),
             filters=[{"name": "JOB_NAME", "values": [name]}],  # jobs in any state
         )
         rows = [row for page in pages for row in page["jobSummaryList"]]

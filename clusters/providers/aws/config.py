@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from clusters.providers.aws.handles import LONGEST_ACCOUNT
+from clusters.providers.base import CAPACITY_QUEUES, Work
 
 PLATFORMS: Final = ("EC2", "FARGATE")
 PRIORITIES: Final = ("HIGH", "LOW")
@@ -41,10 +42,11 @@ class CustomerRole:
 class AwsConfig:
     """One region of AWS as it was set up for us.
 
-    `queues` names the job queue of each priority, HIGH and LOW; in the accounts of customers' roles they have the
-    same names. `platform` is what the compute environments behind them are: EC2 or FARGATE. `job_role_arn` is what
-    containers may do ("": nothing), `execution_role_arn` what starting them takes, which FARGATE cannot do without;
-    both are of our own account, and jobs in a customer's account have roles of the same names there.
+    `queues` names the job queue of each priority, HIGH and LOW, and may name one of spot machines, SPOT, and one of
+    such that nobody takes back, ON_DEMAND; in the accounts of customers' roles they have the same names.
+    `platform` is what the compute environments behind them are: EC2 or FARGATE. `job_role_arn` is what containers may
+    do ("": nothing), `execution_role_arn` what starting them takes, which FARGATE cannot do without; both are of our
+    own account, and jobs in a customer's account have roles of the same names there.
     `public_ip` gives FARGATE jobs an address of their own, without which they reach no registry from a public subnet.
     `prefix` begins the names of job definitions. `endpoint_url` None: boto's own environment decides.
 
@@ -80,9 +82,11 @@ class AwsConfig:
             if len(quote(customer, safe="")) > LONGEST_ACCOUNT:
                 raise ValueError(f"too long a name for a customer with a role: {customer}")
 
-    def queue(self, wished: str, priority: int) -> str:
-        """The queue for a work: the one it wishes, else that of its priority."""
-        return wished or self.queues["HIGH" if priority < LOW_PRIORITY else "LOW"]
+    def queue(self, work: Work) -> str:
+        """The queue for a work: the one it wishes, else that of its kind of machines, else that of its priority."""
+        if kind := CAPACITY_QUEUES.get(work.capacity):
+            return work.queue or self.queues.get(kind, kind)
+        return work.queue or self.queues["HIGH" if work.priority < LOW_PRIORITY else "LOW"]
 
     def account_of(self, customer: str) -> str:
         """Whose account `customer`'s works run in: the customer's, or "" for our own."""

@@ -56,7 +56,9 @@ class Machines:
         self._rounds: OrderedDict[str, int] = OrderedDict()
 
     def submit(self, name: str, work: Work) -> Handle:
-        """A spot machine; where there is none, one at the full price if that is allowed."""
+        """A machine of the kind it asks for; of one that does not ask a spot one, and where there is none, one at the
+        full price if that is allowed.
+        """
         until = time.monotonic() + self._start_seconds
         check(work)
         account = self._config.account_of(work.customer)
@@ -68,7 +70,7 @@ class Machines:
         }
         number = self._rounds.get(name, 0)
         failures: list[str] = []
-        for purchase in (SPOT, ON_DEMAND) if self._config.on_demand_after_spot else (SPOT,):
+        for purchase in self._purchases(work):
             if time.monotonic() > until:
                 raise Throttled("EC2 answers too slowly to start a machine in time")
             token = _token(name, number, purchase)
@@ -86,6 +88,11 @@ class Machines:
                 return Handle(EC2, account, machine)
         self._next_round(name, number)
         raise NoCapacity("; ".join(failures))
+
+    def _purchases(self, work: Work) -> tuple[str, ...]:
+        if work.capacity:
+            return (work.capacity,)
+        return (SPOT, ON_DEMAND) if self._config.on_demand_after_spot else (SPOT,)
 
     def _start(self, account: str, whole: Mapping[str, Any], template: str) -> str:
         try:

@@ -23,7 +23,7 @@ def alike(config: AwsConfig, work: Work) -> tuple[object, ...]:
     """Works of which this is the same can go together, as one array."""
     return (
         config.account_of(work.customer),
-        config.queue(work.queue, work.priority),
+        config.queue(work),
         work.image,
         tuple(work.command),
         tuple(sorted(work.env.items())),
@@ -67,7 +67,7 @@ def submission(config: AwsConfig, name: str, works: Sequence[Work]) -> dict[str,
         overrides["command"] = command
     asked: dict[str, Any] = {
         "jobName": name,
-        "jobQueue": config.queue(work.queue, work.priority),
+        "jobQueue": config.queue(work),
         "containerOverrides": overrides,
         "tags": tags,
     }

@@ -62,7 +62,8 @@ class AzureConfig:
 
     endpoint: str  # https://<account>.<region>.batch.azure.com
     region: str
-    pools: Mapping[str, str]  # pool ids by "HIGH" and "LOW"; any other queue is a pool's id itself
+    # Pool ids by "HIGH" and "LOW", "SPOT" and "ON_DEMAND"; any other queue is a pool's id itself.
+    pools: Mapping[str, str]
     account_name: str = ""
     account_key: str = field(default="", repr=False)
     client_id: str = ""

@@ -25,7 +25,7 @@ from clusters.providers.azure.account import Account
 from clusters.providers.azure.config import AzureConfig, PoolTemplate
 from clusters.providers.azure.sizes import size_of
 from clusters.providers.azure.words import word
-from clusters.providers.base import Capacity, Work
+from clusters.providers.base import CAPACITY_QUEUES, Capacity, Work
 from clusters.providers.errors import NoCapacity, Refused
 
 FRESH_SECONDS: Final = 60.0
@@ -44,7 +44,8 @@ class Pools:
 
     def name_for(self, work: Work) -> str:
         """The id of the work's pool. Raises Refused when there can be none."""
-        queue = work.queue or ("HIGH" if work.priority < self._config.high_below else "LOW")
+        priority = "HIGH" if work.priority < self._config.high_below else "LOW"
+        queue = work.queue or CAPACITY_QUEUES.get(work.capacity, priority)
         name = self._config.pools.get(queue, work.queue)
         if not name:
             raise Refused(f"no pool is set up for {queue}")

@@ -21,7 +21,6 @@ from jobs.api.fields import (
     MAX_USER_DATA,
     MAX_VCPUS,
     check_customer,
-    check_place,
     command_of,
     env_of,
     secret_env_of,
@@ -30,7 +29,7 @@ from jobs.api.fields import (
     whole,
 )
 from jobs.models import Priority
-from jobs.services import JobRequest
+from jobs.services import JobRequest, check_place
 
 BOTH_NAMES: Final = ("image/ami", "command/user_data", "priority/queue")
 

@@ -23,7 +23,6 @@ from jobs.api.fields import (
     MAX_USER_DATA,
     MAX_VCPUS,
     check_customer,
-    check_place,
     command_of,
     env_of,
     secret_env_of,
@@ -32,7 +31,8 @@ from jobs.api.fields import (
     whole,
 )
 from jobs.models import MAX_PRIORITY, Priority, Shape
-from jobs.services import JobRequest, SeedWish, seed_requests
+from jobs.policy import CAPACITIES, Policy, read_policy
+from jobs.services import ANYWHERE, JobRequest, SeedWish, check_place, seed_requests
 from jobs.services.places import place_id
 from jobtypes.models import JobType
 from jobtypes.queries import find_job_type, find_job_type_by_id
@@ -44,11 +44,12 @@ SUBMITTED: Final = (Shape.CONTAINER, Shape.INSTANCE, Shape.SEED, Shape.MAPREDUCE
 # Of a job that has a job type, which says all the rest.
 SEED_FIELDS: Final = (
     *("shape", "job_type_id", "job_type", "input", "configuration", "customer", "classification", "cloud", "region"),
-    *("tags", "priority", "queue", "max_tries"),
+    *("tags", "priority", "queue", "max_tries", "policy"),
 )
 FIELDS: Final = (
     *("shape", "customer", "classification", "cloud", "region", "image", "command", "env", "secret_env", "tags"),
     *("vcpus", "memory_mib", "priority", "queue", "timeout_seconds", "max_tries", "machine_image", "user_data"),
+    *("capacity", "policy"),
 )
 # What does not go with a whole machine, and what goes with nothing else.
 _OF_CONTAINERS: Final = ("image", "command", "queue")
@@ -95,7 +96,8 @@ def decode_many(body: list[Any], user: User) -> list[JobRequest]:
 
     def decode_here(item: Any) -> JobRequest:
         request = decode_one(item, user)
-        named.check_place(request.cloud, request.region)
+        if request.cloud != ANYWHERE:
+            named.check_place(request.cloud, request.region)
         return request
 
     return _each(body, decode_here)
@@ -126,12 +128,17 @@ def decode_seed(body: dict[str, Any], user: User, named: Named) -> SeedWish:
         raise InvalidRequest("A job with a job type is a Seed job.", field="shape")
     if given.get("cloud", "local") != "local":
         raise InvalidRequest("Seed jobs run at cloud local.", field="cloud")
-    region = text_of(given, "region", 64) or settings.LOCAL_REGION
+    policy = policy_of(given)
+    if policy and policy.places:
+        _, region = _place(given, policy)
+    else:
+        region = text_of(given, "region", 64)
     check_place("local", queue=given.get("queue"), command=True)
     customer = text_of(given, "customer", MAX_TEXT)
     if customer:
         check_customer(user, customer)
-    named.check_place("local", region)
+    if region and not (policy and policy.places):
+        named.check_place("local", region)
     return SeedWish(
         job_type=_job_type(given, user, named),
         input=given.get("input"),
@@ -143,6 +150,7 @@ def decode_seed(body: dict[str, Any], user: User, named: Named) -> SeedWish:
         priority=priority_of(given, None),
         queue=text_of(given, "queue", 64),
         max_tries=whole_of(given, "max_tries", 1, MAX_TRIES),
+        policy=policy,
     )
 
 
@@ -175,15 +183,18 @@ def decode_one(body: Any, user: User) -> JobRequest:
     if shape not in (Shape.CONTAINER, Shape.INSTANCE):
         raise InvalidRequest(f"This is one of {', '.join(SUBMITTED)}; the last only by itself.", field="shape")
     _check_members(given, is_instance=shape == Shape.INSTANCE)
-    customer = _customer(given, user)
-    cloud, region = place_of(given)
-    if shape == Shape.INSTANCE and cloud != "aws":
-        raise InvalidRequest(f"There are no machine images on {cloud}.", field="machine_image")
+    customer, policy = _customer(given, user), policy_of(given)
+    cloud, region = _place(given, policy)
+    capacity = text_of(given, "capacity", MAX_TEXT)
+    if capacity and capacity not in CAPACITIES:
+        raise InvalidRequest(f"This is one of {', '.join(CAPACITIES)}.", field="capacity")
     env = env_of(given)
     request = JobRequest(
         customer=customer,
         cloud=cloud,
         region=region,
+        capacity=capacity,
+        policy=policy,
         classification=text_of(given, "classification", MAX_TEXT, needed=True),
         image=text_of(given, "image", MAX_IMAGE),
         machine_image=text_of(given, "machine_image", MAX_TEXT, needed=shape == Shape.INSTANCE),
@@ -199,9 +210,29 @@ def decode_one(body: Any, user: User) -> JobRequest:
         timeout_seconds=whole_of(given, "timeout_seconds", 1, MAX_TIMEOUT),
         max_tries=whole_of(given, "max_tries", 1, MAX_TRIES),
     )
-    check_place(cloud, queue=given.get("queue"), command=given.get("command"))
+    if cloud != ANYWHERE and not (policy and policy.places):
+        queue, whole_one = given.get("queue"), shape == Shape.INSTANCE
+        check_place(cloud, queue=queue, command=request.command, region=region, capacity=capacity, whole=whole_one)
     check_customer(user, customer)
     return request
+
+
+def policy_of(given: Mapping[str, Any]) -> Policy | None:
+    """The policy that a body asks for. Raises InvalidRequest."""
+    return read_policy(given["policy"], region=settings.LOCAL_REGION) if "policy" in given else None
+
+
+def _place(given: Mapping[str, Any], policy: Policy | None) -> tuple[str, str]:
+    """Where it is to run: at the first of its policy's places, anywhere, or where it says."""
+    if policy and policy.places:
+        if twice := next((name for name in ("cloud", "region", "capacity") if name in given), None):
+            raise InvalidRequest("policy.places says where it runs: give one or the other.", field=twice)
+        return policy.places[0].cloud, policy.places[0].region
+    if given.get("cloud") == ANYWHERE:
+        if twice := next((name for name in ("region", "capacity") if name in given), None):
+            raise InvalidRequest("This does not go with cloud any.", field=twice)
+        return ANYWHERE, ""
+    return place_of(given)
 
 
 def _check_members(given: Mapping[str, Any], *, is_instance: bool) -> None:
@@ -229,7 +260,7 @@ def place_of(body: Mapping[str, Any]) -> tuple[str, str]:
     """The cloud and region that a body asks for. Raises InvalidRequest."""
     cloud = text_of(body, "cloud", MAX_TEXT) or "local"
     if cloud not in CLOUDS:
-        raise InvalidRequest(f"This is one of {', '.join(CLOUDS)}.", field="cloud")
+        raise InvalidRequest(f"This is one of {', '.join((*CLOUDS, ANYWHERE))}.", field="cloud")
     region = text_of(body, "region", 64, needed=cloud != "local")
     return cloud, region or settings.LOCAL_REGION
 

@@ -9,10 +9,11 @@ from typing import Any
 from accounts.models import User
 from clusters.queries import CURRENCY
 from controlplane.core.errors import InvalidRequest
-from jobs import services
+from jobs import queries, services
 from jobs.api.v6 import rows
 from jobs.api.v6.decode import decode
 from jobs.api.v6.mapreduce_decode import decode_mapreduce, is_mapreduce
+from jobs.api.v6.policy_rows import policy
 from jobs.services import Forecast
 
 _WORDS = {None: False, "false": False, "true": True}
@@ -41,6 +42,7 @@ def forecast(row: Forecast) -> dict[str, Any]:
     rate, history = row.rate, row.history
     return {
         "place": {"cloud": row.cloud, "region": row.region},
+        "policy": None if row.policy is None else {**policy(row.policy), "why": queries.why_here(row.policy, 0)},
         "vcpus": row.vcpus_milli / 1000,
         "memory_mib": row.memory_mib,
         "offer": None if rate is None else {"name": rate.offer, "capacity": rate.capacity},

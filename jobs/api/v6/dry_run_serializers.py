@@ -8,6 +8,7 @@ from rest_framework import serializers
 from clusters.models import Capacity, Source
 from clusters.queries import CLOUDS, CURRENCY
 from jobs.api.v6 import examples
+from jobs.api.v6.policy_serializers import PolicyAnswerSerializer
 from jobs.api.v6.serializers import ReasonSerializer
 from jobtypes.api.v6.examples import answer
 from jobtypes.api.v6.serializers.shapes import Row
@@ -47,9 +48,14 @@ class CostSerializer(Row):
     is_example = serializers.BooleanField(help_text="The rate is made up: no price was imported or set. No quote.")
 
 
+class ForecastPolicySerializer(PolicyAnswerSerializer):
+    why = serializers.CharField(allow_blank=True, help_text="Why it would be there.")
+
+
 @extend_schema_serializer(examples=[answer("a job that starts at once", examples.FORECAST)])
 class ForecastSerializer(Row):
     place = WhereSerializer(help_text="Where it would run.")
+    policy = ForecastPolicySerializer(allow_null=True, help_text="Where it would go from there.")
     vcpus = serializers.FloatField()
     memory_mib = serializers.IntegerField()
     offer = OfferNameSerializer(allow_null=True, help_text="What it would be priced by.")

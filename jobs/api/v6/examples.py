@@ -25,6 +25,7 @@ EXECUTION: Final[dict[str, Any]] = {
     "node": {"hostname": "machine-1"},
     "exit_code": 0,
     "detail": "",
+    "capacity": None,
     "error": None,
     "logs_kept": True,
     **dict.fromkeys(("job_type", "timeout", "input_file_size")),
@@ -56,6 +57,7 @@ JOB: Final[dict[str, Any]] = {
     "classification": "nightly",
     "cloud": "local",
     "region": "local",
+    "capacity": None,
     "image": "busybox",
     "machine_image": "",
     "command": ["sh", "-c", "echo hello"],
@@ -80,6 +82,22 @@ JOB: Final[dict[str, Any]] = {
     "is_superseded": False,
     "input_files": {},
 }
+POLICY: Final[dict[str, Any]] = {
+    "places": [
+        {"cloud": "aws", "region": "eu-central-1", "capacity": "spot", "wait_seconds": 600},
+        {"cloud": "aws", "region": "eu-central-1", "capacity": "on-demand"},
+    ],
+    "tries": {"SYSTEM": 5, "ALGORITHM": 2},
+    "backoff_seconds": 10,
+    "max_backoff_seconds": 300,
+    "max_cost": "2.50",
+}
+JOB_TYPE_POLICY: Final[dict[str, Any]] = {
+    **POLICY,
+    "places": [{"capacity": None, "wait_seconds": None, "chosen": None, "cloud": "local", "region": "machine-1"}],
+    "set_by": "mary",
+    "since": _MOMENT,
+}
 NEW_SEED_JOB: Final[dict[str, Any]] = {
     "job_type": {"name": "text-statistics", "version": "1.0.0"},
     "input": {"files": {"TEXT": [7]}, "json": {"LONGEST": 5}},
@@ -102,7 +120,7 @@ NEW_MAPREDUCE_JOB: Final[dict[str, Any]] = {
 }
 JOB_DETAIL: Final[dict[str, Any]] = {
     **JOB,
-    **dict.fromkeys(("input", "output", "configuration", "superseded_by_job", "mapreduce")),
+    **dict.fromkeys(("input", "output", "configuration", "superseded_by_job", "mapreduce", "policy")),
     "env": {"LEVEL": "3", "PASSWORD": "*****"},
     "secret_env": ["PASSWORD"],
     "execution": EXECUTION,
@@ -121,9 +139,11 @@ EXPLANATION: Final[dict[str, Any]] = {
             "set_by": "mary",
         }
     ],
+    "policy": None,
 }
 FORECAST: Final[dict[str, Any]] = {
     "place": {"cloud": "aws", "region": "eu-central-1"},
+    "policy": None,
     "vcpus": 2.0,
     "memory_mib": 4096,
     "offer": {"name": "m6i.large", "capacity": "on-demand"},

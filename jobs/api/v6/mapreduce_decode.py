@@ -13,7 +13,6 @@ from jobs.api.fields import (
     MAX_TEXT,
     MAX_TIMEOUT,
     check_customer,
-    check_place,
     storable,
     tags_of,
     text_of,
@@ -24,7 +23,7 @@ from jobs.errors import ArtifactNotFound
 from jobs.mapreduce.locations import LONGEST
 from jobs.models import ArtifactVersion, Priority, Protocol, Shape
 from jobs.queries.artifacts import find_artifact, find_version
-from jobs.services import MapReduceWish
+from jobs.services import MapReduceWish, check_place
 from jobs.services.artifacts import NAME_LENGTH
 from jobs.services.mapreduce import MAX_INPUTS, MAX_REDUCERS, SIDES
 from jobs.services.places import place_id

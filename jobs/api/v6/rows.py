@@ -13,6 +13,7 @@ from typing import Any, Final
 from accounts.models import User
 from jobs import gates, queries, states
 from jobs.api.v6.mapreduce_rows import mapreduce
+from jobs.api.v6.policy_rows import standing
 from jobs.models import Execution, Gate, Hold, Job, Operation, OperationFailure, Place, Scope, Shape
 from jobs.queries import files_of
 from jobtypes.api.v6.rows import brief, error, moment, revision_detail
@@ -50,6 +51,7 @@ def _job(row: Mapping[str, Any], around: queries.Around) -> dict[str, Any]:
         "classification": row["classification"],
         "cloud": row["place__cloud"],
         "region": row["place__region"],
+        "capacity": row["capacity"] or None,
         "image": "" if row["shape"] == Shape.INSTANCE else row["image"],
         "machine_image": row["image"] if row["shape"] == Shape.INSTANCE else "",
         "command": row["command"],
@@ -105,6 +107,7 @@ def job_detail(row: Job, reader: User) -> dict[str, Any]:
         "configuration": queries.shown_configuration(row),
         "superseded_by_job": queries.superseding(row),
         "mapreduce": mapreduce(row),
+        "policy": standing(row),
         **(
             {}
             if row.revision is None or row.job_type is None
@@ -136,6 +139,7 @@ def execution(row: Execution) -> dict[str, Any]:
         "node": {"hostname": row.node} if row.node else None,
         "exit_code": row.exit_code,
         "detail": row.detail,
+        "capacity": row.capacity or None,
         "error": error(row.error),
         "logs_kept": row.logs_kept,
         "job_type": None if job.job_type is None else brief(job.job_type),

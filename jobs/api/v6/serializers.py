@@ -18,8 +18,11 @@ from jobs.api.fields import MAX_IMAGE, MAX_MEMORY_GB, MAX_TEXT, MAX_TIMEOUT, MAX
 from jobs.api.v6 import examples
 from jobs.api.v6.decode import MAX_TRIES
 from jobs.api.v6.mapreduce_serializers import MapReduceSerializer
+from jobs.api.v6.policy_serializers import PolicySerializer, StandingSerializer
 from jobs.models import MAX_PRIORITY, Kind, RunsFor, Scope, Shape
 from jobs.models.engine import CAPPED_SCOPES
+from jobs.policy import CAPACITIES
+from jobs.services import ANYWHERE
 from jobtypes.api.v6.examples import answer, body
 from jobtypes.api.v6.serializers.errors import ErrorSerializer
 from jobtypes.api.v6.serializers.job_types import JobTypeBriefSerializer
@@ -61,6 +64,7 @@ class ExecutionSerializer(Row):
     node = NodeSerializer(allow_null=True)
     exit_code = serializers.IntegerField(allow_null=True, help_text="128 + n when signal n ended it.")
     detail = serializers.CharField(allow_blank=True, help_text="The provider's own words.")
+    capacity = serializers.ChoiceField(choices=CAPACITIES, allow_null=True, help_text="The kind of machine asked for.")
     error = ErrorSerializer(allow_null=True)
     logs_kept = serializers.BooleanField(help_text="False once its output was deleted, its days being over.")
     job_type = JobTypeBriefSerializer(allow_null=True, help_text="Of a Seed job.")
@@ -85,6 +89,7 @@ class JobSerializer(Row):
     classification = serializers.CharField()
     cloud = serializers.ChoiceField(choices=CLOUDS)
     region = serializers.CharField()
+    capacity = serializers.ChoiceField(choices=CAPACITIES, allow_null=True, help_text="Null: as the place has it.")
     image = serializers.CharField(allow_blank=True)
     machine_image = serializers.CharField(allow_blank=True, help_text="Of an instance job.")
     command = serializers.ListField(child=serializers.CharField(allow_blank=True))
@@ -154,6 +159,7 @@ class JobDetailSerializer(JobSerializer):
     configuration = ObjectField(allow_null=True, help_text="What a Seed job runs by, without secrets.")
     superseded_by_job = JobReferenceSerializer(allow_null=True)
     mapreduce = MapReduceSerializer(allow_null=True, help_text="What a MapReduce job does, and how far it is.")
+    policy = StandingSerializer(allow_null=True)
 
 
 @extend_schema_serializer(examples=[answer("one that has ended", examples.EXECUTION_DETAIL)])
@@ -200,6 +206,7 @@ class NewSeedJobSerializer(Body):
     )
     queue = serializers.CharField(required=False, allow_null=True, max_length=64)
     max_tries = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=MAX_TRIES)
+    policy = PolicySerializer(required=False, allow_null=True, help_text="Its job type's if not given.")
 
 
 class NewJobSerializer(Body):
@@ -212,7 +219,12 @@ class NewJobSerializer(Body):
         required=False, allow_null=True, max_length=MAX_TEXT, help_text="Who pays; a customer's user may leave it out."
     )
     classification = serializers.CharField(max_length=MAX_TEXT, help_text="Your own name for this kind of job.")
-    cloud = serializers.ChoiceField(choices=CLOUDS, required=False, allow_null=True, help_text="local if not given.")
+    cloud = serializers.ChoiceField(
+        choices=[*CLOUDS, ANYWHERE],
+        required=False,
+        allow_null=True,
+        help_text="local if not given; any: where there is room, and then where it costs least.",
+    )
     region = serializers.CharField(required=False, allow_null=True, max_length=64)
     image = serializers.CharField(required=False, allow_null=True, max_length=MAX_IMAGE)
     command = serializers.ListField(
@@ -255,6 +267,13 @@ class NewJobSerializer(Body):
         required=False, allow_null=True, min_value=1, max_value=MAX_TIMEOUT, help_text="Of one execution."
     )
     max_tries = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=MAX_TRIES)
+    capacity = serializers.ChoiceField(
+        choices=CAPACITIES,
+        required=False,
+        allow_null=True,
+        help_text="The kind of machine, where a cloud has several; as the place has it if not given.",
+    )
+    policy = PolicySerializer(required=False, allow_null=True, help_text="Its `places` stand for cloud and region.")
 
 
 class SubmittedSerializer(Row):
@@ -290,6 +309,7 @@ class ExplanationSerializer(Row):
     status = serializers.ChoiceField(choices=states.SHOWN_STATES)
     state = serializers.ChoiceField(choices=states.JOB_STATES)
     reasons = ReasonSerializer(many=True, help_text="Everything that keeps it from running now.")
+    policy = StandingSerializer(allow_null=True, help_text="Where it goes, and why it is where it is.")
 
 
 class LogPageSerializer(Row):

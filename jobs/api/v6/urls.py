@@ -13,10 +13,12 @@ from jobs.api.v6.views.input_files import InputFileViewSet
 from jobs.api.v6.views.jobs import ExecutionViewSet, JobViewSet
 from jobs.api.v6.views.logs import LogViewSet
 from jobs.api.v6.views.operations import BulkViewSet, FailureViewSet, OperationViewSet
+from jobs.api.v6.views.policies import JobTypePolicyViewSet
 from jobs.api.v6.views.recipes import RecipeViewSet
 from jobs.api.v6.views.statistics import PendingViewSet, RunningViewSet, StatusViewSet, SystemFailureViewSet
 from jobs.api.v6.views.system import LoadViewSet, SystemViewSet
 from jobs.models import Kind
+from jobtypes.api.v6.urls import VERSION
 
 router = SimpleRouter()
 router.register("jobs", JobViewSet, "job")
@@ -52,6 +54,11 @@ urlpatterns = [
     path("version/", SystemViewSet.as_view({"get": "version"}), name="version"),
     path("queue/status/", SystemViewSet.as_view({"get": "queue"}), name="queue-status"),
     # Before the names of job types: none is called like one of these.
+    re_path(
+        rf"{VERSION}policy/$",
+        JobTypePolicyViewSet.as_view({"get": "retrieve", "put": "update", "delete": "destroy"}),
+        name="job-type-policy",
+    ),
     path("job-types/status/", StatusViewSet.as_view({"get": "list"}), name="job-type-status"),
     path("job-types/pending/", PendingViewSet.as_view({"get": "list"}), name="job-types-pending"),
     path("job-types/running/", RunningViewSet.as_view({"get": "list"}), name="job-types-running"),

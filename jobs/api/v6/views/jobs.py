@@ -31,6 +31,7 @@ from jobs.api.v6.dry_run_serializers import ForecastSerializer
 from jobs.api.v6.filters import ExecutionFilter
 from jobs.api.v6.mapreduce_decode import decode_mapreduce, is_mapreduce
 from jobs.api.v6.mapreduce_serializers import NewMapReduceJobSerializer
+from jobs.api.v6.policy_rows import standing
 from jobs.errors import JobState
 from jobs.filters import JobFilter, listed
 from jobs.models import Execution, Job
@@ -253,7 +254,8 @@ class JobViewSet(NativeViewSet):
     def explain(self, request: Request, pk: str) -> Response:
         job = self._job(pk, access.READ)
         reasons = [rows.reason(each) for each in following.explain(job)]
-        return Response({"status": rows.shown_status(job), "state": job.status, "reasons": reasons})
+        said = {"status": rows.shown_status(job), "state": job.status, "reasons": reasons}
+        return Response({**said, "policy": standing(job)})
 
 
 class ExecutionViewSet(NativeViewSet):

@@ -18,12 +18,13 @@ from controlplane.core.errors import InvalidRequest
 from controlplane.core.openapi import REFERENCE
 from controlplane.core.pagination import LAST_MOMENT, Key, Orders
 from jobs import queries
-from jobs.api.fields import check_customer, check_place
+from jobs.api.fields import check_customer
 from jobs.api.v6 import recipe_rows
 from jobs.api.v6 import recipe_serializers as serializers
 from jobs.api.v6.recipe_filters import RecipeFilter
 from jobs.models import Recipe
 from jobs.queries.recipes import find_recipe, visible_recipes
+from jobs.services import check_place
 from jobs.services.places import place_id
 from jobs.services.recipes import cancel_recipe, create_recipe, reprocess_recipe
 from jobtypes.errors import RecipeTypeNotFound

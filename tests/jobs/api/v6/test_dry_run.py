@@ -15,7 +15,7 @@ from clusters.models import Offer
 from clusters.services import set_price
 from jobs import services, states
 from jobs.models import Execution, Job, Lane, Scope
-from jobs.services.submit import MapReducePart
+from jobs.services.requests import MapReducePart
 from jobtypes.models import JobType
 from tests.clusters.offers import priced
 from tests.factories import Person, Stage, make_job, make_job_in, make_place
@@ -57,6 +57,7 @@ def test_a_job_that_would_start_at_once_here(people: People) -> None:
     make_place()
     assert good(people.owner.post(PATH, GOOD)) == {
         "place": {"cloud": "local", "region": "local"},
+        "policy": None,
         "vcpus": 0.5,
         "memory_mib": 512,
         "offer": {"name": "vcpu + gb", "capacity": "local"},

@@ -72,7 +72,7 @@ def test_everything_may_be_said(people: People, scene: Scene) -> None:
         "queue": "default",
         "max_tries": 2,
     }
-    assert set(wish) | {"job_type_id", "priority"} == set(SEED_FIELDS)
+    assert set(wish) | {"job_type_id", "priority", "policy"} == set(SEED_FIELDS)
     made = good(people.owner.post(PATH, wish), 201)
     told = ("customer", "classification", "cloud", "region", "tags", "queue", "max_tries")
     assert {name: made[name] for name in told} == {name: wish[name] for name in told}

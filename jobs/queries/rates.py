@@ -1,0 +1,36 @@
+"""What jobs cost by the hour."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from clusters.queries import PriceList, Rate, price_list
+
+
+class Rates:
+    """Asked for any number of jobs, it reads each price list once."""
+
+    def __init__(self) -> None:
+        self._lists: dict[tuple[str, str, int | None, datetime | None], PriceList] = {}
+        self._found: dict[tuple[PriceList, int, int, bool, str], Rate | None] = {}
+
+    def rate(
+        self,
+        cloud: str,
+        region: str,
+        customer_id: int | None,
+        vcpus_milli: int,
+        memory_mib: int,
+        *,
+        whole: bool,
+        capacity: str = "",
+        at: datetime | None = None,
+    ) -> Rate | None:
+        """By what such a job is priced at a moment, else now; `whole`: it is a machine. None when there is no price."""
+        where = (cloud, region, customer_id, at)
+        if where not in self._lists:
+            self._lists[where] = price_list(cloud, region, customer_id=customer_id, at=at)
+        key = (self._lists[where], vcpus_milli, memory_mib, whole, capacity)
+        if key not in self._found:
+            self._found[key] = key[0].rate(vcpus_milli, memory_mib, whole=whole, capacity=capacity)
+        return self._found[key]

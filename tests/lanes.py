@@ -19,6 +19,7 @@ LANES: Final = (
     ("drawings", ("tests/jobtypes/recipe/test_drawing.py",), ""),
     ("dockerd", ("tests/clusters/test_docker_provider.py",), "[dockerd"),
     ("aws", ("tests/clusters/aws/test_provider",), ""),
+    ("aws-terraform", ("tests/clusters/aws/test_terraform.py",), ""),
     ("aws-machines", ("tests/clusters/aws/test_machines.py",), ""),
     ("podman", ("tests/clusters/test_docker_provider.py",), "[podman"),
     ("jobs-dockerd", ("tests/jobs/test_docker_end_to_end.py",), "[dockerd"),

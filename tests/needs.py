@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 from tests.environment import CHECKOUT
 
@@ -45,6 +46,22 @@ def azurite_program() -> str:
     return shutil.which("azurite-blob") or str(CHECKOUT / ".data/azurite/node_modules/.bin/azurite-blob")
 
 
+def terraform_plugins() -> Path | None:
+    """The folder with the provider of AWS for terraform: that of TERRAFORM_PLUGINS, else where terraform looks."""
+    kept = "registry.terraform.io/hashicorp/aws"
+    named = os.environ.get("TERRAFORM_PLUGINS")
+    shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    usual = ["~/.terraform.d/plugins", *(f"{folder}/terraform/plugins" for folder in shared.split(":"))]
+    folders = (Path(name).expanduser() for name in ([named] if named else usual))
+    return next((folder for folder in folders if (folder / kept).is_dir()), None)
+
+
+def _terraform() -> str:
+    if why := _runs("terraform", "version"):
+        return why
+    return "" if terraform_plugins() else "no folder of plugins has hashicorp/aws (TERRAFORM_PLUGINS names one)"
+
+
 def _engine(name: str) -> str:
     if shutil.which(name) is None:
         return f"{name}: not installed"
@@ -63,7 +80,10 @@ PROBES: dict[str, Callable[[], str]] = {
     "podman": lambda: _engine("podman"),
     "postgresql": _postgresql,
     "prometheus": lambda: _runs("prometheus", "--version"),
+    "terraform": _terraform,
 }
+# What no distribution has, and nothing here depends on but an example: told where it is missing, and never demanded.
+MAY_BE_MISSING = frozenset({"terraform"})
 
 
 @cache

@@ -3,9 +3,9 @@
     python -m tests.run [--database sqlite|postgresql] [--require-all] [-n WORKERS] [-- PYTEST ARGUMENTS]
 
 Fails when a test fails, when a group takes longer than its allowance (groups.toml), and, with
---require-all or CI=1, when something a test needs is not there. With PYTEST ARGUMENTS (a path, -k …)
-allowances are not judged. What is marked runs_once runs on the database that its mark names, and not at all when
-the other one alone is asked for.
+--require-all or CI=1, when something a test needs is not there, unless it may be missing (needs.MAY_BE_MISSING).
+With PYTEST ARGUMENTS (a path, -k …) allowances are not judged. What is marked runs_once runs on the database that
+its mark names, and not at all when the other one alone is asked for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 from tests.deployment import end_processes
 from tests.environment import RUN_FOLDER
 from tests.groups import EACH_ONCE, Groups
+from tests.needs import MAY_BE_MISSING
 from tests.postgresql import NoPostgreSQL, cluster
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -95,15 +96,15 @@ def run_on(database: str, workers: str, arguments: list[str]) -> Outcome:
         return Outcome(database, impossible=str(reason))
 
 
-def summarise(outcomes: list[Outcome], *, judge_time: bool) -> tuple[list[str], list[str]]:
-    """Print the table; return (groups over their allowance, what could not run)."""
+def summarise(outcomes: list[Outcome], *, judge_time: bool) -> tuple[list[str], dict[str, bool]]:
+    """Print the table; return (groups over their allowance, what could not run and whether it has to)."""
     allowances = Groups.load()
     slow: list[str] = []
-    missing: list[str] = []
+    missing: dict[str, bool] = {}
     print(f"\n{'database':<11} {'group':<24} {'passed':>6} {'failed':>6} {'skipped':>7} {'seconds':>8} {'allowed':>8}")
     for outcome in outcomes:
         if outcome.impossible:
-            missing.append(f"all tests on {outcome.database}: {outcome.impossible}")
+            missing[f"all tests on {outcome.database}: {outcome.impossible}"] = True
         for name, row in sorted(outcome.groups.items()):
             allowed = allowances.allowance_seconds(name, outcome.database)
             over = judge_time and (allowed is None or row["seconds"] > allowed)
@@ -114,9 +115,15 @@ def summarise(outcomes: list[Outcome], *, judge_time: bool) -> tuple[list[str], 
                 f"{outcome.database:<11} {name:<24} {row['passed']:>6} {row['failed']:>6} {row['skipped']:>7} "
                 f"{row['seconds']:>8.1f} {'-' if allowed is None else f'{allowed:.0f}':>8}{' OVER' if over else ''}"
             )
-            missing += [f"{count} of {name} on {outcome.database}: {why}" for why, count in row["missing"].items()]
+            for why, count in row["missing"].items():
+                missing[f"{count} of {name} on {outcome.database}: {why}"] = _is_demanded(why)
         print(f"{outcome.database:<11} {'(wall clock)':<24} {'':>6} {'':>6} {'':>7} {outcome.seconds:>8.1f}")
     return slow, missing
+
+
+def _is_demanded(why: str) -> bool:
+    """Whether a run that is to be whole fails for "needs <name>: <reason>"."""
+    return why.removeprefix("needs ").partition(":")[0] not in MAY_BE_MISSING
 
 
 def conclude(outcomes: list[Outcome], *, judge_time: bool, require_all: bool) -> int:
@@ -132,7 +139,7 @@ def conclude(outcomes: list[Outcome], *, judge_time: bool, require_all: bool) ->
         failed.append("no test ran")
     verdict = [f"failed: {', '.join(failed)}"] if failed else []
     verdict += ["too slow"] if slow else []
-    verdict += ["something could not run"] if missing and require_all else []
+    verdict += ["something could not run"] if any(missing.values()) and require_all else []
     print(f"\n{'FAILED (' + '; '.join(verdict) + ')' if verdict else 'PASSED'}", flush=True)
     return 1 if verdict else 0
 

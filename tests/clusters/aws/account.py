@@ -125,14 +125,18 @@ def _client(endpoint: str, service: str, account: str) -> Any:
 
 
 @contextlib.contextmanager
-def running(docker_host: str = "") -> Iterator[Aws]:
-    """A furnished AWS whose Batch runs containers at `docker_host`; without one, jobs succeed and nothing runs."""
+def running(docker_host: str = "", *, managed_policies: bool = False) -> Iterator[Aws]:
+    """A furnished AWS whose Batch runs containers at `docker_host`; without one, jobs succeed and nothing runs.
+
+    `managed_policies`: it knows those that AWS itself has written, which takes it a second.
+    """
     port = free_port()
     env = {
         **os.environ,
         **({"DOCKER_HOST": docker_host} if docker_host else {}),
         "MOTO_DOCKER_NETWORK_MODE": "none",
         "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # seconds, for each account
+        "MOTO_IAM_LOAD_MANAGED_POLICIES": str(managed_policies).lower(),
         "MOTO_PORT": str(port),
     }
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:

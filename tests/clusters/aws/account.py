@@ -20,7 +20,7 @@ from typing import Any
 import boto3
 
 from clusters.providers.aws.config import AwsConfig, CustomerRole
-from tests.clusters.aws.stand_in import FAULTS
+from tests.clusters.aws.stand_in import FAULTS, HELD
 from tests.postgresql import free_port
 
 REGION = "us-east-1"
@@ -75,6 +75,15 @@ class Aws:
         with urllib.request.urlopen(self.endpoint + FAULTS) as answer:
             found: dict[str, int] = json.load(answer)
         return found
+
+    def held(self) -> int:
+        """How many requests are held, by faults with `hold`."""
+        with urllib.request.urlopen(self.endpoint + HELD) as answer:
+            return int(json.load(answer))
+
+    def let_go(self) -> None:
+        """Let them go on."""
+        urllib.request.urlopen(urllib.request.Request(self.endpoint + HELD, method="POST")).close()
 
     def furnish(self, account: str = OWN) -> None:
         """A network, a role, a compute environment and our two queues."""

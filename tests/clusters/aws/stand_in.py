@@ -22,7 +22,10 @@ from moto.batch.models import Job
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import run_simple
 
+from tests.clusters.gate import Gate
+
 FAULTS = "/__faults"
+HELD = "/__held"
 LOOK_SECONDS = 0.1
 Start = Callable[..., Any]
 
@@ -32,7 +35,7 @@ class Door:
 
     `action` it is for ("*": any), `times` it is left, its `chance` (1 if not given), and of these: `delay` seconds
     before; `status` and `code` to answer with, `headers` added; `drop`: do what was asked, and then hang up without a
-    word.
+    word; `hold`: the "request", or the "answer" to what was done, is held until a test opens the gate.
     """
 
     def __init__(self, inner: Callable[[dict[str, Any], Start], Iterable[bytes]]) -> None:
@@ -40,10 +43,13 @@ class Door:
         self.faults: list[dict[str, Any]] = []
         self.seen: dict[str, int] = {}
         self.lock = threading.Lock()
+        self.gate = Gate()
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         if environ["PATH_INFO"] == FAULTS:
             return self.order(environ, start)
+        if environ["PATH_INFO"] == HELD:
+            return self.look_at_gate(environ, start)
         fault = self.due(action_of(environ))
         time.sleep(fault.get("delay", 0))
         if fault.get("drop"):
@@ -52,7 +58,13 @@ class Door:
             raise ConnectionAbortedError("dropped, as a test ordered")
         if "status" in fault:
             return refuse(environ, start, fault)
-        return self.inner(environ, start)
+        if fault.get("hold") == "request":
+            self.gate.wait()
+        answer = self.inner(environ, start)
+        if fault.get("hold") == "answer":
+            answer = list(answer)
+            self.gate.wait()
+        return answer
 
     def order(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """POST a list of faults, in place of those before; GET how often each action was asked for."""
@@ -60,8 +72,13 @@ class Door:
             if environ["REQUEST_METHOD"] == "POST":
                 self.faults, self.seen = json.loads(body_of(environ)), {}
             told = json.dumps(self.seen).encode()
-        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(told)))])
-        return [told]
+        return say(start, told)
+
+    def look_at_gate(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        """POST lets go on what is held; GET how many requests are."""
+        if environ["REQUEST_METHOD"] == "POST":
+            self.gate.open()
+        return say(start, json.dumps(self.gate.held()).encode())
 
     def due(self, action: str) -> dict[str, Any]:
         with self.lock:
@@ -73,6 +90,11 @@ class Door:
                     fault["times"] -= 1
                     return fault
         return {}
+
+
+def say(start: Start, told: bytes) -> Iterable[bytes]:
+    start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(told)))])
+    return [told]
 
 
 def body_of(environ: dict[str, Any]) -> bytes:

@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from tests.clusters.azure import batch_rest as rest
 from tests.clusters.azure.batch_account import Account, ItemFault, Row
 from tests.clusters.azure.batch_rest import Credentials, Refusal
+from tests.clusters.gate import Gate
 
 _BOTH = ("id", "displayName", "url", "eTag", "lastModified", "creationTime", "state", "stateTransitionTime")
 _BEFORE = ("previousState", "previousStateTransitionTime", "executionInfo")
@@ -47,6 +48,7 @@ class Fault:
     delay: float = 0.0
     drop: bool = False  # do it, and then say nothing
     raw: str = ""  # the answer's text, in place of the service's error
+    hold: str = ""  # the "request", or the "answer" to what was done, is held until a test opens the gate
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Service:
         self.account, self.credentials = account, credentials
         self.faults: list[Fault] = []
         self.seen: list[str] = []
+        self.gate = Gate()
         job, task = r"/jobs/([^/]+)", r"/jobs/([^/]+)/tasks/([^/]+)"
         self.routes: list[tuple[str, str, tuple[str, ...], Callable[..., Answer]]] = [
             ("POST", "/pools", (), self._add_pool),
@@ -213,9 +216,12 @@ class Service:
                 account.task(said["job"], said["task"]).row.update(said["members"])
             elif do == "take_nodes":
                 account.take_nodes(said["pool"])
+            elif do == "let_go":
+                self.gate.open()
             elif do == "look":
                 jobs = {job.row["id"]: job.row | {"tasks": sorted(job.tasks)} for job in account.jobs.values()}
-                return {"seen": self.seen, "starts": account.starts, "jobs": jobs, "pools": sorted(account.pools)}
+                held, pools = self.gate.held(), sorted(account.pools)
+                return {"seen": self.seen, "held": held, "starts": account.starts, "jobs": jobs, "pools": pools}
             else:
                 raise ValueError(do)
         return {}
@@ -262,6 +268,8 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.service.fault_for(request)
         if fault is not None:
             time.sleep(fault.delay)
+        if fault is not None and fault.hold == "request":
+            self.service.gate.wait()
         try:
             if fault is not None and fault.status:
                 after = {"Retry-After": fault.retry_after} if fault.retry_after else {}
@@ -274,6 +282,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.drop:
             self.close_connection = True
             return
+        if fault is not None and fault.hold == "answer":
+            self.service.gate.wait()
         self._send(answer, request)
 
     def _send(self, answer: Answer, request: Request) -> None:

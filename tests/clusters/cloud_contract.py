@@ -168,6 +168,18 @@ class CloudContract:
         for handle in handles:
             assert self.until(cloud, handle, Phase.ENDED).end is End.CANCELED
 
+    def test_of_those_that_came_together_only_the_canceled_end(self, cloud: Cloud) -> None:
+        works = [self.script("sleep 120") for _ in range(3)]
+        handles = self.submit(cloud, *works)
+        for handle in handles:
+            self.until(cloud, handle, Phase.RUNNING)
+        cloud.cancel(handles[:2])
+        for handle in handles[:2]:
+            assert self.until(cloud, handle, Phase.ENDED).end is End.CANCELED
+        assert self.until(cloud, handles[2], Phase.RUNNING)
+        cloud.cancel(handles)
+        assert self.until(cloud, handles[2], Phase.ENDED).end is End.CANCELED
+
     def test_cancel_of_an_ended_one_changes_nothing(self, cloud: Cloud) -> None:
         handle, seen = self.ended(cloud, self.script("exit 4"))
         cloud.cancel([handle, self.UNKNOWN_HANDLE])

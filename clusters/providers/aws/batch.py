@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from clusters.providers.aws import submission
@@ -19,6 +21,7 @@ from clusters.providers.errors import ProviderError, Refused
 _DESCRIBED_AT_ONCE: Final = 100
 # Batch bounds vCPUs only; the machines it takes for them have the memory that jobs ask for.
 _NO_BOUND_MIB: Final = 2**31 - 1
+_ARRAY: Final = ":"  # between an array's id and a child's number
 Look = Callable[[str, Mapping[str, Any]], Iterable[str]]
 
 
@@ -78,11 +81,34 @@ class Batch:
         return [observation(str(handle), job) for handle, job in self._described(handles)]
 
     def cancel(self, handles: Iterable[Handle]) -> None:
-        """One call for each that has not ended, nor been told before. Canceled again, it goes on where it broke off."""
-        for handle, job in self._described(handles):
-            if job["status"] not in ENDED and not job.get("isTerminated") and not job.get("isCancelled"):
-                # Cancels as well what has not started.
-                self._session.call(handle.account, "batch", "TerminateJob", jobId=handle.id, reason=CANCEL_REASON)
+        """One call for each that has not ended, nor been told before; one for an array of which nothing else goes on.
+
+        Canceled again, it goes on where it broke off.
+        """
+        handles = list(handles)
+        # Before their children: what has ended by then is counted as ended, and none that is to go on is missed.
+        going = self._going(handles)
+        rows = [(handle, job) for handle, job in self._described(handles) if job["status"] not in ENDED]
+        asked = Counter(_whole(handle) for handle, _ in rows)
+        told: set[Handle] = set()
+        for handle, job in rows:
+            whole = _whole(handle)
+            if whole in told or job.get("isTerminated") or job.get("isCancelled"):
+                continue
+            target = whole if asked[whole] == going.get(whole) else handle
+            # Cancels as well what has not started.
+            self._session.call(handle.account, "batch", "TerminateJob", jobId=target.id, reason=CANCEL_REASON)
+            told.add(target)
+
+    def _going(self, handles: Iterable[Handle]) -> dict[Handle, int]:
+        """How many children of each array have not ended, or more, as AWS counts late.
+
+        Only of arrays that two at least of `handles` belong to, and not of one that was told as a whole before: those
+        that still go on are then told one by one.
+        """
+        counted = Counter(_whole(handle) for handle in handles if _ARRAY in handle.id)
+        arrays = self._described(whole for whole, count in counted.items() if count > 1)
+        return {whole: _still_going(job) for whole, job in arrays if not job.get("isTerminated")}
 
     def described(self, handle: Handle) -> Mapping[str, Any] | None:
         """A row of DescribeJobs; None when AWS does not know the job (any more)."""
@@ -161,6 +187,17 @@ class Batch:
     def _handles(self, account: str, job_id: str, count: int) -> list[Handle]:
         ids = [job_id] if count == 1 else [f"{job_id}:{index}" for index in range(count)]
         return [Handle(BATCH, account, one) for one in ids]
+
+
+def _whole(handle: Handle) -> Handle:
+    """The array that a child belongs to; what is no child, itself."""
+    return replace(handle, id=handle.id.partition(_ARRAY)[0])
+
+
+def _still_going(array: Mapping[str, Any]) -> int:
+    properties = array.get("arrayProperties") or {}
+    summary = properties.get("statusSummary") or {}
+    return int(properties.get("size") or 0) - sum(int(summary.get(status) or 0) for status in ENDED)
 
 
 def _rank(order: Mapping[str, Any]) -> int:

@@ -64,6 +64,9 @@ def _end(job: Mapping[str, Any]) -> tuple[End, int | None]:
     for pattern, end in _ENDS:
         if pattern.search(told):
             return end, code
+    # Of a whole array we tell the parent, and whether its children repeat our words is not for us to rely on.
+    if job.get("arrayProperties") and (job.get("isTerminated") or job.get("isCancelled")):
+        return End.CANCELED, code
     if code is not None:
         return End.EXITED, int(code) or _FAILED
     if moment(job.get("startedAt")) is None:

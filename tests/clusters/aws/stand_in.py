@@ -140,6 +140,19 @@ def tell_exit_codes() -> None:
     Job._container_details = details  # type: ignore[method-assign]
 
 
+def terminate_children() -> None:
+    """AWS does, when an array is told; moto marks the array alone."""
+    terminate = Job.terminate
+
+    def whole(self: Job, reason: str) -> None:
+        terminate(self, reason)
+        for child in self._child_jobs or []:
+            if not child.job_stopped:
+                terminate(child, reason)
+
+    Job.terminate = whole  # type: ignore[method-assign]
+
+
 def look_often() -> None:
     """Moto looks at its containers twice a second, which most of our tests would be waiting for."""
     ours = types.ModuleType("time")
@@ -149,6 +162,7 @@ def look_often() -> None:
 
 def main(port: int) -> None:
     tell_exit_codes()
+    terminate_children()
     look_often()
     inner = DomainDispatcherApplication(create_backend_app)
     inner.debug = True  # type: ignore[attr-defined]

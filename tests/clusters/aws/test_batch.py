@@ -229,6 +229,81 @@ def test_only_what_goes_on_is_stopped(script: Script) -> None:
     assert script.asked("TerminateJob") == [{"jobId": ids["waits"], **reason}, {"jobId": ids["runs"], **reason}]
 
 
+class Array:
+    """An array of which the first `ended` children have ended, and which AWS tells so far of `counted`."""
+
+    def __init__(self, script: Script, size: int, ended: int = 0, counted: int | None = None, **members: Any) -> None:
+        self.id, self.script = new_id(), script
+        self.handles = [f"batch::{self.id}:{index}" for index in range(size)]
+        self.summary = {"SUCCEEDED": ended if counted is None else counted, "RUNNING": size - ended}
+        self.members = {"arrayProperties": {"size": size, "statusSummary": self.summary}, **members}
+        self.ended = ended
+        self.told: set[str] = set()
+        script.say("DescribeJobs", lambda body: {"jobs": [self.row(one) for one in body["jobs"]]})
+        script.say("TerminateJob", {})
+
+    def row(self, job_id: str) -> dict[str, Any]:
+        if job_id == self.id:
+            return job(job_id, "PENDING", **self.members)
+        index = int(job_id.rpartition(":")[2])
+        has_ended = index < self.ended
+        told = {"isTerminated": True} if job_id in self.told else {}
+        return job(job_id, "SUCCEEDED" if has_ended else "RUNNING", arrayProperties={"index": index}, **told)
+
+    def stopped(self) -> list[str]:
+        """Whom the calls were about: "" the whole, else a child."""
+        return [body["jobId"].removeprefix(self.id) for body in self.script.asked("TerminateJob")]
+
+
+@pytest.mark.parametrize("ended", [0, 200])
+def test_an_array_of_which_nothing_else_goes_on_is_stopped_by_one_call(script: Script, ended: int) -> None:
+    array = Array(script, 1000, ended)
+    cloud(script).cancel(array.handles[ended:])
+    assert script.asked("TerminateJob") == [{"jobId": array.id, "reason": CANCEL_REASON}]
+    assert len(script.asked("DescribeJobs")) == 1 + (1000 - ended) // 100
+
+
+def test_an_array_of_which_one_is_to_go_on_is_stopped_child_by_child(script: Script) -> None:
+    array = Array(script, 5, ended=1)
+    cloud(script).cancel(array.handles[:4])
+    assert array.stopped() == [":1", ":2", ":3"]
+
+
+def test_a_count_that_is_late_stops_nobody_else(script: Script) -> None:
+    array = Array(script, 5, ended=2, counted=0)
+    cloud(script).cancel(array.handles[2:])
+    assert array.stopped() == [":2", ":3", ":4"]
+
+
+def test_one_that_ends_between_two_looks_does_not_count_for_another(script: Script) -> None:
+    """Of three the first two are to be stopped; the first ends when the array has been asked about."""
+    array = Array(script, 3)
+    rows = array.row
+
+    def row(job_id: str) -> dict[str, Any]:
+        found = rows(job_id)
+        array.ended, array.summary["SUCCEEDED"] = 1, 1
+        return found
+
+    array.row = row  # type: ignore[method-assign]
+    cloud(script).cancel(array.handles[:2])
+    assert array.stopped() == [":1"]
+
+
+def test_a_single_child_is_stopped_without_asking_about_its_array(script: Script) -> None:
+    array = Array(script, 2)
+    cloud(script).cancel(array.handles[:1])
+    assert array.stopped() == [":0"]
+    assert script.asked("DescribeJobs") == [{"jobs": [f"{array.id}:0"]}]
+
+
+def test_what_goes_on_of_an_array_that_was_told_is_told_one_by_one(script: Script) -> None:
+    array = Array(script, 3, isTerminated=True)
+    array.told = {f"{array.id}:0"}
+    cloud(script).cancel(array.handles)
+    assert array.stopped() == [":1", ":2"]
+
+
 def test_a_reason_of_ours_is_canceled(script: Script) -> None:
     one = new_id()
     script.say("DescribeJobs", {"jobs": [job(one, "FAILED", statusReason=CANCEL_REASON)]})

@@ -127,6 +127,15 @@ def test_what_somebody_else_stopped_is_not_canceled() -> None:
     assert ends("wrong queue, sorry", started=0)[0] is End.CANNOT_START
 
 
+@pytest.mark.parametrize("told", ["isTerminated", "isCancelled"])
+def test_a_child_that_was_told_by_its_array_is_canceled_in_whatever_words(told: str) -> None:
+    child = {"status": "FAILED", "statusReason": "the array was stopped", "arrayProperties": {"index": 3}, told: True}
+    assert observation("a-handle", child).end is End.CANCELED
+    late = {**child, "statusReason": "Job attempt duration exceeded timeout"}
+    assert observation("a-handle", late).end is End.TIMED_OUT
+    assert observation("a-handle", {**child, told: False}).end is End.CANNOT_START
+
+
 @pytest.mark.parametrize(
     "reason",
     [

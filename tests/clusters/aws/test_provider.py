@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clusters.providers.aws.provider import AwsCloud
-from clusters.providers.base import Observation, Phase, Work
+from clusters.providers.base import End, Observation, Phase, Work
 from clusters.providers.errors import AuthFailed, ProviderError, Refused, Throttled
 from tests.clusters import engines
 from tests.clusters.aws.account import CUSTOMERS, MAX_VCPUS, Aws
@@ -66,6 +66,27 @@ def test_what_was_started_without_our_being_told_is_found(aws: Aws, cloud: AwsCl
     ((*handles,),) = cloud.find(name, group)
     assert len(handles) == works
     assert until_ended(cloud, handles[-1]).exit_code == 0
+
+
+@pytest.mark.parametrize(("canceled", "calls"), [(3, 1), (2, 2)])
+def test_an_array_is_stopped_by_one_call_when_all_of_it_is(
+    aws: Aws, cloud: AwsCloud, canceled: int, calls: int
+) -> None:
+    handles = cloud.submit(new_id(), [work("sleep 120") for _ in range(3)])
+
+    def all_run() -> bool:
+        return all(one.phase is Phase.RUNNING for one in cloud.observe(handles))
+
+    eventually(all_run, "that all run", WAIT_SECONDS)
+    aws.order()
+    cloud.cancel(handles[:canceled])
+    assert aws.seen("TerminateJob") == calls
+    for handle in handles[:canceled]:
+        assert until_ended(cloud, handle).end is End.CANCELED
+    assert all(one.phase is Phase.RUNNING for one in cloud.observe(handles[canceled:]))
+    cloud.cancel(handles)
+    for handle in handles:
+        until_ended(cloud, handle)
 
 
 def test_what_was_started_too_slowly_is_found(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:

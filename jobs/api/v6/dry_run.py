@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from accounts.models import User
@@ -38,7 +37,7 @@ def forecasts(body: Any, user: User) -> Any:
 
 
 def forecast(row: Forecast) -> dict[str, Any]:
-    """Money is written as text: as a number it would be a float to most who read it."""
+    """In the native surface's words."""
     rate, history = row.rate, row.history
     return {
         "place": {"cloud": row.cloud, "region": row.region},
@@ -49,15 +48,11 @@ def forecast(row: Forecast) -> dict[str, Any]:
         "waits_for": [rows.reason(each) for each in row.waits_for],
         "cost": {
             "currency": CURRENCY,
-            "rate_per_hour": _money(rate.per_hour if rate else None),
-            "p50": _money(row.p50),
-            "p90": _money(row.p90),
+            "rate_per_hour": rows.money(rate.per_hour if rate else None),
+            "p50": rows.money(row.p50),
+            "p90": rows.money(row.p90),
             "jobs": history.jobs if history else 0,
             "source": rate.source if rate else None,
             "is_example": rate is not None and rate.is_example,
         },
     }
-
-
-def _money(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"

@@ -39,6 +39,13 @@ EXECUTION_DETAIL: Final[dict[str, Any]] = {
     "resources": {"resources": {"cpus": 0.5, "mem": 256, "disk": 0, "gpus": 0}},
     "configuration": None,
     "output": None,
+    "price": {
+        "currency": "USD",
+        "rate_per_hour": "0.0480000000",
+        "amount": "0.0000566667",
+        "offer": "vcpu + gb",
+        "source": "staff",
+    },
 }
 _ABSENT: Final = (
     *("job_type", "job_type_rev", "event", "ingest_event", "recipe", "batch", "superseded_job", "node", "superseded"),

@@ -8,9 +8,12 @@ schema, and tests hold the two together.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from accounts.models import User
+from clusters.queries import CURRENCY, amount
 from jobs import gates, queries, states
 from jobs.api.v6.mapreduce_rows import mapreduce
 from jobs.api.v6.policy_rows import standing
@@ -24,6 +27,7 @@ def shown_status(job: Job) -> str:
     return states.shown(job.status, started=job.started_at is not None)
 
 
+_MICROSECOND: Final = timedelta(microseconds=1)
 # What Scale's clients look for, and no job here has.
 _SCALE: Final[dict[str, Any]] = {
     **dict.fromkeys(("event", "ingest_event", "batch", "node", "source_started", "source_ended")),
@@ -159,7 +163,30 @@ def execution_detail(row: Execution) -> dict[str, Any]:
         "resources": {"resources": _resources(row.job)},
         "configuration": queries.executed_configuration(row.job),
         "output": row.job.output if row.status == states.COMPLETED else None,
+        "price": _price(row),
     }
+
+
+def _price(row: Execution) -> dict[str, Any] | None:
+    """What an hour of it cost, and all of it; None until that has been looked up, which is after its end."""
+    if not row.price_source:
+        return None
+    rate, spent = row.price_rate, None
+    if rate is not None and row.ended_at is not None:
+        ran = row.ended_at - (row.started_at or row.ended_at)
+        spent = amount(rate, Decimal(ran // _MICROSECOND) / 10**6)
+    return {
+        "currency": CURRENCY,
+        "rate_per_hour": money(rate),
+        "amount": money(spent),
+        "offer": row.price_offer or None,
+        "source": None if rate is None else row.price_source,
+    }
+
+
+def money(value: Decimal | None) -> str | None:
+    """As text: as a number it would be a float to most who read it."""
+    return None if value is None else f"{value:f}"
 
 
 def reason(row: gates.Reason) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from clusters.queries import CLOUDS
+from clusters.models import Source
+from clusters.queries import CLOUDS, CURRENCY
 from controlplane.core.bodies import Body
 from jobs import states
 from jobs.api.fields import MAX_IMAGE, MAX_MEMORY_GB, MAX_TEXT, MAX_TIMEOUT, MAX_USER_DATA, MAX_VCPUS
@@ -162,11 +163,26 @@ class JobDetailSerializer(JobSerializer):
     policy = StandingSerializer(allow_null=True)
 
 
+class ExecutionPriceSerializer(Row):
+    currency = serializers.ChoiceField(choices=[CURRENCY])
+    rate_per_hour = serializers.DecimalField(
+        max_digits=20, decimal_places=10, allow_null=True, help_text="Of an hour when it began. Null: none was known."
+    )
+    amount = serializers.DecimalField(
+        max_digits=20, decimal_places=10, allow_null=True, help_text="Of the time that it ran. Null as the rate."
+    )
+    offer = serializers.CharField(allow_null=True, help_text="What it was priced by.")
+    source = serializers.ChoiceField(  # type: ignore[assignment] # a name of Field's own, which serializers may take
+        choices=Source.choices, allow_null=True, help_text="Whose word the rate is."
+    )
+
+
 @extend_schema_serializer(examples=[answer("one that has ended", examples.EXECUTION_DETAIL)])
 class ExecutionDetailSerializer(ExecutionSerializer):
     resources = ResourcesSerializer()
     configuration = ObjectField(allow_null=True, help_text="What a Seed job runs by; secret settings are *****.")
     output = ObjectField(allow_null=True, help_text="Of a Seed job's execution that has completed.")
+    price = ExecutionPriceSerializer(allow_null=True, help_text="What it cost; null until shortly after its end.")
 
 
 class JobTypeNameSerializer(Body):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from clusters.models import Offer
 from clusters.providers.base import End
+from clusters.services import set_price
 from jobs import services, states
 from jobs.models import Execution, Job
 from jobtypes.models import Error
+from tests.clusters.offers import BEGUN
 from tests.factories import Stage, make_job, make_job_in
 from tests.jobs.api.v6.answers import assert_error, good, walk
 from tests.jobs.api.v6.conftest import People
@@ -98,6 +103,45 @@ def test_who_may_read_an_execution(people: People, who: str, status: int) -> Non
     job = make_job_in(states.COMPLETED, people.owner)
     response = people[who].get(f"/v6/jobs/{job.pk}/executions/1")
     good(response) if status == 200 else assert_error(response, status)
+
+
+def price_of(people: People, job: Job) -> Any:
+    return good(people.owner.get(f"/v6/jobs/{job.pk}/executions/1/"))["price"]
+
+
+def test_what_it_cost_is_told_once_it_was_priced(people: People) -> None:
+    job = make_job_in(states.COMPLETED, people.owner)
+    ended_at = job.executions.get().ended_at
+    assert ended_at is not None
+    Execution.objects.update(started_at=ended_at - timedelta(minutes=30, milliseconds=1))
+    assert price_of(people, job) is None
+    for name, rate in (("vcpu", "0.02"), ("gb", "0")):
+        offer = Offer.objects.get(cloud="local", name=name)
+        set_price(offer, amount=Decimal(rate), actor=None, valid_from=BEGUN)
+    Job.objects.update(vcpus_milli=2000)
+    services.price_executions()
+    told = price_of(people, job)
+    assert told == {
+        "currency": "USD",
+        "rate_per_hour": "0.0400000000",
+        "amount": "0.0200000111",
+        "offer": "vcpu + gb",
+        "source": "staff",
+    }
+    assert people.stranger.get(f"/v6/jobs/{job.pk}/executions/1/").status_code == 404
+    assert "price" not in good(people.owner.get(f"/v6/jobs/{job.pk}/executions/"))["results"][0]
+
+
+def test_what_never_ran_cost_nothing(people: People) -> None:
+    job = make_job_in(states.COMPLETED, people.owner)
+    Execution.objects.update(started_at=None, price_rate=Decimal(5), price_offer="vcpu + gb", price_source="staff")
+    assert price_of(people, job)["amount"] == "0.0000000000"
+
+
+def test_that_no_price_was_known_is_told(people: People) -> None:
+    job = make_job_in(states.COMPLETED, people.owner)
+    Execution.objects.update(price_source="none")
+    assert price_of(people, job) == {"currency": "USD", **dict.fromkeys(("rate_per_hour", "amount", "offer", "source"))}
 
 
 @pytest.mark.parametrize(

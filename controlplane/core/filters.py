@@ -130,12 +130,12 @@ def one_of(choices: Iterable[str]) -> Callable[[str], str]:
 
 
 class ChoicesFilter(TextsFilter):
-    """Like TextsFilter, with only `choices` allowed."""
+    """Like TextsFilter, with only `choices` allowed. An empty value counts as not given, as a form sends it."""
 
     def __init__(self, *args: Any, choices: Iterable[str], **more: Any) -> None:
         names = list(choices)
         super().__init__(*args, read=one_of(names), **more)
-        schema = {"type": "array", "items": {"type": "string", "enum": names}}
+        schema = {"type": "array", "items": {"type": "string", "enum": [*names, ""]}}
         extend_schema_field(schema)(self)  # type: ignore[type-var] # an instance takes it as a class does
 
 

@@ -85,7 +85,8 @@ def test_values_of_one_filter_are_ored_and_filters_are_anded() -> None:
     assert found("made_after=PT1H") == ["ada", "bob", "eve"]
     assert found("made_after=2999-01-01T00:00:00Z") == []
     assert found("batch_id=7") == []
-    assert found("name=&enabled=&made_after=") == ["ada", "bob", "eve"]
+    assert found("name=&role=&enabled=&made_after=") == ["ada", "bob", "eve"]
+    assert found("role=&role=monitor") == ["eve"]
 
 
 @pytest.mark.django_db

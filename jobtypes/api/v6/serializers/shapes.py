@@ -14,6 +14,12 @@ from controlplane.core.bodies import Body
 class ObjectField(serializers.JSONField):
     """Any JSON object."""
 
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if not isinstance(value, dict):
+            raise serializers.ValidationError("This is a JSON object.")
+        return value
+
 
 class MomentField(serializers.DateTimeField):
     """ISO 8601, UTC."""

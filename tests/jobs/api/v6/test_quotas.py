@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from accounts.models import Event
 from jobs import services
 from jobs.models import Gate, Job, Scope
+from jobs.models.engine import CAPPED_SCOPES
+from tests.environment import CHECKOUT
 from tests.factories import Stage, make_job, make_jobs
 from tests.jobs.api.v6.answers import assert_error, each_of, good, listed, walk
 from tests.jobs.api.v6.conftest import People
@@ -203,3 +206,13 @@ def test_a_browser_gets_pages(people: People, who: str) -> None:
     gate = services.set_cap(scope=Scope.OWNER, scope_id=str(people.owner.user.pk), max_jobs=1, actor=None)
     for path in (PATH, f"{PATH}{gate.pk}/"):
         assert people[who].client.get(path, headers={"Accept": "text/html"}).status_code == 200
+
+
+def test_an_empty_scope_is_none_and_the_schema_says_so(people: People) -> None:
+    good(people.operator.post(PATH, {"scope": "all", "max_jobs": 1}), 201)
+    assert good(people.operator.get(PATH, scope=""))["count"] == 1
+    assert good(people.operator.get(PATH, scope=["", "owner"]))["count"] == 0
+    assert_error(people.operator.get(PATH, scope="job"), 400, field="scope")
+    parameters = yaml.safe_load((CHECKOUT / "docs/openapi.yaml").read_text())["paths"][PATH]["get"]["parameters"]
+    (scope,) = (each for each in parameters if each["name"] == "scope")
+    assert scope["schema"]["items"]["enum"] == [*(name for name, _ in CAPPED_SCOPES), ""]

@@ -202,3 +202,19 @@ def test_a_verdict_is_given_and_nothing_saved(people: People, folder: dict[str, 
     assert_error(people.operator.post(path, {"title": "Raw"}), 400, field="configuration")
     assert people.operator.get(path).status_code == 405
     assert not Workspace.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ([None, None], ""),
+        ([], ""),
+        ({**NEW, "configuration": [None, None]}, "configuration"),
+        ({**NEW, "configuration": "broker"}, "configuration"),
+        ({**NEW, "configuration": None}, "configuration"),
+    ],
+)
+def test_what_is_no_object_is_refused_by_name_and_not_judged(people: People, body: Any, field: str) -> None:
+    for path in (f"{PATH}validation/", PATH):
+        assert_error(people.operator.post(path, body), 400, "INVALID_REQUEST", field=field)
+    assert not Workspace.objects.exists()

@@ -6,22 +6,25 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from clusters.providers.aws import submission
 from clusters.providers.aws.config import AwsConfig
 from clusters.providers.aws.definitions import Definitions
 from clusters.providers.aws.handles import BATCH, Handle
-from clusters.providers.aws.jobs import CANCEL_REASON, ENDED, WAITING, observation, words
+from clusters.providers.aws.jobs import CANCEL_REASON, ENDED, WAITING, moment, observation, words
 from clusters.providers.aws.links import console_page
+from clusters.providers.aws.logs import LONG_AGO, Source
 from clusters.providers.aws.session import Session
 from clusters.providers.base import Capacity, Observation, Work
-from clusters.providers.errors import ProviderError, Refused
+from clusters.providers.errors import NotFound, ProviderError, Refused
 
 _DESCRIBED_AT_ONCE: Final = 100
 # Batch bounds vCPUs only; the machines it takes for them have the memory that jobs ask for.
 _NO_BOUND_MIB: Final = 2**31 - 1
 _ARRAY: Final = ":"  # between an array's id and a child's number
+LOG_GROUP: Final = "/aws/batch/job"
 Look = Callable[[str, Mapping[str, Any]], Iterable[str]]
 
 
@@ -110,12 +113,16 @@ class Batch:
         arrays = self._described(whole for whole, count in counted.items() if count > 1)
         return {whole: _still_going(job) for whole, job in arrays if not job.get("isTerminated")}
 
-    def described(self, handle: Handle) -> Mapping[str, Any] | None:
-        """A row of DescribeJobs; None when AWS does not know the job (any more)."""
-        return next((job for _, job in self._described([handle])), None)
+    def log_source(self, handle: Handle) -> Source:
+        """Where a job's output is. Raises NotFound when AWS has no such job (any more)."""
+        job = self._one(handle)
+        if job is None:
+            raise NotFound(f"AWS Batch knows no job {handle.id}")
+        stream = str((job.get("container") or {}).get("logStreamName") or "")
+        return Source(handle.account, LOG_GROUP, stream, _stopped(job, stream))
 
     def explain(self, handle: Handle) -> str:
-        job = self.described(handle)
+        job = self._one(handle)
         if job is None:
             return ""
         told = [job["status"], words(job)]
@@ -134,6 +141,10 @@ class Batch:
         return console_page(self._config.region, "batch", f"jobs/detail/{handle.id}")
 
     # Looking closer
+
+    def _one(self, handle: Handle) -> Mapping[str, Any] | None:
+        """A row of DescribeJobs; None when AWS does not know the job (any more)."""
+        return next((job for _, job in self._described([handle])), None)
 
     def _described(self, handles: Iterable[Handle]) -> Iterable[tuple[Handle, Mapping[str, Any]]]:
         """Each that AWS knows, with its row, a hundred in a call."""
@@ -207,6 +218,15 @@ def _rank(order: Mapping[str, Any]) -> int:
 def _of_array(arn: str) -> str:
     """The address of the array that a child belongs to: the same without its index."""
     return arn.rpartition(":")[0]
+
+
+def _stopped(job: Mapping[str, Any], stream: str) -> datetime | None:
+    """When a job's output came to its end. What never ran has none to wait for."""
+    if job["status"] not in ENDED:
+        return None
+    if moment(job.get("startedAt")) is None and not stream:
+        return LONG_AGO
+    return moment(job.get("stoppedAt")) or LONG_AGO
 
 
 def _vcpus(environment: Mapping[str, Any]) -> int:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from clusters.providers.aws.config import AwsConfig
 from clusters.providers.aws.session import Session
 from clusters.providers.aws.sizes import requirements
 from clusters.providers.base import Work
-
-_HASH_DIGITS: Final = 20
+from clusters.providers.fingerprints import fingerprint
 
 
 class Definitions:
@@ -48,8 +45,7 @@ class Definitions:
             self._known.pop((account, self._name(self._content(account, work))), None)
 
     def _name(self, content: Mapping[str, Any]) -> str:
-        text = json.dumps(content, sort_keys=True)
-        return f"{self._config.prefix}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]}"
+        return f"{self._config.prefix}-{fingerprint(content)}"
 
     def _find(self, account: str, name: str) -> str:
         pages = self._session.pages(account, "batch", "DescribeJobDefinitions", jobDefinitionName=name, status="ACTIVE")

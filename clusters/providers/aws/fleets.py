@@ -103,13 +103,18 @@ def _failure(rows: Sequence[Mapping[str, Any]]) -> ProviderError:
     return AuthFailed(whole) if AuthFailed in kinds else Refused(whole)
 
 
+def tag_value(text: str) -> str:
+    """`text` as AWS takes it for the value of a tag."""
+    return _NOT_IN_TAGS.sub("_", text)[:_LONGEST_TAG]
+
+
 def _tags(config: AwsConfig, name: str, work: Work, purchase: str) -> dict[str, str]:
     tags = {
         DEPLOYMENT: config.prefix,
         SUBMISSION: name,
         EXECUTION: work.execution_id,
         PURCHASE: purchase,
-        CUSTOMER: _NOT_IN_TAGS.sub("_", work.customer)[:_LONGEST_TAG],
+        CUSTOMER: tag_value(work.customer),
     }
     if work.timeout_seconds is not None:
         tags[TIMEOUT] = str(work.timeout_seconds)

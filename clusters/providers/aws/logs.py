@@ -1,4 +1,4 @@
-"""What a job wrote, from CloudWatch Logs, by byte cursor.
+"""What a job or a container wrote, from CloudWatch Logs, by byte cursor.
 
 CloudWatch keeps lines and hands them out in pages, each with a token for the next; it knows no bytes. So we
 remember with which token the page begins that a cursor is in. A reader that goes on from page to page then costs one
@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
-from clusters.providers.aws.handles import Handle
-from clusters.providers.aws.jobs import ENDED, moment
 from clusters.providers.aws.session import Session
 from clusters.providers.base import LogPage
 from clusters.providers.errors import NotFound, Refused
@@ -24,22 +22,20 @@ from controlplane.core.utf8 import incomplete_tail
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-GROUP: Final = "/aws/batch/job"
 # Lines come late: of one that has ended, so long its log may not be there yet, or not all of it.
 STREAM_SECONDS: Final = 30.0
 SETTLE_SECONDS: Final = 5.0
 _LONGEST_CHARACTER_BYTES: Final = 4
 _REMEMBERED: Final = 4096
-
-
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    """Where a job's output is: its stream, "" while there is none; `stopped` is None while it may go on."""
+class Source:
+    """Where an output is: its stream, "" while there is none; `stopped` is None while it may go on."""
 
     account: str
+    group: str
     stream: str
     stopped: datetime | None
 
@@ -55,52 +51,44 @@ class _Place:
     token: str = ""
 
 
-class Logs:
-    """Pages of output of jobs; `described` tells what AWS Batch says of one. For any thread."""
+class Logs(Generic[Key]):
+    """Pages of outputs; `source` tells where one is, or raises NotFound. For any thread."""
 
     def __init__(
         self,
         session: Session,
-        described: Callable[[Handle], Mapping[str, Any] | None],
+        source: Callable[[Key], Source],
         *,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._session = session
-        self._described = described
+        self._source = source
         self._settle_seconds = settle_seconds
-        self._places: _Recent[tuple[Handle, int], _Place] = _Recent()
-        self._stopped: _Recent[Handle, _Source] = _Recent()
+        self._places: _Recent[tuple[Key, int], _Place] = _Recent()
+        self._stopped: _Recent[Key, Source] = _Recent()
 
-    def read(self, handle: Handle, after: int, limit: int) -> LogPage:
-        """At most `limit` bytes, of one page of CloudWatch. Raises NotFound when AWS has no such job (any more)."""
+    def read(self, key: Key, after: int, limit: int) -> LogPage:
+        """At most `limit` bytes, of one page of CloudWatch."""
         now = datetime.now(UTC)  # before anything is asked: what is read then is all that was there
-        source = self._stopped.get(handle) or self._source(handle)
+        source = self._stopped.get(key) or self._source(key)
+        if source.stopped and source.stream:
+            self._stopped.put(key, source)
         after, limit = max(after, 0), max(limit, _LONGEST_CHARACTER_BYTES)
         nothing = LogPage("", after, source.is_over(now, STREAM_SECONDS))
         if not source.stream:
             return nothing
-        place = self._places.get((handle, after)) or _Place()
+        place = self._places.get((key, after)) or _Place()
         try:
-            page = self._page(handle, source, place, after, limit)
+            page = self._page(key, source, place, after, limit)
         except NotFound:  # it has a name before it is there
             return nothing
         except Refused:  # a token is good for a day
             if not place.token:
                 raise
-            page = self._page(handle, source, _Place(), after, limit)
+            page = self._page(key, source, _Place(), after, limit)
         return page or LogPage("", after, source.is_over(now, self._settle_seconds))
 
-    def _source(self, handle: Handle) -> _Source:
-        job = self._described(handle)
-        if job is None:
-            raise NotFound(f"AWS Batch knows no job {handle.id}")
-        stream = str((job.get("container") or {}).get("logStreamName") or "")
-        source = _Source(handle.account, stream, _stopped(job, stream))
-        if source.stopped and stream:
-            self._stopped.put(handle, source)
-        return source
-
-    def _page(self, handle: Handle, source: _Source, place: _Place, after: int, limit: int) -> LogPage | None:
+    def _page(self, key: Key, source: Source, place: _Place, after: int, limit: int) -> LogPage | None:
         """Go on from `place` to the page that has the byte `after`, and hand out of it what fits. None: no more."""
         while True:
             text, following = self._fetch(source, place)
@@ -110,33 +98,24 @@ class Logs:
                 return None
             place = _Place(place.offset + len(text), following)
             # A cursor at the end of a page stands at the beginning of the next.
-            self._places.put((handle, place.offset), place)
+            self._places.put((key, place.offset), place)
         begin = after - place.offset
         cut = text[begin : begin + limit]
         if begin + limit < len(text):
             cut = cut[: len(cut) - incomplete_tail(cut)]
         end = after + len(cut)
         at_end = end == place.offset + len(text)
-        self._places.put((handle, end), _Place(end, following) if at_end else place)
+        self._places.put((key, end), _Place(end, following) if at_end else place)
         return LogPage(cut.decode(errors="replace").replace("\0", ""), end, False)
 
-    def _fetch(self, source: _Source, place: _Place) -> tuple[bytes, str]:
+    def _fetch(self, source: Source, place: _Place) -> tuple[bytes, str]:
         """A page's lines, and the token of the next: the same when this is the end."""
-        asked: dict[str, Any] = {"logGroupName": GROUP, "logStreamName": source.stream, "startFromHead": True}
+        asked: dict[str, Any] = {"logGroupName": source.group, "logStreamName": source.stream, "startFromHead": True}
         if place.token:
             asked["nextToken"] = place.token
         page = self._session.call(source.account, "logs", "GetLogEvents", **asked)
         text = "".join(f"{event['message']}\n" for event in page.get("events", []))
         return text.encode(errors="replace"), str(page["nextForwardToken"])
-
-
-def _stopped(job: Mapping[str, Any], stream: str) -> datetime | None:
-    """When a job's output came to its end. What never ran has none to wait for."""
-    if job["status"] not in ENDED:
-        return None
-    if moment(job.get("startedAt")) is None and not stream:
-        return _LONG_AGO
-    return moment(job.get("stoppedAt")) or _LONG_AGO
 
 
 class _Recent(Generic[Key, Value]):

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from clusters.providers.aws.batch import Batch
 from clusters.providers.aws.config import RATES, AwsConfig
-from clusters.providers.aws.handles import EC2, Handle
+from clusters.providers.aws.handles import EC2, JOBS, Handle, by_account
 from clusters.providers.aws.logs import SETTLE_SECONDS, Logs
 from clusters.providers.aws.probe import Prober
 from clusters.providers.aws.session import Session
@@ -39,7 +39,7 @@ class AwsCloud(Cloud):
         session = self._session = Session(config, rates=rates)
         self._batch = Batch(config, session)
         self._machines = Machines(config, session, start_seconds=self.CALL_SECONDS)
-        self._logs = Logs(session, self._batch.described, settle_seconds=log_settle_seconds)
+        self._logs = Logs(session, self._batch.log_source, settle_seconds=log_settle_seconds)
 
     @property
     def region(self) -> str:
@@ -62,7 +62,7 @@ class AwsCloud(Cloud):
 
     def observe(self, handles: Sequence[str]) -> list[Observation]:
         found: list[Observation] = []
-        for of_account in _by_account(handles):
+        for of_account in by_account(handles, *JOBS):
             containers, machines = _sorted(of_account)
             try:
                 found += self._batch.observe(containers) + self._machines.observe(machines)
@@ -74,7 +74,7 @@ class AwsCloud(Cloud):
 
     def cancel(self, handles: Sequence[str]) -> None:
         refused: AuthFailed | None = None
-        for of_account in _by_account(handles):
+        for of_account in by_account(handles, *JOBS):
             containers, machines = _sorted(of_account)
             try:
                 self._batch.cancel(containers)
@@ -115,18 +115,9 @@ class AwsCloud(Cloud):
 
     def _one(self, text: str) -> Handle:
         handle = Handle.parse(text)
-        if handle is None:
+        if handle is None or handle.way not in JOBS:
             raise NotFound(f"{text!r} is no handle of this cloud")
         return handle
-
-
-def _by_account(handles: Sequence[str]) -> list[list[Handle]]:
-    """Those that can be ours, those of each account by themselves."""
-    found: dict[str, list[Handle]] = {}
-    for handle in map(Handle.parse, handles):
-        if handle is not None:
-            found.setdefault(handle.account, []).append(handle)
-    return list(found.values())
 
 
 def _sorted(known: Sequence[Handle]) -> tuple[list[Handle], list[Handle]]:

@@ -54,7 +54,7 @@ class Session:
             max_pool_connections=_CONNECTIONS,
         )
 
-    def call(self, account: str, service: str, action: str, **arguments: Any) -> Mapping[str, Any]:
+    def call(self, account: str, service: str, action: str, /, **arguments: Any) -> Mapping[str, Any]:
         """Do `action` ("SubmitJob") of `service` once. Raises the errors of `clusters.providers.errors`."""
         try:
             return self._call(account, service, action, arguments)
@@ -80,7 +80,7 @@ class Session:
             raise ProviderError(f"{service}:{action}: this is no answer of AWS; is a proxy in between?")
         return answer
 
-    def pages(self, account: str, service: str, action: str, **arguments: Any) -> Iterator[Mapping[str, Any]]:
+    def pages(self, account: str, service: str, action: str, /, **arguments: Any) -> Iterator[Mapping[str, Any]]:
         """As `call`, page by page, of an action that pages with `nextToken`, which EC2 spells in its own way."""
         name = "NextToken" if service == "ec2" else "nextToken"
         token: dict[str, str] = {}

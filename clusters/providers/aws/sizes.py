@@ -1,4 +1,4 @@
-"""Sizes of a container, in the numbers that AWS Batch takes."""
+"""Sizes of a container, in the numbers that AWS takes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def requirements(work: Work, platform: str) -> list[dict[str, str]]:
     if platform == "FARGATE":
         if work.gpus:
             raise Refused("FARGATE has no GPUs")
-        vcpus_milli, memory_mib = _fargate(work.vcpus_milli, work.memory_mib)
+        vcpus_milli, memory_mib = fargate(work.vcpus_milli, work.memory_mib)
         vcpus = f"{vcpus_milli / 1000:g}"
     else:
         vcpus = str(max(-(-work.vcpus_milli // 1000), 1))
@@ -53,7 +53,8 @@ def requirements(work: Work, platform: str) -> list[dict[str, str]]:
     return found
 
 
-def _fargate(vcpus_milli: int, memory_mib: int) -> tuple[int, int]:
+def fargate(vcpus_milli: int, memory_mib: int) -> tuple[int, int]:
+    """The next pair of vCPUs, in thousandths, and MiB that FARGATE has. Raises Refused when there is none."""
     for vcpus, memories in _FARGATE:
         for memory in memories:
             if vcpus >= vcpus_milli and memory >= memory_mib:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any, Final
 
 from clusters.providers.aws.config import AwsConfig
@@ -12,8 +10,8 @@ from clusters.providers.aws.remembered import Remembered
 from clusters.providers.aws.session import Session
 from clusters.providers.base import Work
 from clusters.providers.errors import Refused
+from clusters.providers.fingerprints import fingerprint
 
-_HASH_DIGITS: Final = 20
 _DAY_SECONDS: Final = 24 * 3600.0
 _EXISTS: Final = "InvalidLaunchTemplateName.AlreadyExists"
 
@@ -34,8 +32,7 @@ class Templates:
     def name(self, account: str, work: Work, security_groups: list[str]) -> str:
         """The template for `work` in `account`, made if there is none yet."""
         content = self._content(work, security_groups)
-        digits = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_HASH_DIGITS]
-        name = f"{self._config.prefix}-{digits}"
+        name = f"{self._config.prefix}-{fingerprint(content)}"
         return self._made.get((account, name), lambda: self._make(account, name, content))
 
     def forget(self, account: str, name: str) -> None:

@@ -15,9 +15,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from clusters.models import Capacity, Measure, Price, Source
-from clusters.providers.aws.config import RATES, AwsConfig, CustomerRole
+from clusters.providers.aws.config import RATES, AwsConfig, ContainerConfig, CustomerRole
 from clusters.providers.azure.config import CALLS_PER_SECOND, AzureConfig, PoolTemplate
 from clusters.providers.base import CAPACITY_QUEUES, Cloud
+from clusters.providers.hosting import Hosting
 from clusters.providers.local.isolation import probe
 from clusters.providers.local.provider import LocalProvider
 from clusters.providers.local.runtime import Runtime
@@ -34,6 +35,7 @@ OTHER_SETTINGS: dict[str, tuple[str, ...]] = {
     "aws": (
         *("AWS_BATCH_PLATFORM", "AWS_BATCH_JOB_ROLE", "AWS_BATCH_EXECUTION_ROLE", "AWS_BATCH_PUBLIC_IP"),
         *("AWS_EC2_NETWORKS", "AWS_EC2_INSTANCE_PROFILE", "AWS_EC2_KEY_NAME", "AWS_EC2_ON_DEMAND"),
+        *("AWS_ECS_CLUSTERS", "AWS_ECS_EXECUTION_ROLE", "AWS_ECS_TASK_ROLE", "AWS_ECS_PUBLIC_IP", "AWS_ECS_LOG_GROUP"),
         *("AWS_CUSTOMER_ROLES", "DEPLOYMENT"),
     ),
     "azure": (
@@ -115,6 +117,19 @@ def cloud_at(cloud: str, region: str) -> Cloud:
     return AzureCloud(azure_config())
 
 
+@lru_cache(maxsize=50)
+def hosting_at(cloud: str, region: str) -> Hosting:
+    """What keeps long-running containers in a region of `cloud_regions`. One for the process, as of `cloud_at`.
+
+    Raises ValueError, in words, where nothing does.
+    """
+    if cloud != "aws":
+        raise ValueError(f"{cloud} keeps no long-running containers")
+    from clusters.providers.aws.hosting import AwsHosting
+
+    return AwsHosting(aws_config(region))
+
+
 def aws_config(region: str) -> AwsConfig:
     """What the settings say of a region of AWS. Raises ValueError, in words, when it cannot be used."""
     roles = settings.AWS_CUSTOMER_ROLES
@@ -134,14 +149,34 @@ def aws_config(region: str) -> AwsConfig:
         on_demand_after_spot=settings.AWS_EC2_ON_DEMAND,
         subnets=_network_of(region, "subnets"),
         security_groups=_network_of(region, "security_groups"),
+        containers=_containers_of(region),
     )
+
+
+def _containers_of(region: str) -> ContainerConfig | None:
+    """What the settings say of a region's long-running containers; None: they name no cluster. Raises ValueError."""
+    if not (cluster := settings.AWS_ECS_CLUSTERS.get(region)):
+        return None
+    if not isinstance(cluster, str):
+        raise ValueError("each of AWS_ECS_CLUSTERS is the name of a cluster")
+    return ContainerConfig(
+        cluster=cluster,
+        execution_role_arn=settings.AWS_ECS_EXECUTION_ROLE,
+        task_role_arn=settings.AWS_ECS_TASK_ROLE,
+        public_ip=settings.AWS_ECS_PUBLIC_IP,
+        log_group=settings.AWS_ECS_LOG_GROUP,
+        security_groups=_network_of(region, "container_security_groups"),
+    )
+
+
+_NETWORK: Final = ("subnets", "security_groups", "container_security_groups")
 
 
 def _network_of(region: str, what: str) -> tuple[str, ...]:
     """The subnets, or security groups, of a region. Raises ValueError."""
     network = settings.AWS_EC2_NETWORKS.get(region, {})
-    if not isinstance(network, dict) or network.keys() - {"subnets", "security_groups"}:
-        raise ValueError("each of AWS_EC2_NETWORKS has subnets and security_groups")
+    if not isinstance(network, dict) or network.keys() - {*_NETWORK}:
+        raise ValueError(f"each of AWS_EC2_NETWORKS has {', '.join(_NETWORK[:-1])} and {_NETWORK[-1]}")
     return tuple(map(str, network.get(what, ())))
 
 

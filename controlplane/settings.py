@@ -93,11 +93,19 @@ AWS_BATCH_JOB_ROLE = env.text("AWS_BATCH_JOB_ROLE")
 AWS_BATCH_EXECUTION_ROLE = env.text("AWS_BATCH_EXECUTION_ROLE")
 AWS_BATCH_PUBLIC_IP = env.flag("AWS_BATCH_PUBLIC_IP")
 # Where machines of instance jobs stand: {"eu-central-1": {"subnets": ["subnet-…"], "security_groups": ["sg-…"]}}.
+# Long-running containers stand in the same subnets, with "container_security_groups" if there are any.
 AWS_EC2_NETWORKS = env.document("AWS_EC2_NETWORKS", {})
 AWS_EC2_INSTANCE_PROFILE = env.text("AWS_EC2_INSTANCE_PROFILE")
 AWS_EC2_KEY_NAME = env.text("AWS_EC2_KEY_NAME")
 # May an instance job take a machine on demand when there is no spot machine?
 AWS_EC2_ON_DEMAND = env.flag("AWS_EC2_ON_DEMAND")
+# The clusters of long-running containers: {"eu-central-1": "containers"}; what starting them takes, what they may do,
+# whether each has a public address, and where their output is.
+AWS_ECS_CLUSTERS = env.document("AWS_ECS_CLUSTERS", {})
+AWS_ECS_EXECUTION_ROLE = env.text("AWS_ECS_EXECUTION_ROLE", AWS_BATCH_EXECUTION_ROLE)
+AWS_ECS_TASK_ROLE = env.text("AWS_ECS_TASK_ROLE")
+AWS_ECS_PUBLIC_IP = env.flag("AWS_ECS_PUBLIC_IP")
+AWS_ECS_LOG_GROUP = env.text("AWS_ECS_LOG_GROUP", "/ecs/controlplane")
 # Whose jobs run in an account of their own: {"acme": {"role_arn": "arn:aws:iam::…", "external_id": "…"}}.
 AWS_CUSTOMER_ROLES = env.document("AWS_CUSTOMER_ROLES", {})
 AZURE_REGION = env.text("AZURE_REGION")

@@ -19,6 +19,7 @@ LANES: Final = (
     ("drawings", ("tests/jobtypes/recipe/test_drawing.py",), ""),
     ("dockerd", ("tests/clusters/test_docker_provider.py",), "[dockerd"),
     ("aws", ("tests/clusters/aws/test_provider",), ""),
+    ("aws-containers", ("tests/clusters/aws/test_hosting.py",), ""),
     ("aws-terraform", ("tests/clusters/aws/test_terraform.py",), ""),
     ("aws-machines", ("tests/clusters/aws/test_machines.py",), ""),
     ("podman", ("tests/clusters/test_docker_provider.py",), "[podman"),

@@ -14,10 +14,12 @@ from clusters.providers.base import CAPACITY_QUEUES, Work
 PLATFORMS: Final = ("EC2", "FARGATE")
 PRIORITIES: Final = ("HIGH", "LOW")
 # AWS Batch takes 50 calls a second from an account, of all who call there; CloudWatch Logs 25 GetLogEvents; EC2 20
-# that only look, and 5 that change something, of each kind.
-RATES: Final = {"batch": 40.0, "ec2": 10.0, "logs": 20.0}
+# that only look, and 5 that change something, of each kind; ECS 20 that only look, and 5 that change a service;
+# Systems Manager 3 that change a parameter.
+RATES: Final = {"batch": 40.0, "ec2": 10.0, "ecs": 10.0, "logs": 20.0, "ssm": 3.0}
 # Works with a smaller number go to the queue HIGH, the others to LOW.
 LOW_PRIORITY: Final = 100
+_NOT_FOR_PARAMETERS: Final = ("aws", "ssm")
 _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.+")
 
 
@@ -39,6 +41,28 @@ class CustomerRole:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerConfig:
+    """Where a region's long-running containers stand: in the ECS cluster of this name.
+
+    `execution_role_arn` is what starting them takes, `task_role_arn` what they may do ("": nothing). With `public_ip`
+    each has an address of its own that is reached from everywhere. `log_group` is theirs in CloudWatch Logs.
+    `security_groups`, none: those of the machines. In a customer's account cluster, roles and log group have the same
+    names.
+    """
+
+    cluster: str
+    execution_role_arn: str
+    task_role_arn: str = ""
+    public_ip: bool = False
+    log_group: str = "/ecs/controlplane"
+    security_groups: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not self.execution_role_arn:
+            raise ValueError("containers of ECS need an execution role")
+
+
+@dataclass(frozen=True, slots=True)
 class AwsConfig:
     """One region of AWS as it was set up for us.
 
@@ -54,6 +78,8 @@ class AwsConfig:
     what `instance_profile` (a name) may, and take the key pair `key_name` for a login. In a customer's account the
     latter two have the same names, and the former are those with the tag `controlplane:deployment` whose value is
     `prefix`. `on_demand_after_spot`: where there is no spot machine, one at the full price is taken.
+
+    `containers` None: the region keeps no long-running containers for us. They stand in the same `subnets`.
     """
 
     region: str
@@ -70,6 +96,7 @@ class AwsConfig:
     instance_profile: str = ""
     key_name: str = ""
     on_demand_after_spot: bool = False
+    containers: ContainerConfig | None = None
 
     def __post_init__(self) -> None:
         if self.platform not in PLATFORMS:
@@ -78,6 +105,10 @@ class AwsConfig:
             raise ValueError("FARGATE needs an execution role")
         if missing := [name for name in PRIORITIES if not self.queues.get(name)]:
             raise ValueError(f"no queue is named for {' and '.join(missing)}")
+        if self.containers and not self.subnets:
+            raise ValueError("containers of ECS need subnets")
+        if self.containers and self.prefix.lower().startswith(_NOT_FOR_PARAMETERS):
+            raise ValueError(f"secrets of containers lie below the name {self.prefix}, and AWS keeps that for itself")
         for customer in self.customer_roles:
             if len(quote(customer, safe="")) > LONGEST_ACCOUNT:
                 raise ValueError(f"too long a name for a customer with a role: {customer}")

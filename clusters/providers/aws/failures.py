@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -31,12 +32,14 @@ THROTTLED: Final = {
     "Throttling",
     "ThrottlingException",
     "TooManyRequestsException",
+    "TooManyUpdates",
 }
 DENIED: Final = {
     "AccessDenied",
     "AccessDeniedException",
     "AuthFailure",
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+    "BlockedException",
     "ExpiredToken",
     "ExpiredTokenException",
     "InvalidAccessKeyId",
@@ -67,6 +70,7 @@ FULL: Final = {
     "MaxFleetCountExceeded",
     "MaxSpotInstanceCountExceeded",
     "NetworkInterfaceLimitExceeded",
+    "ParameterLimitExceeded",
     "ReservationCapacityExceeded",
     "ServiceQuotaExceededException",
     "SpotMaxPriceTooLow",
@@ -79,10 +83,17 @@ UNKNOWN: Final = {
     "InvalidInstanceID.NotFound",
     "NoSuchEntity",
     "ResourceNotFoundException",
+    "ServiceNotActiveException",
+    "ServiceNotFoundException",
 }
 MISMATCH: Final = "IdempotentParameterMismatch"
 # They leave open what was done, whatever the status they come with.
-OPEN: Final = {MISMATCH, "InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable"}
+OPEN: Final = {MISMATCH, "InternalError", "InternalFailure", "ServerException", "ServiceUnavailable", "Unavailable"}
+# ECS has two codes for all that it does not do; its words tell what is to be done. So they do in events of services.
+NO_ROOM: Final = re.compile(r"Capacity is unavailable|RESOURCE:|[Rr]eached the limit|[Ll]imit (?:on|exceeded)")
+_PLAIN: Final = {"ClientException", "InvalidParameterException"}
+_DENIED_IN_WORDS: Final = re.compile(r"not authorized to perform|service.linked role")
+_THROTTLED_IN_WORDS: Final = re.compile(r"Too many concurrent attempts|Rate exceeded")
 RETRY_AFTER_SECONDS: Final = 2.0
 _NO_CREDENTIALS: Final = (
     CredentialRetrievalError,
@@ -128,6 +139,8 @@ def _answered(action: str, response: Mapping[str, Any]) -> ProviderError:
     said = f"{action}: {code}: {words}" if words else f"{action}: {code}"
     if code in THROTTLED or status == 429:
         return Throttled(said, _retry_after(metadata.get("HTTPHeaders", {})))
+    if action.startswith("ecs:") and code in _PLAIN and (failure := _by_words(said, words)):
+        return failure
     if code in BADLY_SIGNED:
         return AuthFailed(f"{action}: {code}")
     if code in DENIED:
@@ -141,6 +154,14 @@ def _answered(action: str, response: Mapping[str, Any]) -> ProviderError:
     if status in (401, 403):
         return AuthFailed(said)
     return Refused(said) if 400 <= status < 500 else ProviderError(said)
+
+
+def _by_words(said: str, words: str) -> ProviderError | None:
+    if _THROTTLED_IN_WORDS.search(words):
+        return Throttled(said, RETRY_AFTER_SECONDS)
+    if _DENIED_IN_WORDS.search(words):
+        return AuthFailed(said)
+    return NoCapacity(said) if NO_ROOM.search(words) else None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from clusters.providers.aws.batch import LOG_GROUP
 from clusters.providers.aws.config import AwsConfig
 from clusters.providers.aws.grants import Grants
 from clusters.providers.aws.instances import DEPLOYMENT, LIVING
@@ -22,7 +23,6 @@ _DRY: Final = "DryRunOperation"
 _NO_JOB: Final = "00000000-0000-0000-0000-000000000000"
 _NO_MACHINE: Final = "i-00000000000000000"
 _NO_IMAGE: Final = "ami-00000000000000000"
-_LOGS: Final = "/aws/batch/job"
 _TAG: Final = f"aws:ResourceTag/{DEPLOYMENT}"
 _READS: Final = ("DescribeImages", "DescribeInstanceTypes", "DescribeInstances", "DescribeSpotInstanceRequests")
 Row = Mapping[str, Any]
@@ -42,6 +42,25 @@ class Prober:
 
     def probes(self) -> list[Probe]:
         """In the order in which they are put right: without credentials, nothing else can be told."""
+        if self._has_credentials():
+            self._look_at_queues()
+            self._read_batch()
+            self._change_batch()
+            self._look_at_networks()
+            self._try_machines()
+            self._pass_roles()
+            self._try_containers()
+        return self._found
+
+    def container_probes(self) -> list[Probe]:
+        """What long-running containers need, and nothing else."""
+        if self._has_credentials():
+            self._try_containers()
+        return self._found
+
+    # Who we are
+
+    def _has_credentials(self) -> bool:
         identity = self._identity("")
         if identity and self._account:
             identity = self._identity(self._account)
@@ -50,15 +69,7 @@ class Prober:
             self._tell("the customer's role", None, words)
         if identity:
             self._grants = Grants(self._session, self._account, self._config, identity)
-            self._look_at_queues()
-            self._read_batch()
-            self._change_batch()
-            self._look_at_networks()
-            self._try_machines()
-            self._pass_roles()
-        return self._found
-
-    # Who we are
+        return bool(identity)
 
     def _identity(self, account: str) -> str:
         """The address of the role or user as whom we call; empty when there is none."""
@@ -123,7 +134,9 @@ class Prober:
         else:
             for action in ("ListJobs", "GetJobQueueSnapshot"):
                 self._tell(f"batch:{action}", None, "there is no queue to ask about")
-        self._asked("logs", "GetLogEvents", logGroupName=_LOGS, logStreamName=f"{self._config.prefix}/probe", limit=1)
+        self._asked(
+            "logs", "GetLogEvents", logGroupName=LOG_GROUP, logStreamName=f"{self._config.prefix}/probe", limit=1
+        )
 
     def _change_batch(self) -> None:
         definition = self._grants.arn("batch", f"job-definition/{self._config.prefix}-probe")
@@ -214,13 +227,74 @@ class Prober:
     # Roles that are given on
 
     def _pass_roles(self) -> None:
-        config, account = self._config, self._account
-        for role in sorted({config.job_role_arn, config.execution_role_arn} - {""}):
-            there = config.role_of(role, account)
-            self._simulated("iam:PassRole", there, **{"iam:PassedToService": "ecs-tasks.amazonaws.com"})
+        config = self._config
+        self._pass_to_tasks(config.job_role_arn, config.execution_role_arn)
         if config.instance_profile:
             role = self._grants.arn("iam", f"role/{config.instance_profile}")
             self._simulated("iam:PassRole", role, **{"iam:PassedToService": "ec2.amazonaws.com"})
+
+    def _pass_to_tasks(self, *roles: str) -> None:
+        for role in sorted({*roles} - {""}):
+            there = self._config.role_of(role, self._account)
+            self._simulated("iam:PassRole", there, **{"iam:PassedToService": "ecs-tasks.amazonaws.com"})
+
+    # Long-running containers
+
+    def _try_containers(self) -> None:
+        """Nothing where no cluster is named for them."""
+        containers, prefix = self._config.containers, self._config.prefix
+        if containers is None:
+            return
+        cluster, name = containers.cluster, f"{prefix}-{_NO_JOB}"
+        self._look_at_cluster(cluster)
+        self._asked("ecs", "ListServices", cluster=cluster, maxResults=1)
+        self._asked("ecs", "DescribeServices", cluster=cluster, services=[name])
+        self._asked("ecs", "ListTasks", cluster=cluster, maxResults=1)
+        self._asked("ecs", "DescribeTasks", cluster=cluster, tasks=[_NO_JOB.replace("-", "")])
+        self._asked("ecs", "ListTaskDefinitions", familyPrefix=name)
+        self._asked("ecs", "ListTaskDefinitionFamilies", familyPrefix=name)
+        self._look_at_log_group(containers.log_group, name)
+        if containers.public_ip:
+            self._dry("DescribeNetworkInterfaces")
+        definition = self._grants.arn("ecs", f"task-definition/{name}:1")
+        service = self._grants.arn("ecs", f"service/{cluster}/{name}")
+        self._simulated("ecs:RegisterTaskDefinition")
+        self._simulated("ecs:DeregisterTaskDefinition")
+        self._simulated("ecs:DeleteTaskDefinitions", definition)
+        for action in ("CreateService", "UpdateService", "DeleteService"):
+            self._simulated(f"ecs:{action}", service)
+        self._simulated("ecs:TagResource", service, definition)
+        below = {"Key": "Path", "Option": "Recursive", "Values": [f"/{prefix}/{_NO_JOB}"]}
+        self._asked("ssm", "DescribeParameters", ParameterFilters=[below], MaxResults=1)
+        parameter = self._grants.arn("ssm", f"parameter/{prefix}/{_NO_JOB}/probe")
+        for action in ("PutParameter", "DeleteParameters"):
+            self._simulated(f"ssm:{action}", parameter)
+        self._pass_to_tasks(containers.task_role_arn, containers.execution_role_arn)
+
+    def _look_at_cluster(self, name: str) -> None:
+        answer = self._asked("ecs", "DescribeClusters", clusters=[name])
+        if answer is None:
+            return
+        row = next(iter(answer.get("clusters", [])), None)
+        if row is None:
+            self._tell(f"cluster {name}", False, "there is none of this name: make it, or change AWS_ECS_CLUSTERS")
+            return
+        ok, status = row.get("status") == "ACTIVE", str(row.get("status", ""))
+        self._tell(f"cluster {name}", ok, status if ok else f"{status}; it has to be ACTIVE")
+
+    def _look_at_log_group(self, group: str, stream: str) -> None:
+        what = "logs:DescribeLogStreams"
+        try:
+            self._call("logs", "DescribeLogStreams", logGroupName=group, logStreamNamePrefix=stream, limit=1)
+        except NotFound:
+            self._tell(what, True, _PERMITTED)
+            self._tell(f"log group {group}", False, "there is none of this name: make it, or change AWS_ECS_LOG_GROUP")
+        except ProviderError as error:
+            self._tell_error(what, error)
+        else:
+            self._tell(what, True, _PERMITTED)
+            self._tell(f"log group {group}", True, "there")
+        self._asked("logs", "GetLogEvents", logGroupName=group, logStreamName=f"{stream}/main/probe", limit=1)
 
     # How each is told
 

@@ -81,8 +81,8 @@ class Session:
         return answer
 
     def pages(self, account: str, service: str, action: str, /, **arguments: Any) -> Iterator[Mapping[str, Any]]:
-        """As `call`, page by page, of an action that pages with `nextToken`, which EC2 spells in its own way."""
-        name = "NextToken" if service == "ec2" else "nextToken"
+        """As `call`, page by page, of an action that pages with `nextToken`, which some spell in their own way."""
+        name = "NextToken" if service in ("ec2", "ssm") else "nextToken"
         token: dict[str, str] = {}
         while True:
             page = self.call(account, service, action, **arguments, **token)

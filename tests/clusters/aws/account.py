@@ -19,12 +19,15 @@ from typing import Any
 
 import boto3
 
-from clusters.providers.aws.config import AwsConfig, CustomerRole
+from clusters.providers.aws.config import AwsConfig, ContainerConfig, CustomerRole
+from clusters.providers.aws.instances import DEPLOYMENT
 from tests.clusters.aws.stand_in import FAULTS, HELD
 from tests.postgresql import free_port
 
 REGION = "us-east-1"
 MAX_VCPUS = 16
+CLUSTER, LOG_GROUP = "containers", "/ecs/controlplane"
+EXECUTION_ROLE = "arn:aws:iam::123456789012:role/controlplane-container-start"
 QUEUES = {"HIGH": "high", "LOW": "low"}
 # Whose numbers are ours and a customer's. Moto knows an account by the role that was assumed in it.
 OWN, CUSTOMERS = "123456789012", "210987654321"
@@ -113,6 +116,26 @@ class Aws:
         order = [{"order": 1, "computeEnvironment": made["computeEnvironmentArn"]}]
         for priority, name in enumerate(reversed(QUEUES.values()), 1):
             batch.create_job_queue(jobQueueName=name, state="ENABLED", priority=priority, computeEnvironmentOrder=order)
+
+    def furnish_containers(self, account: str = OWN) -> list[str]:
+        """A cluster of ECS, a log group and a network with our tag: its subnets."""
+        ec2 = self.client("ec2", account)
+        self.client("ecs", account).create_cluster(clusterName=CLUSTER)
+        self.client("logs", account).create_log_group(logGroupName=LOG_GROUP)
+        network = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+        tags = [{"Key": DEPLOYMENT, "Value": "controlplane"}]
+        group = ec2.create_security_group(GroupName="containers", Description="containers", VpcId=network)["GroupId"]
+        found = []
+        for number, zone in enumerate("ab"):
+            made = ec2.create_subnet(VpcId=network, CidrBlock=f"10.1.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")
+            found.append(made["Subnet"]["SubnetId"])
+        ec2.create_tags(Resources=[group, *found], Tags=tags)
+        return found
+
+    def container_config(self, subnets: list[str], *, roles: Any = None, **wishes: Any) -> AwsConfig:
+        """Of a region that keeps containers."""
+        containers = ContainerConfig(**{"cluster": CLUSTER, "execution_role_arn": EXECUTION_ROLE, **wishes})
+        return self.config(containers=containers, subnets=subnets, customer_roles=roles or {})
 
 
 @cache

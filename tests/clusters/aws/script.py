@@ -10,6 +10,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,6 +20,8 @@ from botocore.validate import ParamValidator
 
 from tests.clusters.aws import ec2_protocol, query_protocol
 
+# Services of AWS's JSON protocol, by what their requests are headed with.
+TARGETS = {"Logs_20140328": "logs", "AmazonEC2ContainerServiceV20141113": "ecs", "AmazonSSM": "ssm"}
 Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -134,12 +137,13 @@ class _Handler(BaseHTTPRequestHandler):
             told = ec2_protocol.answered(action, found)
             self.send(200, told, {"Content-Type": "text/xml"})
         else:
-            self.send(200, json.dumps(found), {"Content-Type": "application/json"})
+            self.send(200, json.dumps(found, default=datetime.timestamp), {"Content-Type": "application/json"})
 
     def understood(self, text: str) -> tuple[str, str, dict[str, Any]]:
         """The service, the action and what it is given, of any of AWS's four protocols."""
         if target := self.headers.get("X-Amz-Target"):
-            return "logs", target.rpartition(".")[2], json.loads(text)
+            protocol, _, action = target.rpartition(".")
+            return TARGETS[protocol], action, json.loads(text)
         if self.path.startswith("/v1/"):
             return "batch", batch_actions()[self.path], json.loads(text)
         given = dict(urllib.parse.parse_qsl(text))

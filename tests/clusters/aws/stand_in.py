@@ -22,6 +22,7 @@ from moto.batch.models import Job
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import run_simple
 
+from tests.clusters.aws import ecs_fleet
 from tests.clusters.gate import Gate
 
 FAULTS = "/__faults"
@@ -164,6 +165,7 @@ def main(port: int) -> None:
     tell_exit_codes()
     terminate_children()
     look_often()
+    ecs_fleet.install()
     inner = DomainDispatcherApplication(create_backend_app)
     inner.debug = True  # type: ignore[attr-defined]
     run_simple("127.0.0.1", port, Door(inner), threaded=True, request_handler=MotoRequestHandler)

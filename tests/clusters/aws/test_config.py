@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from clusters.providers.aws.config import AwsConfig, CustomerRole
-from clusters.providers.aws.handles import Handle
+from clusters.providers.aws.config import AwsConfig, ContainerConfig, CustomerRole
+from clusters.providers.aws.handles import JOBS, Handle, by_account
 
 pytestmark = pytest.mark.runs_once("sqlite", "providers know no database")
 
@@ -24,6 +24,8 @@ def config(**wishes: Any) -> AwsConfig:
         ({"platform": "EKS"}, "no such platform: EKS"),
         ({"platform": "FARGATE"}, "FARGATE needs an execution role"),
         ({"queues": {"HIGH": "one", "LOW": ""}}, "no queue is named for LOW"),
+        ({"containers": ContainerConfig("containers", "a-role")}, "need subnets"),
+        ({"containers": ContainerConfig("c", "r"), "subnets": ["s"], "prefix": "AWS-1"}, "keeps that for itself"),
         ({"queues": {}}, "no queue is named for HIGH and LOW"),
         ({"customer_roles": {"x" * 201: ROLE}}, "too long a name"),
         ({"customer_roles": {"é" * 40: ROLE}}, "too long a name"),
@@ -61,9 +63,25 @@ def test_a_handle_is_read_as_it_was_written(account: str, child: str) -> None:
     assert len(str(handle)) <= 255
 
 
+def test_the_handle_of_a_container_is_its_name() -> None:
+    handle = Handle("ecs", "acme", "01234567-89ab-cdef-0123-456789abcdef")
+    assert Handle.parse(str(handle)) == handle
+    assert by_account([str(handle), "ecs::1", "nonsense"], *JOBS) == []
+    assert by_account([str(handle), "ecs::1", "nonsense"], "ecs") == [[handle]]
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "nonsense", "batch::", "batch::1", "ec2::01234567-89ab-cdef-0123-456789abcdef", "batch:a:b:c", "::"],
+    [
+        "",
+        "nonsense",
+        "ecs::01234567-89ab-cdef-0123-456789abcdef:1",
+        "batch::",
+        "batch::1",
+        "ec2::01234567-89ab-cdef-0123-456789abcdef",
+        "batch:a:b:c",
+        "::",
+    ],
 )
 def test_what_nobody_gave_out_is_no_handle(text: str) -> None:
     assert Handle.parse(text) is None

@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
-from clusters.providers.aws.config import AwsConfig, CustomerRole
+from clusters.providers.aws.config import AwsConfig, ContainerConfig, CustomerRole
+from clusters.providers.aws.hosting import AwsHosting
 from clusters.providers.aws.provider import AwsCloud
 from clusters.providers.base import Probe
 from tests.clusters.aws import account
-from tests.clusters.aws.account import EXTERNAL_ID, OWN, QUEUES, REGION, Aws
+from tests.clusters.aws.account import CLUSTER, EXECUTION_ROLE, EXTERNAL_ID, OWN, QUEUES, REGION, Aws
 from tests.clusters.aws.script import Fault, Script
 from tests.clusters.aws.test_session import credentials as passing
 from tests.environment import CHECKOUT
 
 pytestmark = pytest.mark.runs_once("sqlite", "providers know no database")
 
-FAST = {"batch": 1000.0, "ec2": 1000.0, "logs": 1000.0}
+FAST: dict[str, float] = {}
 ROLE = CustomerRole("arn:aws:iam::210987654321:role/controlplane", EXTERNAL_ID)
 IDENTITY = f"arn:aws:sts::{OWN}:assumed-role/controlplane/i-0123456789abcdef0"
 ENVIRONMENT = f"arn:aws:batch:{REGION}:{OWN}:compute-environment/machines"
@@ -46,6 +47,32 @@ SIMULATED: tuple[str, ...] = (
     "batch:TerminateJob",
 )
 SIMULATED += ("ec2:GetConsoleOutput", "ec2:TerminateInstances", "iam:PassRole")
+CONTAINERS: dict[str, Any] = {
+    "containers": ContainerConfig(CLUSTER, EXECUTION_ROLE, public_ip=True),
+    "subnets": ("subnet-1",),
+}
+CONTAINER_READS: dict[str, dict[str, Any]] = {
+    "ecs:DescribeClusters": {"clusters": [{"clusterName": CLUSTER, "status": "ACTIVE"}]},
+    "ecs:ListServices": {"serviceArns": []},
+    "ecs:DescribeServices": {"services": [], "failures": []},
+    "ecs:ListTasks": {"taskArns": []},
+    "ecs:DescribeTasks": {"tasks": [], "failures": []},
+    "ecs:ListTaskDefinitions": {"taskDefinitionArns": []},
+    "ecs:ListTaskDefinitionFamilies": {"families": []},
+    "logs:DescribeLogStreams": {"logStreams": []},
+    "ssm:DescribeParameters": {"Parameters": []},
+}
+CONTAINER_CHANGES: tuple[str, ...] = (
+    "ecs:RegisterTaskDefinition",
+    "ecs:DeregisterTaskDefinition",
+    "ecs:DeleteTaskDefinitions",
+    "ecs:CreateService",
+    "ecs:UpdateService",
+    "ecs:DeleteService",
+    "ecs:TagResource",
+    "ssm:PutParameter",
+    "ssm:DeleteParameters",
+)
 
 
 def queue(name: str, **members: Any) -> dict[str, Any]:
@@ -90,8 +117,10 @@ def well(script: Script) -> Script:
     script.say("ListJobs", {"jobSummaryList": []})
     script.say("GetJobQueueSnapshot", {"frontOfQueue": {"jobs": []}})
     script.say("GetLogEvents", Fault(400, "ResourceNotFoundException", "The specified log stream does not exist."))
-    for action in DRY_RUN:
+    for action in (*DRY_RUN, "DescribeNetworkInterfaces"):
         script.say(action, DRY)
+    for permission, told in CONTAINER_READS.items():
+        script.say(permission.partition(":")[2], told)
     script.say("SimulatePrincipalPolicy", decided("allowed"))
     return script
 
@@ -111,12 +140,14 @@ def one(found: list[Probe], what: str) -> Probe:
 
 
 def test_all_that_the_policy_permits_is_tried_and_nothing_is_done(well: Script) -> None:
-    found = probes(well)
+    well.say("DescribeSubnets", {"Subnets": [{"SubnetId": "subnet-1"}]})
+    found = probes(well, **CONTAINERS)
     assert [probe for probe in found if probe.ok is not True] == []
     assert {probe.what for probe in found if ":" in probe.what} == {*LISTED} - {"sts:AssumeRole"}
     assert one(found, "credentials").words == f"we call as {IDENTITY}"
     assert {call.action for call in well.calls} & {"SubmitJob", "TerminateJob", "RegisterJobDefinition"} == set()
-    for action in DRY_RUN:
+    assert {call.action for call in well.calls} & {each.partition(":")[2] for each in CONTAINER_CHANGES} == set()
+    for action in {*DRY_RUN} - {"DescribeSubnets"}:
         for asked in well.asked(action):
             assert asked.get("DryRun") is True or asked.get("Filters"), "a look for our machines alone is no dry run"
 
@@ -272,6 +303,80 @@ def test_a_customer_without_a_role_runs_in_our_account(well: Script) -> None:
     assert one(found, "batch:DescribeJobs").ok is True
 
 
+# Long-running containers
+
+
+def of_containers(script: Script, customer: str = "", **wishes: Any) -> list[Probe]:
+    fixed = {"region": REGION, "queues": QUEUES, "endpoint_url": script.endpoint}
+    return AwsHosting(AwsConfig(**{**fixed, **CONTAINERS, **wishes}), rates=FAST).probe(customer)
+
+
+def test_without_a_cluster_nobody_asks_for_containers(well: Script) -> None:
+    found = probes(well)
+    assert [probe for probe in found if probe.what.startswith(("ecs:", "ssm:", "cluster"))] == []
+
+
+def test_of_containers_alone_all_is_told(well: Script) -> None:
+    found = of_containers(well)
+    assert [probe for probe in found if probe.ok is not True] == []
+    assert one(found, f"cluster {CLUSTER}").words == "ACTIVE"
+    assert {probe.what for probe in found} > {*CONTAINER_READS, *CONTAINER_CHANGES, "ec2:DescribeNetworkInterfaces"}
+    assert [probe for probe in found if probe.what.startswith("batch:")] == []
+
+
+@pytest.mark.parametrize("permission", [*CONTAINER_READS, "logs:GetLogEvents"])
+def test_a_read_of_containers_that_is_missing_is_named(well: Script, permission: str) -> None:
+    well.say(permission.partition(":")[2], Fault(400, "AccessDeniedException", "not authorized to perform it"))
+    found = of_containers(well)
+    assert failed(found) == [permission]
+    assert f"the permission {permission} is missing" in one(found, permission).words
+
+
+@pytest.mark.parametrize("permission", CONTAINER_CHANGES)
+def test_a_change_of_containers_that_is_missing_is_named(well: Script, permission: str) -> None:
+    well.say("SimulatePrincipalPolicy", denying(permission))
+    assert failed(of_containers(well)) == [permission]
+
+
+def test_roles_of_containers_are_given_to_tasks(well: Script) -> None:
+    of_containers(well)
+    asked = {each["ActionNames"][0]: each for each in well.asked("SimulatePrincipalPolicy")}
+    assert asked["iam:PassRole"]["ResourceArns"] == [EXECUTION_ROLE]
+    assert asked["iam:PassRole"]["ContextEntries"][0]["ContextKeyValues"] == ["ecs-tasks.amazonaws.com"]
+    (service,) = asked["ecs:CreateService"]["ResourceArns"]
+    assert service.startswith(f"arn:aws:ecs:{REGION}:{OWN}:service/{CLUSTER}/controlplane-")
+
+
+def test_public_addresses_need_a_permission_only_where_there_are_any(well: Script) -> None:
+    well.say("DescribeNetworkInterfaces", Fault(403, "UnauthorizedOperation", "You are not authorized."))
+    assert failed(of_containers(well)) == ["ec2:DescribeNetworkInterfaces"]
+    assert failed(of_containers(well, containers=ContainerConfig(CLUSTER, EXECUTION_ROLE))) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [([], "AWS_ECS_CLUSTERS"), ([{"clusterName": CLUSTER, "status": "INACTIVE"}], "it has to be ACTIVE")],
+)
+def test_the_cluster_has_to_be_there(well: Script, rows: list[dict[str, Any]], words: str) -> None:
+    well.say("DescribeClusters", {"clusters": rows})
+    found = of_containers(well)
+    assert failed(found) == [f"cluster {CLUSTER}"]
+    assert words in one(found, f"cluster {CLUSTER}").words
+
+
+def test_the_log_group_has_to_be_there(well: Script) -> None:
+    well.say("DescribeLogStreams", Fault(400, "ResourceNotFoundException", "The specified log group does not exist."))
+    found = of_containers(well)
+    assert failed(found) == ["log group /ecs/controlplane"]
+    assert "AWS_ECS_LOG_GROUP" in one(found, "log group /ecs/controlplane").words
+
+
+def test_containers_of_a_customer_are_looked_at_by_its_role(well: Script) -> None:
+    well.say("AssumeRole", passing())
+    assert failed(of_containers(well, "acme", customer_roles={"acme": ROLE})) == []
+    assert {call.token for call in well.calls if call.action == "ListServices"} == {"a-session-token-1"}
+
+
 @pytest.fixture(scope="module")
 def moto() -> Iterator[Aws]:
     """It permits everything, and has what `Aws.furnish` makes."""
@@ -280,7 +385,10 @@ def moto() -> Iterator[Aws]:
 
 
 def test_what_moto_has_is_well(moto: Aws) -> None:
-    found = AwsCloud(moto.config(), rates=FAST).probe()
+    found = AwsCloud(moto.container_config(moto.furnish_containers()), rates=FAST).probe()
+    assert one(found, f"cluster {CLUSTER}").ok is True
+    assert one(found, "log group /ecs/controlplane").ok is True
+    assert [probe for probe in found if probe.what.startswith(("ecs:", "ssm:")) and probe.ok is False] == []
     assert one(found, "queue high").ok is True
     assert one(found, "compute environment machines").ok is True
     assert one(found, "credentials").words.startswith("we call as arn:aws:")

@@ -1,13 +1,9 @@
-"""Who may do what, for whom, and what happened.
-
-The event log is append only: its rows are never edited, and what they say of a secret is that it
-changed, never its value.
-"""
+"""Who there is: customers, users with their roles, and tokens."""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
@@ -90,52 +86,3 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
-
-
-class Event(models.Model):
-    """Something that happened: who did what to which subject, and how it was before and after.
-
-    Its references carry no constraint: what happened stays true when the row it speaks of is gone.
-    """
-
-    at = models.DateTimeField(default=timezone.now)
-    kind = models.CharField(max_length=48, help_text="subject.verb, such as job.moved or user.disabled")
-    subject_kind = models.CharField(max_length=24)
-    subject_id = models.BigIntegerField()
-    actor = models.ForeignKey(
-        User, null=True, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False, related_name="+"
-    )
-    customer = models.ForeignKey(
-        Customer, null=True, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False, related_name="+"
-    )
-    before = models.JSONField(null=True)
-    after = models.JSONField(null=True)
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["subject_kind", "subject_id", "id"], name="event_of_subject"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.subject_kind} {self.subject_id}"
-
-
-class IdempotencyKey(models.Model):
-    """A key a caller gave with a request, and what the request made.
-
-    Written in the transaction of the work itself. What is kept is the status and the made objects'
-    ids, never the answer's text: the answer is built again from them.
-    """
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    key = models.CharField(max_length=255)
-    digest = models.CharField(max_length=64, help_text="SHA-256 of method, path and body.")
-    objects_made: models.JSONField[Any, Any] = models.JSONField(default=list)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_once")]
-        indexes = [models.Index(fields=["created_at"], name="idempotency_key_by_age")]
-
-    def __str__(self) -> str:
-        return self.key

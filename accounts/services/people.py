@@ -1,54 +1,27 @@
-"""Every write of accounts."""
+"""Customers and users."""
 
 from __future__ import annotations
 
-import logging
-import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import Q, Value
+from django.db import IntegrityError, transaction
+from django.db.models import Value
 from django.db.models.functions import Lower
-from django.utils import timezone
 
 from accounts import events, queries
 from accounts.errors import CustomerExists, EmailTaken, UserExists, UserState
-from accounts.models import ApiToken, Customer, Role, User
+from accounts.models import Customer, Role, User
+from accounts.services.told import record_of
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.remembered import Remembered
 
-__all__ = [
-    "NewToken",
-    "Password",
-    "archive_token",
-    "create_customer",
-    "create_token",
-    "create_user",
-    "disable_user",
-    "enable_user",
-    "ensure_customer",
-    "issue_token",
-    "make_ready",
-    "note_use",
-    "regenerate_token",
-    "revoke_tokens",
-    "set_role",
-    "update_user",
-]
-
-logger = logging.getLogger("controlplane.accounts")
 _customers: Remembered[str, int] = Remembered()
-
-
-def _record(kind: str, user: User, actor: User | None, before: object = None, after: object = None) -> None:
-    events.record([(kind, "user", user.pk, actor.pk if actor else None, user.customer_id, before, after)])
 
 
 def ensure_customer(name: str) -> int:
@@ -136,7 +109,7 @@ def create_user(
             user.customer_id = ensure_customer(customer) if customer else None
             user.save(force_insert=True)
             _join_group(user)
-            _record("user.created", user, actor, after={"username": username, "role": role})
+            record_of("user.created", user, actor, after={"username": username, "role": role})
     except IntegrityError as error:
         if _is_taken(user.email) and not User.objects.filter(username=username).exists():
             raise EmailTaken(field="email") from error
@@ -161,7 +134,7 @@ def set_role(*, user: User, role: str, actor: User | None) -> User:
         before, locked.role, locked.is_superuser = locked.role, role, role == Role.ADMIN
         locked.save(update_fields=["role", "is_superuser"])
         _join_group(locked)
-        _record("user.role-changed", locked, actor, {"role": before}, {"role": role})
+        record_of("user.role-changed", locked, actor, {"role": before}, {"role": role})
     return locked
 
 
@@ -187,90 +160,13 @@ def update_user(*, user: User, actor: User | None, **changes: Unpack[UserChanges
                 _set_enabled(locked.username, changes["is_active"], actor)
             if email != locked.email:
                 User.objects.filter(pk=locked.pk).update(email=email)
-                _record("user.email-changed", locked, actor, {"email": locked.email}, {"email": email})
+                record_of("user.email-changed", locked, actor, {"email": locked.email}, {"email": email})
             if new is not None:
                 User.objects.filter(pk=locked.pk).update(password=new.encoded)
-                _record("user.password-changed", locked, actor)
+                record_of("user.password-changed", locked, actor)
     except IntegrityError as error:
         raise EmailTaken(field="email") from error
     return User.objects.select_related("customer").get(pk=user.pk)
-
-
-# --- Tokens ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class NewToken:
-    """A token and its text, which is kept nowhere."""
-
-    row: ApiToken
-    secret: str
-
-
-def create_token(*, user: User, actor: User | None, name: str = "", expires_at: datetime | None = None) -> NewToken:
-    """A new token of `user`. Raises UserState when the user is disabled, InvalidRequest."""
-    if expires_at is not None and expires_at <= timezone.now():
-        raise InvalidRequest("A token expires in the future.", field="expires")
-    secret = queries.new_secret()
-    with transaction.atomic():
-        if not User.objects.select_for_update().filter(pk=user.pk, is_active=True).exists():
-            raise UserState(f"{user.username} is disabled.")
-        prefix = secret[: queries.TOKEN_PREFIX_LENGTH]
-        digest = queries.digest(secret)
-        row = ApiToken.objects.create(user=user, name=name, prefix=prefix, digest=digest, expires_at=expires_at)
-        _record("token.issued", user, actor, after={"prefix": prefix, "name": name})
-    return NewToken(row, secret)
-
-
-def issue_token(*, user: User, actor: User | None, name: str = "") -> str:
-    """The text of a new token of `user`, returned this once. Raises UserState when the user is disabled."""
-    return create_token(user=user, actor=actor, name=name).secret
-
-
-def archive_token(*, token: ApiToken, actor: User | None) -> None:
-    """Refuse `token` from now on. An archived one stays as it is."""
-    with transaction.atomic():
-        live = ApiToken.objects.filter(pk=token.pk, archived_at__isnull=True)
-        if live.update(archived_at=timezone.now()):
-            _record("token.revoked", token.user, actor, after={"prefix": token.prefix, "name": token.name})
-
-
-def revoke_tokens(*, user: User, actor: User | None) -> int:
-    """Archive every live token of `user`; they are refused from now on."""
-    with transaction.atomic():
-        count = ApiToken.objects.filter(user=user, archived_at__isnull=True).update(archived_at=timezone.now())
-        if count:
-            _record("token.revoked", user, actor, after={"tokens": count})
-    return count
-
-
-NOTED_EVERY: Final = timedelta(minutes=1)
-_noted: Remembered[str, float] = Remembered(limit=20_000)
-
-
-def note_use(token: str) -> None:
-    """Note that `token` was used: once a minute at most, which this process knows without asking.
-
-    Nothing waits for it: a use that cannot be noted is lost, not refused.
-    """
-    digest, now = queries.digest(token), time.monotonic()
-    if digest in _noted and now - _noted[digest] < NOTED_EVERY.total_seconds():
-        return
-    _noted.put(digest, now)
-    moment = timezone.now()
-    due = Q(last_used_at=None) | Q(last_used_at__lt=moment - NOTED_EVERY)
-    try:
-        ApiToken.objects.filter(due, digest=digest).update(last_used_at=moment)
-    except DatabaseError:
-        logger.warning("The use of a token could not be noted.", exc_info=True)
-
-
-def regenerate_token(*, username: str, actor: User | None) -> str:
-    """Replace every token of a user by one new token. Raises UserNotFound, UserState."""
-    user = queries.user_called(username)
-    with transaction.atomic():
-        revoke_tokens(user=user, actor=actor)
-        return issue_token(user=user, actor=actor)
 
 
 def _keep_an_admin(user: User) -> None:
@@ -289,7 +185,7 @@ def _set_enabled(username: str, enabled: bool, actor: User | None) -> User:
         if not User.objects.filter(pk=user.pk, is_active=not enabled).update(is_active=enabled):
             raise UserState(f"{username} is already {'enabled' if enabled else 'disabled'}.")
         verb = "enabled" if enabled else "disabled"
-        _record(f"user.{verb}", user, actor, {"enabled": not enabled}, {"enabled": enabled})
+        record_of(f"user.{verb}", user, actor, {"enabled": not enabled}, {"enabled": enabled})
     return user
 
 

@@ -1,0 +1,40 @@
+"""What happened.
+
+The event log is append only: its rows are never edited, and what they say of a secret is that it
+changed, never its value.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models.people import Customer, User
+
+
+class Event(models.Model):
+    """Something that happened: who did what to which subject, and how it was before and after.
+
+    Its references carry no constraint: what happened stays true when the row it speaks of is gone.
+    """
+
+    at = models.DateTimeField(default=timezone.now)
+    kind = models.CharField(max_length=48, help_text="subject.verb, such as job.moved or user.disabled")
+    subject_kind = models.CharField(max_length=24)
+    subject_id = models.BigIntegerField()
+    actor = models.ForeignKey(
+        User, null=True, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False, related_name="+"
+    )
+    customer = models.ForeignKey(
+        Customer, null=True, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False, related_name="+"
+    )
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["subject_kind", "subject_id", "id"], name="event_of_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject_kind} {self.subject_id}"

@@ -1,0 +1,43 @@
+"""Every write of accounts."""
+
+from accounts.services.people import (
+    Password,
+    UserChanges,
+    create_customer,
+    create_user,
+    disable_user,
+    enable_user,
+    ensure_customer,
+    make_ready,
+    set_role,
+    update_user,
+)
+from accounts.services.tokens import (
+    NewToken,
+    archive_token,
+    create_token,
+    issue_token,
+    note_use,
+    regenerate_token,
+    revoke_tokens,
+)
+
+__all__ = [
+    "NewToken",
+    "Password",
+    "UserChanges",
+    "archive_token",
+    "create_customer",
+    "create_token",
+    "create_user",
+    "disable_user",
+    "enable_user",
+    "ensure_customer",
+    "issue_token",
+    "make_ready",
+    "note_use",
+    "regenerate_token",
+    "revoke_tokens",
+    "set_role",
+    "update_user",
+]

@@ -17,6 +17,7 @@ from controlplane.core.comparison import beside
 from controlplane.core.detail_admin import Detail
 from jobs import states
 from jobs.admin.badges import status_badge
+from jobs.admin.policy_story import policy_of_type
 from jobs.queries.statistics import counts_of
 from jobtypes import queries
 from jobtypes.models import JobType, JobTypeRevision
@@ -71,6 +72,7 @@ def detail(job_type: JobType) -> Detail:
             ("What goes in", _inputs(manifest)),
             ("What comes out", _outputs(manifest)),
             ("Configuration", shown_json(job_type.configuration)),
+            ("Policy of its jobs", policy_of_type(job_type.pk) or "None of its own."),
             ("Errors", _errors(manifest)),
             ("Versions", _versions(job_type)),
             ("Revisions", _revisions(job_type)),

@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 
 from controlplane.core.admin import stamp_of, when
 from controlplane.core.detail_admin import Detail, DetailAdmin
-from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form, posted
+from controlplane.core.service_admin import RowPage, ServiceAdmin, filled, plain_form, posted
 from jobs.admin import job_type_pages
 from jobs.admin.job_type_forms import (
     ConfigurationForm,
@@ -29,7 +29,10 @@ from jobs.admin.job_type_forms import (
     OptionsForm,
     options_of,
 )
+from jobs.admin.policy_forms import PolicyForm
+from jobs.queries import policy_of_job_type
 from jobs.queries.statistics import counts_of
+from jobs.services import clear_job_type_policy, set_job_type_policy
 from jobtypes import queries, services
 from jobtypes.models import JobType
 from jobtypes.queries.affected import affected_by_job_type
@@ -152,6 +155,16 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
                 warning=lambda request, row: "It takes the place of the whole present configuration.",
                 check=self._check_configuration,
             ),
+            RowPage(
+                name="policy",
+                label="Policy",
+                allowed=lambda request, row: self.permitted(request, "change"),
+                act=self._set_policy,
+                form=filled(PolicyForm, _policy_of),
+                title="Policy of the jobs of {row}",
+                button="Save",
+                warning=lambda request, row: "For jobs submitted from now on that ask for none of their own.",
+            ),
             flag("pause", "Pause", "is_paused", True, lambda request, row: "Its jobs wait; what runs goes on."),
             flag("resume", "Resume", "is_paused", False, lambda request, row: "Its jobs that wait may start."),
             flag("deprecate", "Deprecate", "is_active", False, _what_goes_with_it),
@@ -169,6 +182,14 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
 
     def initial(self, row: JobType) -> dict[str, Any]:
         return options_of(row)
+
+    def _set_policy(self, request: HttpRequest, row: JobType, wish: dict[str, Any], form: PolicyForm) -> str:
+        actor: Any = request.user  # the admin lets nobody else in
+        if wish["policy"] is None:
+            clear_job_type_policy(row, actor=actor)
+            return f"{row} has no policy of its own now."
+        set_job_type_policy(row, wish["policy"], actor=actor)
+        return f"The policy of {row} is set."
 
     def _revise(self, request: HttpRequest, row: JobType, wish: dict[str, Any], form: ManifestForm) -> str:
         wishes = {name: wish[name] for name in ("docker_image", "manifest", "auto_update")}
@@ -205,6 +226,11 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
             **job_type_pages.comparison(row, request.GET),
         }
         return TemplateResponse(request, "admin/jobtypes/compare.html", context)
+
+
+def _policy_of(row: JobType) -> dict[str, Any]:
+    found = policy_of_job_type(row.pk)
+    return {"policy": found.policy.document if found else None}
 
 
 def _manifest_form(request: HttpRequest, row: JobType) -> ManifestForm:

@@ -56,9 +56,9 @@ def seed_request(job: Job, body: dict[str, Any]) -> dict[str, Any]:
 
     Its job type says all that is not in it; the newest revision is taken.
     """
-    kept = ("customer", "classification", "region", "tags", "priority", "queue", "max_tries")
+    kept = ("customer", "classification", "region", "tags", "priority", "queue", "max_tries", "policy")
     own = {"job_type_id": job.job_type_id, "input": job.input, "configuration": job.configuration}
-    return {**own, **{name: body[name] for name in kept}}
+    return {**own, **{name: body[name] for name in kept if name in body}}
 
 
 def _job(job_id: int) -> SafeString:

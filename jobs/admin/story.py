@@ -19,6 +19,7 @@ from controlplane.core.errors import ControlPlaneError
 from jobs import following, queries, states
 from jobs.admin.badges import status_badge
 from jobs.admin.mapreduce_story import mapreduce_facts, mapreduce_request, mapreduce_story
+from jobs.admin.policy_story import policy_request, policy_story
 from jobs.admin.seed_story import seed_facts, seed_request, seed_story
 from jobs.admin.steering import allowed_verbs
 from jobs.models import Execution, Job, Shape
@@ -46,7 +47,7 @@ def story(job: Job, request: HttpRequest, reader: User) -> dict[str, Any]:
         "curl": as_curl(job, request, reader),
         "lives": job.status not in states.FINAL,
         "follow": f"{get_script_prefix()}v6/jobs/{job.pk}/logs/combined/",
-        "sections": [*seed_story(job), *mapreduce_story(job)],
+        "sections": [*policy_story(job), *seed_story(job), *mapreduce_story(job)],
     }
 
 
@@ -193,6 +194,7 @@ def request_body(job: Job, reader: User) -> dict[str, Any]:
         "timeout_seconds": job.timeout_seconds,
         "max_tries": job.max_tries,
     }
+    body = policy_request(job, body)
     if job.shape == Shape.SEED:
         body = seed_request(job, body)
     if job.shape == Shape.MAPREDUCE:

@@ -19,15 +19,18 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from clusters.models import Source
-from clusters.queries import CLOUDS, CURRENCY, missing_settings
+from clusters.queries import CLOUDS, CURRENCY
 from controlplane.core.admin import ServiceForm, badge, facts, table
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import Finding, posted
 from controlplane.core.unstorable import UNSTORABLE
-from jobs import services
+from jobs import queries, services
+from jobs.admin.policy_forms import PolicyField
+from jobs.admin.policy_story import places
 from jobs.models import MAX_PRIORITY, Priority
-from jobs.services import Forecast, JobRequest
+from jobs.policy import CAPACITIES, Policy, Rung
+from jobs.services import ANYWHERE, Forecast, JobRequest, check_place
 
 # As the native surface has them.
 MAX_VCPUS: Final = 10_000
@@ -42,8 +45,15 @@ class SubmitForm(ServiceForm):
 
     customer = forms.CharField(max_length=255, help_text="Who pays: the customer's whole name.")
     classification = forms.CharField(max_length=255, help_text="Your own name for this kind of job.")
-    cloud = forms.ChoiceField(choices=[(cloud, cloud) for cloud in CLOUDS], initial="local")
+    cloud = forms.ChoiceField(
+        choices=[(cloud, cloud) for cloud in (*CLOUDS, ANYWHERE)], initial="local",
+        help_text="any: where there is room, and then where it costs least.",
+    )  # fmt: skip
     region = forms.CharField(max_length=64, required=False, help_text="Empty: this deployment's own, of cloud local.")
+    capacity = forms.ChoiceField(
+        choices=[("", "as the place has it"), *((each, each) for each in CAPACITIES)], required=False,
+        help_text="The kind of machine, where a cloud has several.",
+    )  # fmt: skip
     image = forms.CharField(max_length=1024, required=False)
     command = forms.CharField(
         max_length=100_000, required=False, widget=forms.Textarea(attrs={"rows": 3, **_CODE}),
@@ -68,6 +78,7 @@ class SubmitForm(ServiceForm):
     queue = forms.CharField(max_length=64, required=False)
     timeout_seconds = forms.IntegerField(min_value=1, max_value=MAX_TIMEOUT_SECONDS, required=False)
     max_tries = forms.IntegerField(min_value=1, max_value=MAX_TRIES, required=False)
+    policy = PolicyField()
 
     def clean_command(self) -> list[str]:
         try:
@@ -92,20 +103,30 @@ class SubmitForm(ServiceForm):
 
     def _check_place(self, wish: dict[str, Any]) -> None:
         cloud, is_instance = wish["cloud"], bool(wish.get("machine_image"))
-        missing = missing_settings(cloud)
-        if missing:
-            self.add_error("cloud", f"{cloud} is not configured here: set {', '.join(missing)}.")
-        if cloud != "local" and not wish.get("region"):
-            self.add_error("region", "This field is required.")
-        if is_instance and cloud != "aws":
-            self.add_error("machine_image", f"There are no machine images on {cloud}.")
+        policy: Policy | None = wish.get("policy")
         for name in ("image", "command", "queue") if is_instance else ("user_data",):
             if wish.get(name):
                 self.add_error(name, f"This does not go with {'an instance' if is_instance else 'a container'} job.")
-        if cloud == "local" and not wish.get("command"):
-            self.add_error("command", "The local provider runs the command itself, so there must be one.")
-        if cloud == "local" and wish.get("queue") and wish["queue"] not in settings.LOCAL_QUEUES:
-            self.add_error("queue", f"This must be one of {', '.join(settings.LOCAL_QUEUES)}.")
+        if policy is not None and policy.places:
+            return
+        if cloud == ANYWHERE:
+            for name in ("region", "capacity"):
+                if wish.get(name):
+                    self.add_error(name, "This does not go with any cloud.")
+            return
+        if cloud != "local" and not wish.get("region"):
+            self.add_error("region", "This field is required.")
+        try:
+            check_place(
+                cloud,
+                queue=wish.get("queue") or None,
+                command=wish.get("command"),
+                region=wish.get("region") or settings.LOCAL_REGION,
+                capacity=wish.get("capacity", "") if cloud == "local" or wish.get("region") else "",
+                whole=is_instance,
+            )
+        except ControlPlaneError as error:
+            self.refuse(error)
 
     def job_request(self) -> JobRequest:
         """The job that was asked for, once the form is valid."""
@@ -120,6 +141,8 @@ class SubmitForm(ServiceForm):
             command=wish["command"],
             env=wish["env"],
             machine_image=wish["machine_image"],
+            capacity=wish["capacity"],
+            policy=wish["policy"],
             user_data=wish["user_data"],
             vcpus_milli=int(vcpus * 1000) if vcpus else None,
             memory_mib=wish["memory_mib"],
@@ -181,7 +204,8 @@ def shown_forecast(row: Forecast) -> SafeString:
     waits = table(("It would wait: reason", "What frees it"), [(each.code, each.hint) for each in row.waits_for])
     about = facts(
         [
-            ("Place", f"{row.cloud}/{row.region}"),
+            ("Place", str(Rung(row.cloud, row.region, row.capacity))),
+            ("Why there", queries.why_here(row.policy, 0) if row.policy else ""),
             ("Size", f"{row.vcpus_milli / 1000:g} vCPUs, {row.memory_mib} MiB"),
             (
                 "Offer",
@@ -194,7 +218,8 @@ def shown_forecast(row: Forecast) -> SafeString:
             ("From", f"{row.history.jobs} jobs that completed" if row.history else "no job like it has completed yet"),
         ]
     )
-    return format_html("{}{}", about, waits if row.waits_for else "")
+    ladder = places(row.policy, 0) if row.policy and row.policy.places else ""
+    return format_html("{}{}{}", about, waits if row.waits_for else "", ladder)
 
 
 def _word(row: Forecast) -> SafeString | str:

@@ -10,6 +10,7 @@ from accounts import services as accounts
 from accounts.models import ApiToken, Customer, User
 from jobs import services, states
 from jobs.models import Artifact, Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
+from jobs.policy import Policy
 from jobtypes.models import Category, Error, JobType, RecipeType, Workspace
 from jobtypes.queries import storage_of
 from jobtypes.services import create_error
@@ -114,6 +115,8 @@ def _make_more(owner: Person) -> None:
             hint="",
             actor=actor,
         )
+    for job_type in JobType.objects.all():
+        services.set_job_type_policy(job_type, Policy(tries={"SYSTEM": 2}), actor=actor)
     create_error(name=f"of-{actor.pk}", title="One", category=Category.values[0], actor=actor)
     for number in range(3):
         accounts.create_token(user=actor, actor=actor, name=f"more {number}", expires_at=None)

@@ -232,7 +232,7 @@ def _place(given: Mapping[str, Any], policy: Policy | None) -> tuple[str, str]:
         if twice := next((name for name in ("region", "capacity") if name in given), None):
             raise InvalidRequest("This does not go with cloud any.", field=twice)
         return ANYWHERE, ""
-    return place_of(given)
+    return place_of(given, (*CLOUDS, ANYWHERE))
 
 
 def _check_members(given: Mapping[str, Any], *, is_instance: bool) -> None:
@@ -256,11 +256,11 @@ def _customer(body: Mapping[str, Any], user: User) -> str:
     return own if own is not None and "customer" not in body else text_of(body, "customer", MAX_TEXT, needed=True)
 
 
-def place_of(body: Mapping[str, Any]) -> tuple[str, str]:
-    """The cloud and region that a body asks for. Raises InvalidRequest."""
+def place_of(body: Mapping[str, Any], clouds: Sequence[str] = CLOUDS) -> tuple[str, str]:
+    """The cloud and region that a body asks for; a refusal names `clouds`. Raises InvalidRequest."""
     cloud = text_of(body, "cloud", MAX_TEXT) or "local"
     if cloud not in CLOUDS:
-        raise InvalidRequest(f"This is one of {', '.join((*CLOUDS, ANYWHERE))}.", field="cloud")
+        raise InvalidRequest(f"This is one of {', '.join(clouds)}.", field="cloud")
     region = text_of(body, "region", 64, needed=cloud != "local")
     return cloud, region or settings.LOCAL_REGION
 

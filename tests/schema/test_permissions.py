@@ -194,6 +194,7 @@ def test_the_table_has_every_operation_and_no_other() -> None:
     assert {len(row) for row in table().values()} == {len(WHO)}
 
 
+@pytest.mark.runs_once("sqlite", "who may what is decided before the database is asked")
 def test_everybody_may_what_the_table_says(scenery: Scenery, people: dict[str, Person | None]) -> None:
     owner = scenery.people["customer"].user
     names, wrong = own_names(owner), []

@@ -7,6 +7,8 @@ from typing import Any
 
 from controlplane.core.errors import InvalidRequest
 from jobs.models import File
+from jobs.policy import Policy
+from jobs.queries.policies import policy_for
 from jobtypes.models import JobTypeRevision
 from jobtypes.queries.recipe_types import revisions_named
 from jobtypes.recipe.conditions import FileFacts
@@ -19,12 +21,13 @@ Document = Mapping[str, Any]
 
 
 class JobTypes:
-    """The revisions that a definition's nodes run, and their manifests: each is read once."""
+    """The revisions that a definition's nodes run, their manifests and policies: each is read once."""
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
         self._revisions: dict[JobTypeRef, JobTypeRevision] | None = None
         self._manifests: dict[int, Manifest] = {}
+        self._policies: dict[int, Policy | None] = {}
 
     def revision(self, ref: JobTypeRef) -> JobTypeRevision:
         if self._revisions is None:
@@ -36,6 +39,13 @@ class JobTypes:
         if revision.pk not in self._manifests:
             self._manifests[revision.pk] = read_manifest(revision.manifest)
         return self._manifests[revision.pk]
+
+    def policy(self, ref: JobTypeRef) -> Policy | None:
+        """What jobs of it go by; where they run the recipe says."""
+        job_type = self.revision(ref).job_type_id
+        if job_type not in self._policies:
+            self._policies[job_type] = policy_for(job_type, place_is_given=True)
+        return self._policies[job_type]
 
 
 class Wiring:

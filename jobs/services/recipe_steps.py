@@ -17,7 +17,6 @@ from controlplane.core import sets
 from controlplane.core.enqueue import enqueue
 from jobs import sql, states
 from jobs.models import Job, Lane, Outcome, Priority, Recipe, RecipeNode
-from jobs.queries.policies import policy_for
 from jobs.queries.recipes import INPUT_MISSING, PARENT_FAILED
 from jobs.services.move import ADVANCE_RECIPE, move
 from jobs.services.places import lane_id
@@ -152,7 +151,7 @@ class Step:
             priority=priority,
             timeout_seconds=manifest.timeout_seconds,
             default_tries=job_type.max_tries,
-            policy=policy_for(job_type.pk, place_is_given=True),
+            policy=self.types.policy(ref),
             seed=SeedPart(
                 job_type_id=job_type.pk,
                 revision_id=revision.pk,

@@ -12,12 +12,14 @@ from django_q.models import OrmQ
 
 from accounts.models import Event
 from controlplane.core.errors import InvalidRequest
-from jobs import services, states
+from jobs import queries, services, states
 from jobs.errors import QuotaExceeded
-from jobs.models import Lane, Recipe, Scope
+from jobs.models import Job, Lane, Recipe, Scope
+from jobs.policy import Policy, Rung
 from jobs.queries.recipes import INPUT_MISSING, PARENT_FAILED
 from jobs.services import recipes
 from jobs.services.recipes import advance_recipe, cancel_recipe
+from jobtypes.models import JobType
 from jobtypes.services.job_types import edit_job_type
 from jobtypes.services.recipe_types import edit_recipe_type
 from tests.factories import make_customer_user, make_job_type, make_operator, make_workspace, manifest_of
@@ -512,3 +514,15 @@ def test_what_has_failed_or_was_canceled_is_not_taken_up_again_and_again() -> No
     cancel_recipe(canceled, actor=None)
     Recipe.objects.update(modified_at=timezone.now() - timedelta(minutes=2))
     assert recipes.advance_stuck() == 0
+
+
+def test_jobs_of_a_recipe_go_by_the_policies_of_their_job_types_but_for_places() -> None:
+    recipe_type = make_recipe_type()
+    for job_type in JobType.objects.all():
+        policy = Policy(places=(Rung("local", "local"),), tries={"SYSTEM": 7})
+        services.set_job_type_policy(job_type, policy, actor=make_operator().user)
+    recipe = make_recipe(recipe_type)
+    jobs = Job.objects.filter(recipe=recipe)
+    assert jobs.exists()
+    for job in jobs:
+        assert (queries.policy_of(job.policy_id), job.max_tries) == (Policy(tries={"SYSTEM": 7}), 7)

@@ -35,10 +35,11 @@ ON CONFLICT (job_type_id, span, minute, status, error_id)
 DO UPDATE SET number = jobs_jobcount.number + excluded.number
 RETURNING id, number
 """  # noqa: S608 - the names are ours
+# An array is read once. A plan may ask `IN (SELECT … LIMIT)` anew for each row, and take more than the limit.
 _FOLD_POSTGRESQL: Final = f"""
 WITH taken AS (
     DELETE FROM jobs_countdelta
-    WHERE id IN (SELECT id FROM jobs_countdelta ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+    WHERE id = ANY(ARRAY(SELECT id FROM jobs_countdelta ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED))
     RETURNING job_type_id, minute, status, error_id, number
 ), added AS ({_ADD.format(deltas="taken")})
 SELECT (SELECT count(*) FROM taken), coalesce((SELECT array_agg(id) FROM added WHERE number = 0), '{{}}')

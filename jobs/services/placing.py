@@ -31,7 +31,7 @@ from jobs.services.where import check_place
 ANYWHERE: Final = "any"  # as `cloud` of a JobRequest
 # A job that we have placed goes on when it has waited so long: there may be room elsewhere by now.
 WAIT_SECONDS: Final = 300
-# Why a place could not run a job as long as it is set up as it is.
+# Why a place could not run a job as long as it is set up as it is. Of one that was never seen it is not known.
 _NEVER: Final = ("TOO_LARGE_VCPUS", "TOO_LARGE_MEMORY", "UNISOLATED")
 
 
@@ -148,7 +148,8 @@ class _Placer:
             self._owner, place, customer, queue=queue, vcpus_milli=vcpus_milli, memory_mib=memory_mib
         )
         waits_for = self._outlook.reasons(lane, request.priority)
-        if never := next((reason for reason in waits_for if reason.code in _NEVER), None):
+        known = not any(reason.code == "NO_WORKER" and reason.since is None for reason in waits_for)
+        if known and (never := next((reason for reason in waits_for if reason.code in _NEVER), None)):
             return f"{cloud}/{region}: {never.hint}"
         return _Choice(cloud, region, waits_for, rate)
 

@@ -37,12 +37,16 @@ class JobTypePolicyViewSet(NativeViewSet):
             access.enforce(access.decide(user, "job_types", may), PolicyNotFound)
         return found
 
-    @extend_schema(summary="The policy of a job type", operation_id="get_job_type_policy")
-    def retrieve(self, request: Request, name: str, version: str) -> Response:
-        found = queries.policy_of_job_type(self._job_type(name, version, access.READ).pk)
+    def get_object(self) -> JobTypePolicy:
+        """Of the job type that the path names. Raises what looking for that does, and PolicyNotFound."""
+        found = queries.policy_of_job_type(self._job_type(**self.kwargs, may=access.READ).pk)
         if found is None:
             raise PolicyNotFound
-        return Response(rows.of_job_type(found))
+        return found
+
+    @extend_schema(summary="The policy of a job type", operation_id="get_job_type_policy")
+    def retrieve(self, request: Request, name: str, version: str) -> Response:
+        return Response(rows.of_job_type(self.get_object()))
 
     @extend_schema(
         summary="Set the policy of a job type",

@@ -52,7 +52,7 @@ def test_a_row_is_the_job_without_what_only_its_page_shows(people: People) -> No
     assert row == {name: value for name, value in detail.items() if name in row}
     assert set(detail) - set(row) == {
         *("env", "secret_env", "execution", "resources", "input", "output", "configuration", "superseded_by_job"),
-        "mapreduce",
+        *("mapreduce", "policy"),
     }
 
 

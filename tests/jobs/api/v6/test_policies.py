@@ -208,6 +208,12 @@ def test_this_machine_is_free_of_charge(people: People, skies: Skies) -> None:
     assert places_of(made) == ["local/local", "aws/south-1", "aws/north-1"]
 
 
+def test_a_place_that_was_not_seen_yet_may_be_large_enough(people: People) -> None:
+    made = good(people.owner.post(PATH, {**NEW, "cloud": "any"}), 201)
+    assert places_of(made) == ["local/local"]
+    assert "NO_WORKER" in made["policy"]["places"][0]["chosen"]["waits_for"]
+
+
 def test_anywhere_keeps_the_rest_of_a_policy(people: People, skies: Skies) -> None:
     prices()
     make_place()
@@ -295,6 +301,13 @@ def test_a_policy_of_a_job_type_is_set_read_changed_and_cleared(people: People, 
         ("job_type.policy-set", "root"),
         ("job_type.policy-cleared", "op"),
     ]
+
+
+def test_it_says_what_may_be_asked_of_it(people: People, job_type: JobType) -> None:
+    path = path_of(job_type)
+    assert_error(people.operator.client.options(path), 404)
+    good(people.operator.put(path, {"backoff_seconds": 3}))
+    assert "PUT" in good(people.operator.client.options(path))["actions"]
 
 
 @pytest.mark.parametrize("who", ["owner", "colleague", "stranger", "monitor"])

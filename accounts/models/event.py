@@ -15,7 +15,9 @@ from accounts.models.people import Customer, User
 class Event(models.Model):
     """Something that happened: who did what to which subject, and how it was before and after.
 
-    Its references carry no constraint: what happened stays true when the row it speaks of is gone.
+    Its references carry no constraint: what happened stays true when the row it speaks of is gone. `position`
+    is given after the commit, by whoever reads: an id cursor would pass by what is committed later than its
+    successors.
     """
 
     at = models.DateTimeField(default=timezone.now)
@@ -30,11 +32,34 @@ class Event(models.Model):
     )
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
+    position = models.BigIntegerField(
+        null=True, editable=False, help_text="Its place among all events, from 1 without gaps, in the order of commits"
+    )
 
     class Meta:
         indexes = [
             models.Index(fields=["subject_kind", "subject_id", "id"], name="event_of_subject"),
+            # Who writes an event pays for this one alone; it holds what nobody has read yet.
+            models.Index(fields=["id"], name="event_unnumbered", condition=models.Q(position__isnull=True)),
+            models.Index(
+                fields=["customer", "position"], name="event_of_customer", condition=models.Q(position__isnull=False)
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["position"], name="event_position", condition=models.Q(position__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject_kind} {self.subject_id}"
+
+
+class Follower(models.Model):
+    """Somebody who goes through the event log, and up to which position they have come."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    position = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.position}"

@@ -12,6 +12,7 @@ from accounts.services.people import (
     set_role,
     update_user,
 )
+from accounts.services.positions import number_events
 from accounts.services.tokens import (
     NewToken,
     archive_token,
@@ -36,6 +37,7 @@ __all__ = [
     "issue_token",
     "make_ready",
     "note_use",
+    "number_events",
     "regenerate_token",
     "revoke_tokens",
     "set_role",

@@ -93,6 +93,15 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         COLLEAGUE: frozenset(),
         STRANGER: frozenset(),
     },
+    # Nobody writes the log; a customer's users read what became of its jobs.
+    "events": {
+        Role.ADMIN: frozenset({READ}),
+        Role.OPERATOR: frozenset({READ}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ}),
+        COLLEAGUE: frozenset({READ}),
+        STRANGER: frozenset(),
+    },
 }
 # Areas where staff below admin have no say over others' rows, and are not told of them.
 PERSONAL: Final = frozenset({"users", "tokens"})

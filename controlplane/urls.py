@@ -26,6 +26,7 @@ urlpatterns = [
     path("v6/", include(native.urls)),
     path("v6/", include(jobs.api.v6.urls.urlpatterns)),
     path("v6/", include(jobtypes.api.v6.urls.urlpatterns)),
+    path("v6/", include(accounts.api.v6.urls.urlpatterns)),
     path("api-token-auth/", ApiTokenAuth.as_view(), name="api-token-auth"),
     path("", health.index, name="index"),
     path("livez", health.livez, name="livez"),

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import psycopg
 
 from tests import environment, needs
-from tests.bench import cpu, job_types, limits, mapreduce, mapreduce_jobs, native
+from tests.bench import cpu, events, job_types, limits, mapreduce, mapreduce_jobs, native
 from tests.bench.followers import followers
 from tests.bench.line import Line
 from tests.bench.rig import Rig, post_many, server
@@ -230,6 +230,7 @@ PARTS: dict[str, Callable[[str], list[Line]]] = {
     "http-bulk": native.http_bulk,
     "cancel": native.cancel,
     "followers": followers,
+    "events": events.events,
     "mapreduce": mapreduce.word_count,
     "mapreduce-jobs": mapreduce_jobs.jobs,
 }

@@ -143,3 +143,12 @@ def test_every_make_target_it_names_exists() -> None:
     named = set(re.findall(r"(?:`|^ {4}|^)make ([a-z]+)", README, flags=re.MULTILINE))
     assert named >= {"demo", "test", "serve", "help"}
     assert named <= targets
+
+
+@pytest.mark.runs_once("postgresql", "curl sees the API only")
+def test_the_tour_of_events_works_as_it_is_written(deployment: Factory) -> None:
+    place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
+    done = _typed(_tour_of("events.md", place.start_web()), place)
+    assert done.returncode == 0, done.stdout + done.stderr + place.logs()
+    for text in ("'job.submitted'", '"next_after":'):
+        assert text in done.stdout, done.stdout

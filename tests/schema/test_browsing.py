@@ -25,8 +25,8 @@ LISTS: Final = (
     *("customers", "errors", "files", "holds", "jobs", "load", "operations", "quotas", "recipe-types", "recipes"),
     *("tokens", "users", "workspaces"),
 )
-# What a request may write however it is called: who was there, and when a token was used last.
-BOOKKEEPING: Final = ("django_session", "accounts_apitoken", "axes_")
+# What a request may write however it is called: who was there, when a token was used last, positions of events.
+BOOKKEEPING: Final = ("django_session", "accounts_apitoken", "axes_", "accounts_follower", "SET position")
 
 
 @pytest.fixture

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from accounts.api.v6 import views
+from accounts.api.v6.events import Events
 
 router = SimpleRouter()
 router.register("users", views.Users, basename="user")
 router.register("customers", views.Customers, basename="customer")
 router.register("tokens", views.Tokens, basename="token")
+
+urlpatterns = [
+    path("events/", Events.as_view({"get": "read"}), name="events"),
+    path("events/schema/", Events.as_view({"get": "schema_of_kinds"}), name="event-schema"),
+]

@@ -1,0 +1,160 @@
+"""The event log, read on from a position."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import event_kinds, event_log
+from accounts.api.v6.base import NativeViewSet, user_of
+from accounts.models import Event
+from controlplane.core.unstorable import UNSTORABLE
+
+LONGEST: Final = 255
+SUBJECTS: Final = tuple(sorted({subject for subject, _, _ in event_kinds.KINDS.values()}))
+PARAMETERS: Final = [
+    OpenApiParameter("after", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, description="A position."),
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": event_log.MAX_LIMIT, "default": 100}),
+    OpenApiParameter("kind", str, many=True, enum=list(event_kinds.KINDS), description="One of these kinds."),
+    OpenApiParameter("subject_kind", str, enum=SUBJECTS, description="What it happened to."),
+    OpenApiParameter(
+        "subject",
+        {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+        description="Id of what it happened to; together with subject_kind.",
+    ),
+    OpenApiParameter("job", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, description="Id of a job."),
+    OpenApiParameter("customer", {"type": "string", "maxLength": LONGEST}, description="Name of the customer."),
+]
+_KNOWN: Final = frozenset({parameter.name for parameter in PARAMETERS} | {"format"})
+EXAMPLE: Final = OpenApiExample(
+    "A job that was started",
+    value={
+        "results": [
+            {
+                "position": 42,
+                "at": "2026-01-02T03:04:05.000000Z",
+                "kind": "job.moved",
+                "subject": {"kind": "job", "id": 7},
+                "actor": None,
+                "customer": "acme",
+                "before": {"status": "QUEUED"},
+                "after": {"status": "STARTING"},
+            }
+        ],
+        "next_after": 42,
+    },
+)
+
+
+class SubjectSerializer(serializers.Serializer[Any]):
+    kind = serializers.CharField()
+    id = serializers.IntegerField()
+
+
+class EventSerializer(serializers.Serializer[Any]):
+    position = serializers.IntegerField(help_text="Its place among all events.")
+    at = serializers.DateTimeField()
+    kind = serializers.CharField()
+    subject = SubjectSerializer()
+    actor = serializers.CharField(allow_null=True, help_text="Who did it; to customers, if it was one of theirs.")
+    customer = serializers.CharField(allow_null=True)
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+
+
+class EventPageSerializer(serializers.Serializer[Any]):
+    results = EventSerializer(many=True)
+    next_after = serializers.IntegerField(help_text="To go on from; `after` itself when there is nothing new.")
+
+
+def document(told: event_log.Told) -> dict[str, Any]:
+    """An event as it goes over the wire."""
+    return {
+        "position": told.position,
+        "at": told.at,
+        "kind": told.kind,
+        "subject": {"kind": told.subject_kind, "id": told.subject_id},
+        "actor": told.actor,
+        "customer": told.customer,
+        "before": told.before,
+        "after": told.after,
+    }
+
+
+class Events(NativeViewSet):
+    """What happened, in the order in which it was committed."""
+
+    queryset = Event.objects.none()
+    serializer_class = EventPageSerializer
+    pagination_class = None
+    filter_backends = ()
+    refusals: ClassVar[dict[str, tuple[int, ...]]] = {"read": (400,)}
+
+    @extend_schema(
+        summary="Events behind a position",
+        operation_id="list_events",
+        description="Ask again with `after` set to `next_after`: nothing is left out and nothing told twice. An answer "
+        "looks at 10 000 events at most for those that are asked for, so it may be empty and `next_after` lead on. To "
+        "staff all events; to a customer's users those of its jobs.",
+        parameters=PARAMETERS,
+        responses=EventPageSerializer,
+        examples=[EXAMPLE],
+    )
+    def read(self, request: Request) -> Response:
+        known(request)
+        after, limit = whole(request, "after", 0), whole(request, "limit", event_log.LIMIT)
+        if not 1 <= limit <= event_log.MAX_LIMIT:
+            raise ValidationError({"limit": [f"This is a whole number from 1 to {event_log.MAX_LIMIT}."]})
+        page = event_log.read(user_of(request), wanted(request), after, limit)
+        return Response({"results": [document(each) for each in page.events], "next_after": page.next_after})
+
+    @extend_schema(
+        summary="JSON Schema of events",
+        operation_id="get_event_schema",
+        description="One definition for each kind.",
+        responses=OpenApiTypes.OBJECT,
+    )
+    def schema_of_kinds(self, request: Request) -> Response:
+        return Response(event_kinds.json_schema())
+
+
+def known(request: Request) -> None:
+    """Raise ValidationError for what nobody asks for: a misspelt filter would mean everything."""
+    unknown = sorted(set(request.query_params) - _KNOWN)
+    if unknown:
+        raise ValidationError({name: ["There is no such filter."] for name in unknown})
+
+
+def whole(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValidationError({name: ["This is a whole number."]})
+    return int(text)
+
+
+def wanted(request: Request) -> event_log.Wanted:
+    """What the filters ask for. Raises ValidationError."""
+    given = request.query_params
+    kinds, subject_kind, customer = given.getlist("kind"), given.get("subject_kind", ""), given.get("customer", "")
+    if any(kind not in event_kinds.KINDS for kind in kinds):
+        raise ValidationError({"kind": ["There is no such kind of event: see /v6/events/schema/."]})
+    if subject_kind and subject_kind not in SUBJECTS:
+        raise ValidationError({"subject_kind": [f"This is one of {', '.join(SUBJECTS)}."]})
+    if len(customer) > LONGEST or UNSTORABLE.search(customer):
+        raise ValidationError({"customer": [f"This is text without NUL of at most {LONGEST} characters."]})
+    subject_id = whole(request, "subject", -1)
+    if subject_id >= 0 and not subject_kind:
+        raise ValidationError({"subject_kind": ["An id of a subject needs its kind."]})
+    if "job" in given:
+        if subject_kind:
+            raise ValidationError({"job": ["This is another way to name the subject."]})
+        subject_kind, subject_id = "job", whole(request, "job", 0)
+    return event_log.Wanted(frozenset(kinds), subject_kind, None if subject_id < 0 else subject_id, customer)

@@ -1,0 +1,109 @@
+"""Every kind of event there is, and what it says: the JSON Schema of the log."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+NOTHING: Final = None
+TEXT: Final[dict[str, Any]] = {"type": "string"}
+WHOLE: Final[dict[str, Any]] = {"type": "integer"}
+# What a word means wherever an event says it; of others only that they are there.
+_PROPERTIES: Final[dict[str, dict[str, Any]]] = {
+    **dict.fromkeys(("status", "reason", "name", "hint", "sha256", "protocol", "code", "username", "role"), TEXT),
+    **dict.fromkeys(("prefix", "retry", "title", "scope", "why"), TEXT),
+    **dict.fromkeys(("priority", "version", "revision_num", "done", "tokens"), WHOLE),
+    "enabled": {"type": "boolean"},
+    "email": {"type": ["string", "null"]},
+}
+# kind -> (kind of its subject, what `before` says, what `after` says): the words that are always there, those that
+# may be with a question mark, "..." for any others; NOTHING is null.
+KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
+    "artifact.deleted": ("artifact", NOTHING, "name"),
+    "artifact.edited": ("artifact", NOTHING, "protocol"),
+    "artifact.uploaded": ("artifact", NOTHING, "name version sha256"),
+    "cap.lifted": ("cap", NOTHING, "scope id"),
+    "cap.set": ("cap", NOTHING, "..."),
+    "customer.created": ("customer", NOTHING, "name"),
+    "error.changed": ("error", "...", "..."),
+    "error.created": ("error", NOTHING, "name ..."),
+    "file.created": ("file", NOTHING, "name"),
+    "file.deleted": ("file", NOTHING, "..."),
+    "file.edited": ("file", NOTHING, "..."),
+    "file.registered": ("file", NOTHING, "..."),
+    "file.uploaded": ("file", NOTHING, "..."),
+    "hold.lifted": ("hold", NOTHING, "scope code"),
+    "hold.placed": ("hold", NOTHING, "scope id code"),
+    "job.held": ("job", NOTHING, "hint"),
+    "job.moved": ("job", "status", "status reason?"),
+    "job.placed": ("job", "place", "place reason"),
+    "job.priority-changed": ("job", "priority", "priority"),
+    "job.released": ("job", NOTHING, NOTHING),
+    "job.retried": ("job", NOTHING, "retry"),
+    "job.submitted": ("job", NOTHING, "status"),
+    "job_type.created": ("job_type", NOTHING, "..."),
+    "job_type.edited": ("job_type", "...", "..."),
+    "job_type.policy-cleared": ("job_type", NOTHING, ""),
+    "job_type.policy-set": ("job_type", NOTHING, "..."),
+    "operation.ended": ("operation", NOTHING, "status why?"),
+    "operation.started": ("operation", NOTHING, "kind selection parameters"),
+    "operation.stopped": ("operation", NOTHING, "done"),
+    "price.set": ("price", NOTHING, "..."),
+    "recipe.canceled": ("recipe", NOTHING, ""),
+    "recipe.completed": ("recipe", NOTHING, ""),
+    "recipe.created": ("recipe", NOTHING, "..."),
+    "recipe.superseded": ("recipe", NOTHING, ""),
+    "recipe_type.changed": ("recipe_type", NOTHING, "name revision_num"),
+    "recipe_type.created": ("recipe_type", NOTHING, "name title"),
+    "recipe_type.deactivated": ("recipe_type", NOTHING, "name"),
+    "token.issued": ("user", NOTHING, "prefix name"),
+    "token.revoked": ("user", NOTHING, "prefix? name? tokens?"),
+    "user.created": ("user", NOTHING, "username role"),
+    "user.disabled": ("user", "enabled", "enabled"),
+    "user.email-changed": ("user", "email", "email"),
+    "user.enabled": ("user", "enabled", "enabled"),
+    "user.password-changed": ("user", NOTHING, NOTHING),
+    "user.role-changed": ("user", "role", "role"),
+    "workspace.created": ("workspace", NOTHING, "..."),
+    "workspace.edited": ("workspace", "...", "..."),
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of an event as `/v6/events/` tells it: one of the kinds in `$defs`."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Event",
+        "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in KINDS],
+        "$defs": {kind: _of(kind, *said) for kind, said in KINDS.items()},
+    }
+
+
+def _of(kind: str, subject: str, before: str | None, after: str | None) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "position": {"type": "integer", "minimum": 1},
+        "at": {"type": "string", "format": "date-time"},
+        "kind": {"const": kind},
+        "subject": {
+            "type": "object",
+            "required": ["kind", "id"],
+            "properties": {"kind": {"const": subject}, "id": {"type": "integer"}},
+        },
+        "actor": {"type": ["string", "null"]},
+        "customer": {"type": ["string", "null"]},
+        "before": _words(before),
+        "after": _words(after),
+    }
+    return {"type": "object", "required": list(properties), "properties": properties, "additionalProperties": False}
+
+
+def _words(said: str | None) -> dict[str, Any]:
+    if said is None:
+        return {"type": "null"}
+    words = said.split()
+    named = [word for word in words if word != "..."]
+    return {
+        "type": "object",
+        "required": [word for word in named if not word.endswith("?")],
+        "properties": {name: _PROPERTIES.get(name, {}) for name in (word.rstrip("?") for word in named)},
+        "additionalProperties": "..." in words,
+    }

@@ -17,8 +17,8 @@ EVENTS: Final = 2_000_000
 ASKED: Final = 100
 _FILL: Final = """
 INSERT INTO accounts_event (at, kind, subject_kind, subject_id, customer_id, before, after, position)
-SELECT now(), CASE WHEN n % 1000 = 0 THEN 'hold.placed' ELSE 'job.moved' END,
-    CASE WHEN n % 1000 = 0 THEN 'hold' ELSE 'job' END, n / 5, CASE WHEN n % 1000 = 0 THEN NULL ELSE n / 100000 END,
+SELECT now(), CASE WHEN n %% 1000 = 0 THEN 'hold.placed' ELSE 'job.moved' END,
+    CASE WHEN n %% 1000 = 0 THEN 'hold' ELSE 'job' END, n / 5, CASE WHEN n %% 1000 = 0 THEN NULL ELSE n / 100000 END,
     '{"status": "QUEUED"}', '{"status": "STARTING"}', n
 FROM generate_series(1, %s) AS n
 """

@@ -35,9 +35,15 @@ locals {
       service  = "ecs-tasks.amazonaws.com"
       policies = ["${local.managed}/service-role/AmazonECSTaskExecutionRolePolicy"]
     }
+    # Starting a long-running container: its image, its log and its secrets.
+    "controlplane-container-start" = {
+      service  = "ecs-tasks.amazonaws.com"
+      policies = ["${local.managed}/service-role/AmazonECSTaskExecutionRolePolicy"]
+    }
     # Containers themselves, and machines of instance jobs: nothing, until policies are attached.
-    "controlplane-job-default"     = { service = "ecs-tasks.amazonaws.com", policies = [] }
-    "controlplane-machine-default" = { service = "ec2.amazonaws.com", policies = [] }
+    "controlplane-job-default"       = { service = "ecs-tasks.amazonaws.com", policies = [] }
+    "controlplane-container-default" = { service = "ecs-tasks.amazonaws.com", policies = [] }
+    "controlplane-machine-default"   = { service = "ec2.amazonaws.com", policies = [] }
   }
   attached = merge([
     for role, row in local.roles : { for policy in row.policies : "${role} ${policy}" => { role = role, policy = policy } }
@@ -98,6 +104,30 @@ resource "aws_iam_role_policy_attachment" "control_plane" {
 
   role       = aws_iam_role.all["controlplane"].name
   policy_arn = each.value
+}
+
+# Long-running containers
+
+resource "aws_ecs_cluster" "containers" {
+  name = local.deployment
+}
+
+resource "aws_cloudwatch_log_group" "containers" {
+  name              = "/ecs/${local.deployment}"
+  retention_in_days = 90
+}
+
+resource "aws_iam_role_policy" "secrets" {
+  name = "secrets"
+  role = aws_iam_role.all["controlplane-container-start"].name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "ssm:GetParameters"
+      Resource = "arn:aws:ssm:*:${data.aws_caller_identity.current.account_id}:parameter/${local.deployment}/*"
+    }]
+  })
 }
 
 # Machines and queues

@@ -10,6 +10,10 @@ locals {
       (var.region) = { subnets = var.subnet_ids, security_groups = [aws_security_group.jobs.id] }
     })
     AWS_EC2_INSTANCE_PROFILE = aws_iam_instance_profile.machines["controlplane-machine-default"].name
+    AWS_ECS_CLUSTERS         = jsonencode({ (var.region) = aws_ecs_cluster.containers.name })
+    AWS_ECS_EXECUTION_ROLE   = aws_iam_role.all["controlplane-container-start"].arn
+    AWS_ECS_TASK_ROLE        = aws_iam_role.all["controlplane-container-default"].arn
+    AWS_ECS_LOG_GROUP        = aws_cloudwatch_log_group.containers.name
     OUTPUT_STORAGE = jsonencode({
       type = "s3", bucket_name = aws_s3_bucket.output.bucket, region_name = var.region
     })

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -52,6 +52,11 @@ EXAMPLE: Final = OpenApiExample(
 )
 
 
+@extend_schema_field({})
+class AnythingField(serializers.JSONField):
+    """Any JSON value, null among them."""
+
+
 class SubjectSerializer(serializers.Serializer[Any]):
     kind = serializers.CharField()
     id = serializers.IntegerField()
@@ -64,8 +69,8 @@ class EventSerializer(serializers.Serializer[Any]):
     subject = SubjectSerializer()
     actor = serializers.CharField(allow_null=True, help_text="Who did it; to customers, if it was one of theirs.")
     customer = serializers.CharField(allow_null=True)
-    before = serializers.JSONField(allow_null=True)
-    after = serializers.JSONField(allow_null=True)
+    before = AnythingField(help_text="How it was, as far as it changed.")
+    after = AnythingField(help_text="How it is.")
 
 
 class EventPageSerializer(serializers.Serializer[Any]):

@@ -120,7 +120,7 @@ def test_the_tour_of_policies_works_as_it_is_written(deployment: Factory) -> Non
 
 def test_every_curl_in_the_documents_stands_in_a_tour() -> None:
     pages = {path.name for path in (CHECKOUT / "docs").rglob("*.md") if re.search(r"^\s*curl ", path.read_text(), re.M)}
-    assert pages == {"api.md", "mapreduce.md", "policies.md", "seed.md"}
+    assert pages == {"api.md", "events.md", "mapreduce.md", "policies.md", "seed.md"}
 
 
 def test_every_setting_it_names_is_read_and_every_one_read_is_named() -> None:

@@ -25,7 +25,7 @@ MOST_SECONDS: Final = 7 * 24 * 3600
 MOST_MONEY: Final = Decimal(10**9)
 _DIGITS: Final = 10  # after the point, as rates have them
 _FIELDS: Final = ("places", "tries", "backoff_seconds", "max_backoff_seconds", "max_cost")
-_OF_PLACES: Final = ("cloud", "region", "capacity", "wait_seconds")
+OF_PLACES: Final = ("cloud", "region", "capacity", "wait_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,10 @@ class Policy:
     def has_next(self, rung: int) -> bool:
         return rung + 1 < len(self.places)
 
+    def wait_seconds(self, number: int) -> int | None:
+        """How long a job waits at that one of its places before it goes on; None: as long as it takes."""
+        return self.places[number].wait_seconds if self.has_next(number) else None
+
     def rung(self, number: int) -> Rung | None:
         """The place of that number, from 0; the last one when there are fewer."""
         return self.places[min(number, len(self.places) - 1)] if self.places else None
@@ -97,7 +101,7 @@ class Policy:
 
 
 def _place_document(rung: Rung) -> dict[str, Any]:
-    said = {name: getattr(rung, name) for name in (*_OF_PLACES, "chosen")}
+    said = {name: getattr(rung, name) for name in (*OF_PLACES, "chosen")}
     return {name: value for name, value in said.items() if value not in (None, "")}
 
 
@@ -139,7 +143,7 @@ def _at(name: str, key: str) -> str:
 
 
 def _rung(given: Any, name: str, region: str) -> Rung:
-    said = _object(given, name, _OF_PLACES)
+    said = _object(given, name, OF_PLACES)
     for needed in ("cloud", *(() if said.get("cloud") == "local" else ("region",))):
         if needed not in said:
             raise InvalidRequest("This field is required.", field=_at(name, needed))

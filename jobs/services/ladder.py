@@ -102,7 +102,7 @@ class _Walk:
         rung = policy.rung(number) or before
         place = self._place(rung)
         seconds = self._affordable(row, rung, policy.max_cost)
-        waits = rung.wait_seconds if policy.has_next(number) else None
+        waits = policy.wait_seconds(number)
         values = {
             "place": place,
             "lane": self._lane(row, place),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
@@ -24,7 +25,7 @@ from jobs.policy import MOST_PLACES, Policy, Rung
 from jobs.queries.outlook import NEW_CUSTOMER, Outlook, lane_thought_of
 from jobs.queries.rates import Rates
 from jobs.services.places import place_id
-from jobs.services.policies import SEED_CLOUD, check_places, digest_of
+from jobs.services.policies import check_places, check_seed_place, digest_of
 from jobs.services.requests import JobRequest, line_key
 from jobs.services.where import check_place
 
@@ -97,11 +98,7 @@ class _Placer:
 
     def _check(self, request: JobRequest, policy: Policy) -> None:
         """Could it run at each of its places, and be stopped there when its money is spent?"""
-        check_places(policy, only=SEED_CLOUD if request.seed else "")
-        for number, rung in enumerate(policy.places):
-            if fault := _fault(request, rung):
-                fault.field = f"policy.places[{number}].{fault.field}" if fault.field in _OF_PLACES else fault.field
-                raise fault
+        check_places(policy, check_seed_place if request.seed else partial(_check_fits, request))
         if policy.max_cost is None:
             return
         for rung in policy.places or (Rung(request.cloud, request.region, request.capacity),):
@@ -135,7 +132,9 @@ class _Placer:
     def _choice(self, request: JobRequest, cloud: str, region: str, max_cost: Decimal | None) -> _Choice | str:
         """What speaks for a place, or why it cannot run the job."""
         there = replace(request, cloud=cloud, region=region)
-        if fault := _fault(there, Rung(cloud, region)):
+        try:
+            _check_fits(there, Rung(cloud, region))
+        except ControlPlaneError as fault:
             return f"{cloud}/{region}: {fault.message}"
         if cloud != "local" and not (request.image or request.machine_image):
             return f"{cloud}/{region}: a container takes an image."
@@ -165,23 +164,16 @@ class _Placer:
         return self._customers[name]
 
 
-_OF_PLACES: Final = ("cloud", "region", "capacity")
-
-
-def _fault(request: JobRequest, rung: Rung) -> ControlPlaneError | None:
-    """Why the job could never run there as it is set up."""
-    try:
-        check_place(
-            rung.cloud,
-            queue=request.queue or None,
-            command=request.command or request.seed,
-            region=rung.region,
-            capacity=rung.capacity,
-            whole=bool(request.machine_image),
-        )
-    except ControlPlaneError as error:
-        return error
-    return None
+def _check_fits(request: JobRequest, rung: Rung) -> None:
+    """Raise why the job could never run there as it is set up."""
+    check_place(
+        rung.cloud,
+        queue=request.queue or None,
+        command=request.command,
+        region=rung.region,
+        capacity=rung.capacity,
+        whole=bool(request.machine_image),
+    )
 
 
 def _places() -> list[tuple[str, str]]:

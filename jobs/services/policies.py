@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Final
 
 from django.db import transaction
@@ -39,29 +40,33 @@ def policy_id(wish: policy.Policy) -> int:
     return _ids.keep(digest, row.pk)
 
 
-def check_places(wish: policy.Policy, *, name: str = "policy", only: str = "") -> None:
-    """Raise InvalidRequest naming the first place that there is not, or, with `only`, that is of another cloud."""
+def check_places(wish: policy.Policy, check: Callable[[policy.Rung], None], *, name: str = "policy") -> None:
+    """Raise what `check` has against the first place that it refuses, and InvalidRequest for one that there is not.
+
+    What is wrong with a place itself is named as "policy.places[1].region".
+    """
     for number, rung in enumerate(wish.places):
-        at = f"{name}.places[{number}]" if name else f"places[{number}]"
-        if only and rung.cloud != only:
-            raise InvalidRequest(f"Such jobs run at cloud {only}.", field=f"{at}.cloud")
         try:
-            _check_place(rung)
+            if rung.cloud not in CLOUDS:
+                raise InvalidRequest(f"This is one of {', '.join(CLOUDS)}.", field="cloud")
+            check(rung)
+            place_id(rung.cloud, rung.region)
         except ControlPlaneError as error:
-            error.field = f"{at}.{error.field}"
+            if error.field in policy.OF_PLACES:
+                error.field = ".".join(filter(None, (name, f"places[{number}]", error.field)))
             raise
 
 
-def _check_place(rung: policy.Rung) -> None:
-    if rung.cloud not in CLOUDS:
-        raise InvalidRequest(f"This is one of {', '.join(CLOUDS)}.", field="cloud")
-    check_place(rung.cloud, queue=None, command=True, region=rung.region)
-    place_id(rung.cloud, rung.region)
+def check_seed_place(rung: policy.Rung) -> None:
+    """Raise InvalidRequest for a place where no Seed job runs."""
+    if rung.cloud != SEED_CLOUD:
+        raise InvalidRequest(f"Such jobs run at cloud {SEED_CLOUD}.", field="cloud")
+    check_place(rung.cloud, queue=None, command=True, region=rung.region, capacity=rung.capacity)
 
 
 def set_job_type_policy(job_type: JobType, wish: policy.Policy, *, actor: User) -> JobTypePolicy:
     """Let new jobs of a job type have a policy, unless they ask for one of their own. Raises InvalidRequest."""
-    check_places(wish, name="", only=SEED_CLOUD)
+    check_places(wish, check_seed_place, name="")
     with transaction.atomic():
         values = {"policy_id": policy_id(wish), "set_by": actor, "since": timezone.now()}
         row, _ = JobTypePolicy.objects.update_or_create(job_type=job_type, defaults=values)

@@ -176,8 +176,7 @@ def _walk(request: JobRequest, line: Line, known: _Known) -> tuple[Any, ...]:
         where = (request.cloud, request.region, line[0], *key[4:6])
         rate = known.rates.rate(*where, whole=whole, capacity=request.capacity)
         seconds = affordable(policy.max_cost, Decimal(0), rate)
-    first = policy.rung(0)
-    wait = first.wait_seconds if first is not None and policy.has_next(0) else None
+    wait = policy.wait_seconds(0)
     digest = digest_of(policy)
     if digest not in known.policies:
         known.policies[digest] = policy_id(policy)

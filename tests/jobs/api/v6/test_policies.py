@@ -331,6 +331,7 @@ def test_nobody_is_told_anything_without_a_token(people: People, job_type: JobTy
         ({"tries": {"SYSTEM": 0}}, "tries.SYSTEM"),
         ({"places": [NORTH]}, "places[0].cloud"),
         ({"places": [{"cloud": "local", "region": "nowhere"}]}, "places[0].region"),
+        ({"places": [{"cloud": "local", "capacity": "spot"}]}, "places[0].capacity"),
         ({"other": 1}, "other"),
     ],
 )

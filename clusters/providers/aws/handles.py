@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote, unquote
 
+from clusters.providers.errors import AuthFailed
+
+Seen = TypeVar("Seen")
 BATCH: Final = "batch"
 EC2: Final = "ec2"
 ECS: Final = "ecs"
@@ -51,3 +54,35 @@ def by_account(texts: Sequence[str], *ways: str) -> list[list[Handle]]:
         if handle is not None and handle.way in ways:
             found.setdefault(handle.account, []).append(handle)
     return list(found.values())
+
+
+def change_by_account(texts: Sequence[str], ways: Sequence[str], change: Callable[[Sequence[Handle]], None]) -> None:
+    """Do it account by account: a customer who took back a role stops nobody else's. Raises that refusal at the end."""
+    refused: AuthFailed | None = None
+    for of_account in by_account(texts, *ways):
+        try:
+            change(of_account)
+        except AuthFailed as error:
+            if not error.customer:
+                raise
+            refused = error
+    if refused:
+        raise refused
+
+
+def seen_by_account(
+    texts: Sequence[str],
+    ways: Sequence[str],
+    look: Callable[[Sequence[Handle]], Sequence[Seen]],
+    unseen: Callable[[str, str], Seen],
+) -> list[Seen]:
+    """What is seen account by account; where a customer took back a role, `unseen` of each handle and AWS's words."""
+    found: list[Seen] = []
+    for of_account in by_account(texts, *ways):
+        try:
+            found += look(of_account)
+        except AuthFailed as error:
+            if not error.customer:
+                raise
+            found += [unseen(str(handle), str(error)) for handle in of_account]
+    return found

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from clusters.providers.aws import services
 from clusters.providers.aws.config import RATES, AwsConfig
-from clusters.providers.aws.handles import ECS, Handle, by_account
+from clusters.providers.aws.handles import ECS, Handle, change_by_account, seen_by_account
 from clusters.providers.aws.links import console_page
 from clusters.providers.aws.logs import LONG_AGO, SETTLE_SECONDS, Logs, Source
 from clusters.providers.aws.networks import Networks
@@ -103,16 +103,7 @@ class AwsHosting(Hosting):
         self._ecs(known.account, "UpdateService", **asked)
 
     def retire(self, handles: Sequence[str]) -> None:
-        refused: AuthFailed | None = None
-        for of_account in by_account(handles, ECS):
-            try:
-                self._retire(of_account)
-            except AuthFailed as error:
-                if not error.customer:
-                    raise
-                refused = error  # the others first
-        if refused:
-            raise refused
+        change_by_account(handles, (ECS,), self._retire)
 
     def _retire(self, handles: Sequence[Handle]) -> None:
         rows = dict(self._described(handles))
@@ -128,16 +119,12 @@ class AwsHosting(Hosting):
     # Looking
 
     def observe(self, handles: Sequence[str]) -> list[ServiceObservation]:
-        found: list[ServiceObservation] = []
-        for of_account in by_account(handles, ECS):
-            try:
-                found += self._observe(of_account)
-            except AuthFailed as error:
-                if not error.customer:
-                    raise
-                unknown = ServicePhase.UNKNOWN
-                found += [ServiceObservation(str(each), unknown, detail=str(error)) for each in of_account]
-        return found
+        return seen_by_account(
+            handles,
+            (ECS,),
+            self._observe,
+            lambda handle, words: ServiceObservation(handle, ServicePhase.UNKNOWN, detail=words),
+        )
 
     def _observe(self, handles: Sequence[Handle]) -> list[ServiceObservation]:
         account, rows = handles[0].account, dict(self._described(handles))

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from clusters.providers.aws.batch import Batch
 from clusters.providers.aws.config import RATES, AwsConfig
-from clusters.providers.aws.handles import EC2, JOBS, Handle, by_account
+from clusters.providers.aws.handles import EC2, JOBS, Handle, change_by_account, seen_by_account
 from clusters.providers.aws.logs import SETTLE_SECONDS, Logs
 from clusters.providers.aws.probe import Prober
 from clusters.providers.aws.session import Session
 from clusters.providers.aws.spot import Machines
 from clusters.providers.base import Capacity, Cloud, LogPage, Observation, Phase, Probe, Work
-from clusters.providers.errors import AuthFailed, NotFound
+from clusters.providers.errors import NotFound
 
 
 class AwsCloud(Cloud):
@@ -61,30 +61,21 @@ class AwsCloud(Cloud):
         return [[str(handle) for handle in handles] for handles in found]
 
     def observe(self, handles: Sequence[str]) -> list[Observation]:
-        found: list[Observation] = []
-        for of_account in by_account(handles, *JOBS):
-            containers, machines = _sorted(of_account)
-            try:
-                found += self._batch.observe(containers) + self._machines.observe(machines)
-            except AuthFailed as error:
-                if not error.customer:
-                    raise
-                found += [Observation(str(each), Phase.WAITING, detail=str(error)) for each in of_account]
-        return found
+        return seen_by_account(
+            handles, JOBS, self._observe, lambda handle, words: Observation(handle, Phase.WAITING, detail=words)
+        )
+
+    def _observe(self, handles: Sequence[Handle]) -> list[Observation]:
+        containers, machines = _sorted(handles)
+        return self._batch.observe(containers) + self._machines.observe(machines)
 
     def cancel(self, handles: Sequence[str]) -> None:
-        refused: AuthFailed | None = None
-        for of_account in by_account(handles, *JOBS):
-            containers, machines = _sorted(of_account)
-            try:
-                self._batch.cancel(containers)
-                self._machines.cancel(machines)
-            except AuthFailed as error:
-                if not error.customer:
-                    raise
-                refused = error  # the others first
-        if refused:
-            raise refused
+        change_by_account(handles, JOBS, self._cancel)
+
+    def _cancel(self, handles: Sequence[Handle]) -> None:
+        containers, machines = _sorted(handles)
+        self._batch.cancel(containers)
+        self._machines.cancel(machines)
 
     def logs(self, handle: str, stream: str, after: int = 0, limit: int = 2**20) -> LogPage:
         found = self._one(handle)

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from accounts import event_kinds, event_log
 from accounts.api.v6.base import NativeViewSet, user_of
 from accounts.models import Event
+from controlplane.core.filters import read_whole
 from controlplane.core.unstorable import UNSTORABLE
 
 LONGEST: Final = 255
@@ -140,9 +141,10 @@ def whole(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise ValidationError({name: ["This is a whole number."]})
-    return int(text)
+    try:
+        return read_whole(text)
+    except ValueError as error:
+        raise ValidationError({name: [str(error)]}) from error
 
 
 def wanted(request: Request) -> event_log.Wanted:

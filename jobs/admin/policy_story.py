@@ -70,13 +70,11 @@ def policy_request(job: Job, body: dict[str, Any]) -> dict[str, Any]:
     if found is None:
         return {**body, "capacity": job.capacity}
     document = found.document()
+    if found.places:  # they say where it runs
+        body = {name: value for name, value in body.items() if name not in ("cloud", "region")}
     if found.is_chosen:
-        document.pop("places")
-        body = {**body, "cloud": ANYWHERE}
-    if found.places:
-        body = {name: value for name, value in body.items() if name != "region"}
-    if found.places and not found.is_chosen:
-        body.pop("cloud", None)
+        del document["places"]
+        body["cloud"] = ANYWHERE
     return {**body, "max_tries": job.tries_granted, "policy": document}
 
 

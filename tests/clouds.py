@@ -169,25 +169,38 @@ class ScriptedCloud(Cloud):
         return f"https://console.example.com/{handle}"
 
 
+# Who asks for the cloud of a region, by module.
+_ASKING: Final = (
+    *("clouds", "following.links", "following.outputs", "following.words", "following.probes"),
+    "scheduling.machines",
+)
+
+
+def serve(monkeypatch: Any, find: Callable[[str], ScriptedCloud], regions: Sequence[str], **queues: str) -> None:
+    """Set AWS up in these regions, with `find` for each one's cloud and `queues` beside the usual ones."""
+    named = {"HIGH": "urgent", "LOW": "bulk", **queues}
+    monkeypatch.setattr(settings, "AWS_REGIONS", list(regions))
+    monkeypatch.setattr(settings, "AWS_BATCH_QUEUES", dict.fromkeys(regions, named))
+    for asking in _ASKING:
+        monkeypatch.setattr(f"jobs.{asking}.cloud_at", lambda cloud, region: find(region))
+    facts: dict[str, Any] = {"vcpus_milli": 64_000, "memory_mib": 262_144, "disk_free_mib": None}
+    for region in regions:
+        services.report_place(place_id("aws", region), **facts, runs_for=RunsFor.EVERYONE)
+
+
+def look_at_everything(caller: Caller) -> float:
+    """A turn that asks the cloud about all there is, whenever the last one was."""
+    caller._observe_at = caller._capacity_at = 0.0
+    return caller.turn()
+
+
 class CloudStage:
     """A region of a scripted cloud, and who calls it."""
 
     def __init__(self, monkeypatch: Any, **wishes: Any) -> None:
-        monkeypatch.setattr(settings, "AWS_REGIONS", [REGION])
-        monkeypatch.setattr(settings, "AWS_BATCH_QUEUES", {REGION: {"HIGH": "urgent", "LOW": "bulk"}})
         self.cloud = ScriptedCloud(**wishes)
-        for user in (
-            "clouds",
-            "following.links",
-            "following.outputs",
-            "following.words",
-            "following.probes",
-            "scheduling.machines",
-        ):
-            monkeypatch.setattr(f"jobs.{user}.cloud_at", lambda cloud, region: self.cloud)
+        serve(monkeypatch, lambda region: self.cloud, [REGION])
         self.place = Place.objects.get(pk=place_id("aws", REGION))
-        facts: dict[str, Any] = {"vcpus_milli": 64_000, "memory_mib": 262_144, "disk_free_mib": None}
-        services.report_place(self.place.pk, **facts, runs_for=RunsFor.EVERYONE)
         self.caller = self.another()
 
     def another(self) -> Caller:
@@ -199,8 +212,7 @@ class CloudStage:
 
     def turn(self) -> float:
         """A turn that looks at everything."""
-        self.caller._observe_at = self.caller._capacity_at = 0.0
-        return self.caller.turn()
+        return look_at_everything(self.caller)
 
     def execution(self, job: Job) -> Execution:
         """The job's last execution."""
@@ -227,25 +239,14 @@ class Skies:
     """Several regions of scripted clouds, by name, and the caller of each."""
 
     def __init__(self, monkeypatch: Any, *regions: str) -> None:
-        monkeypatch.setattr(settings, "AWS_REGIONS", list(regions))
-        queues = {"HIGH": "urgent", "LOW": "bulk", "SPOT": "cheap"}
-        monkeypatch.setattr(settings, "AWS_BATCH_QUEUES", dict.fromkeys(regions, queues))
         self.clouds = {region: ScriptedCloud(region) for region in regions}
-        for user in ("clouds", "following.links", "following.outputs", "following.words"):
-            monkeypatch.setattr(f"jobs.{user}.cloud_at", lambda cloud, region: self.clouds[region])
-        self.callers: dict[str, Caller] = {}
-        for region, cloud in self.clouds.items():
-            place = place_id("aws", region)
-            facts: dict[str, Any] = {"vcpus_milli": 64_000, "memory_mib": 262_144, "disk_free_mib": None}
-            services.report_place(place, **facts, runs_for=RunsFor.EVERYONE)
-            self.callers[region] = Caller(place, cloud)
+        serve(monkeypatch, self.clouds.__getitem__, regions, SPOT="cheap")
+        self.callers = {region: Caller(self.place(region), cloud) for region, cloud in self.clouds.items()}
 
     def turn(self, *regions: str) -> None:
         """A turn at each of these regions, or of all, that looks at everything."""
         for region in regions or self.clouds:
-            caller = self.callers[region]
-            caller._observe_at = caller._capacity_at = 0.0
-            caller.turn()
+            look_at_everything(self.callers[region])
 
     def place(self, region: str) -> int:
         return place_id("aws", region)

@@ -25,6 +25,33 @@ STATES: Final = (
 )
 
 
+# What the last parameter of a path names, by what stands before it.
+NAMED_BY: Final = {
+    "jobs": "job", "job-executions": "execution", "executions": "number", "operations": "operation", "holds": "hold",
+    "quotas": "quota", "errors": "error", "users": "user", "customers": "customer_id", "tokens": "token",
+    "workspaces": "workspace", "files": "file", "artifacts": "artifact", "recipes": "recipe",
+    "recipe-types": "recipe_type", "job-types": "job_type_name", "status": "job_uuid", "cancel": "job_uuid",
+    "retry": "job_uuid", "logs": "job_uuid",
+}  # fmt: skip
+# Parameters that have a value of their own, whatever stands before them.
+_FIXED: Final = {"version": "1.0.0", "revision_num": "1", "stream": "combined", "number": "1"}
+
+
+def filled(path: str, names: Mapping[str, Any]) -> str:
+    """A path with names of what exists for its parameters; `names` by the kind of thing, as NAMED_BY has them."""
+    parts = path.split("/")
+    found = []
+    for before, part in zip(["", *parts], parts, strict=False):
+        name = part.strip("{}")
+        if not part.startswith("{"):
+            found.append(part)
+        elif name in names:
+            found.append(str(names[name]))
+        else:
+            found.append(_FIXED.get(name) or str(names[NAMED_BY[before]]))
+    return "/".join(found)
+
+
 @dataclass
 class Scenery:
     """The people who call, by what they are called in the trial, and what there is to be named."""

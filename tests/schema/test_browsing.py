@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from django.test import Client
@@ -19,7 +19,7 @@ from tests.answers import text_of
 from tests.contracts import harness
 from tests.factories import make_admin, make_job
 from tests.query_budget import counted
-from tests.schema.scenery import make_scenery
+from tests.schema.scenery import filled, make_scenery
 
 LISTS: Final = (
     *("customers", "errors", "files", "holds", "jobs", "load", "operations", "quotas", "recipe-types", "recipes"),
@@ -173,7 +173,7 @@ def test_no_get_with_a_session_changes_anything() -> None:
     browser.force_login(scenery.people["admin"].user)
     names = {key: values[0] for key, values in scenery.names().items() if values}
     for template in paths_of_gets():
-        path = _filled(template, {**names, "job": job.pk, "execution": scenery.stage.execution(job).pk})
+        path = filled(template, {**names, "job": job.pk, "execution": scenery.stage.execution(job).pk})
         for kind in ("application/json", "text/html"):
             with counted() as found:
                 answer = browser.get(path, headers={"Accept": kind})
@@ -185,19 +185,3 @@ def test_no_get_with_a_session_changes_anything() -> None:
 def _writes(statement: str) -> bool:
     changes = re.search(r"\b(INSERT|UPDATE|DELETE)\b", statement)
     return bool(changes) and not any(name in statement for name in BOOKKEEPING)
-
-
-def _filled(template: str, names: dict[str, Any]) -> str:
-    """A path with existing ids in it."""
-    parts = template.strip("/").split("/")
-    fixed = {"stream": "combined", "number": "1", "job": names["job"], "operation": names["operation"]}
-    fixed |= {"version": "1.0.0", "revision_num": "1"}
-    kinds = {"customers": "customer_id", "job-executions": "execution", "jobs": "job"}
-    kinds |= {"recipe-types": "recipe_type", "job-types": "job_type_name"}
-    filled = [
-        part
-        if not part.startswith("{")
-        else str(fixed.get(part.strip("{}")) or names[kinds.get(before, before.rstrip("s"))])
-        for before, part in zip(["", *parts], parts, strict=False)
-    ]
-    return "/" + "/".join(filled) + "/"

@@ -27,7 +27,7 @@ from jobtypes.models import Error, JobType, RecipeType, Workspace
 from tests.answers import text_of
 from tests.contracts import harness
 from tests.factories import Person, make_customer_user, make_monitor
-from tests.schema.scenery import Scenery, make_scenery
+from tests.schema.scenery import Scenery, filled, make_scenery
 
 TABLE: Final = Path(__file__).with_name("permissions.toml")
 WHO: Final = (
@@ -109,47 +109,33 @@ def own_names(owner: User) -> dict[str, Any]:
     job = jobs.filter(shape=Shape.CONTAINER, status="COMPLETED").latest("pk")
     File.objects.update(size=len(b"a text"))  # which is what lies there
     quota = services.set_cap(scope=Scope.OWNER, scope_id=str(owner.pk), max_jobs=9, actor=None)
+    jobs_held = [str(i) for i in jobs.values_list("pk", flat=True)]
     return {
-        "jobs": job.pk,
-        "status": job.uuid, "cancel": job.uuid, "retry": job.uuid, "logs": job.uuid,
-        "job-executions": Execution.objects.filter(job=job).latest("pk").pk,
-        "executions": 1,
-        "operations": Operation.objects.filter(created_by=owner).latest("pk").pk,
-        "holds": Hold.objects.filter(scope=Scope.JOB, scope_id__in=[str(i) for i in jobs.values_list("pk", flat=True)])
-        .latest("pk").pk,
-        "quotas": quota.pk,
-        "errors": Error.objects.filter(is_builtin=False, job_type_name="").latest("pk").pk,
-        "users": owner.pk,
-        "customers": owner.customer_id,
-        "tokens": ApiToken.objects.filter(user=owner).earliest("pk").uuid,
-        "workspaces": Workspace.objects.latest("pk").name,
-        "files": File.objects.filter(owner=owner, deleted_at=None).latest("pk").pk,
-        "artifacts": Artifact.objects.filter(customer=owner.customer).latest("pk").name,
-        "recipes": Recipe.objects.filter(owner=owner).latest("pk").pk,
-        "recipe-types": RecipeType.objects.latest("pk").name,
-        "job-types": JobType.objects.latest("pk").name,
-    }  # fmt: skip
+        "job": job.pk,
+        "job_uuid": job.uuid,
+        "execution": Execution.objects.filter(job=job).latest("pk").pk,
+        "operation": Operation.objects.filter(created_by=owner).latest("pk").pk,
+        "hold": Hold.objects.filter(scope=Scope.JOB, scope_id__in=jobs_held).latest("pk").pk,
+        "quota": quota.pk,
+        "error": Error.objects.filter(is_builtin=False, job_type_name="").latest("pk").pk,
+        "user": owner.pk,
+        "customer_id": owner.customer_id,
+        "token": ApiToken.objects.filter(user=owner).earliest("pk").uuid,
+        "workspace": Workspace.objects.latest("pk").name,
+        "file": File.objects.filter(owner=owner, deleted_at=None).latest("pk").pk,
+        "artifact": Artifact.objects.filter(customer=owner.customer).latest("pk").name,
+        "recipe": Recipe.objects.filter(owner=owner).latest("pk").pk,
+        "recipe_type": RecipeType.objects.latest("pk").name,
+        "job_type_name": JobType.objects.latest("pk").name,
+        "region": "north-1",
+        "instance_id": "i-0123456789abcdef0",
+    }
 
 
-FIXED: Final = {"version": "1.0.0", "revision_num": "1", "stream": "combined", "number": "1"}
-
-
-def filled(operation: harness.Operation, names: Mapping[str, Any], owner: User) -> str:
+def path_of(operation: harness.Operation, names: Mapping[str, Any], owner: User) -> str:
     """The path of an operation with rows of the owner's in it."""
     mapreduce = Job.objects.filter(owner=owner, shape=Shape.MAPREDUCE).latest("pk")
-    own = {**names, **({"jobs": mapreduce.uuid} if operation.path.startswith("/api/v1/") else {})}
-    parts = operation.path.split("/")
-    found = []
-    for before, part in zip(["", *parts], parts, strict=False):
-        if not part.startswith("{"):
-            found.append(part)
-        elif (name := part.strip("{}")) in FIXED:
-            found.append(FIXED[name])
-        elif name in ("region", "instance_id"):
-            found.append("north-1")
-        else:
-            found.append(str(own[before]))
-    return "/".join(found)
+    return filled(operation.path, {**names, **({"job": mapreduce.uuid} if "/api/v1/" in operation.path else {})})
 
 
 def body_of(operation: harness.Operation) -> Any:
@@ -200,7 +186,7 @@ def test_everybody_may_what_the_table_says(scenery: Scenery, people: dict[str, P
     names, wrong = own_names(owner), []
     # Those that only read first: what is deleted from a storage stays so.
     for operation in sorted(operations().values(), key=lambda each: each.method != "get"):
-        path = filled(operation, names, owner)
+        path = path_of(operation, names, owner)
         found = [answer_to(people[who], operation, path) for who in WHO]
         if found != table().get(operation.id):
             wrong.append(f'{operation.id} = "{" ".join(found)}"')

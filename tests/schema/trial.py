@@ -27,7 +27,7 @@ from schemathesis.generation.hypothesis.builder import HypothesisTestConfig, Hyp
 from schemathesis.generation.meta import TestPhase
 
 from jobs import following
-from tests.schema.scenery import Scenery
+from tests.schema.scenery import NAMED_BY, Scenery
 
 # What every answer is held to.
 CHECKED: Final = (
@@ -40,14 +40,6 @@ CHECKED: Final = (
     "missing_required_header",
     "unsupported_method",
 )
-# What the last parameter of a path names, by what stands before it.
-NAMED_BY: Final = {
-    "jobs": "job", "job-executions": "execution", "executions": "number", "operations": "operation", "holds": "hold",
-    "quotas": "quota", "errors": "error", "users": "user", "customers": "customer_id", "tokens": "token",
-    "workspaces": "workspace", "files": "file", "artifacts": "artifact", "recipes": "recipe",
-    "recipe-types": "recipe_type", "job-types": "job_type_name", "status": "job_uuid", "cancel": "job_uuid",
-    "retry": "job_uuid", "logs": "job_uuid",
-}  # fmt: skip
 # Fields of bodies and of queries that name what exists.
 FIELDS: Final = {"customer": "customer", "job": "job", "owner": "username", "user": "username", "username": "username",
                  "job_id": "job", "error_id": "error", "created_by": "username", "workspace": "workspace",

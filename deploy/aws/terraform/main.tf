@@ -79,7 +79,7 @@ resource "aws_iam_instance_profile" "machines" {
 # To be attached as well to whatever else the control plane runs as.
 resource "aws_iam_policy" "control_plane" {
   name        = "controlplane"
-  description = "All that the control plane may do at AWS Batch and EC2"
+  description = "All that the control plane may do at AWS Batch, EC2 and ECS"
   policy      = replace(file("${path.module}/../policy.json"), "ACCOUNT", data.aws_caller_identity.current.account_id)
 }
 

@@ -23,19 +23,29 @@ _TYPES: tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tuple[type, ...
 MOST_NAMED = 10
 
 
-class Body(serializers.Serializer[Any]):
-    """A JSON object with the fields it declares and no others."""
+class OpenBody(serializers.Serializer[Any]):
+    """A JSON object with the fields it declares, each of JSON's own type; others are left out, as a contract has it."""
 
     def to_internal_value(self, data: Any) -> Any:
-        faults = _faults(data, self.fields) if isinstance(data, Mapping) else {}
+        faults = self._faults(data) if isinstance(data, Mapping) else {}
         if faults:
             raise serializers.ValidationError(faults)
         return super().to_internal_value(data)
 
+    def _faults(self, data: Mapping[str, Any]) -> dict[str, list[str]]:
+        return _mistyped(data, self.fields)
 
-def _faults(data: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, list[str]]:
-    unknown = sorted(set(data) - set(fields))[:MOST_NAMED]
-    found = {name: ["There is no such field."] for name in unknown}
+
+class Body(OpenBody):
+    """A JSON object with the fields it declares and no others."""
+
+    def _faults(self, data: Mapping[str, Any]) -> dict[str, list[str]]:
+        unknown = sorted(set(data) - set(self.fields))[:MOST_NAMED]
+        return {name: ["There is no such field."] for name in unknown} | _mistyped(data, self.fields)
+
+
+def _mistyped(data: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for name, value in data.items():
         if name in fields and value is not None:
             wrong = _wrong_type(value, fields[name])
@@ -52,9 +62,9 @@ def _wrong_type(value: Any, field: Any) -> str:
 
 
 class BodyExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call] # of its base
-    """The schema says of each of them that there are no other fields."""
+    """The schema says of each Body that there are no other fields."""
 
-    target_class = Body
+    target_class = OpenBody
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
@@ -62,4 +72,5 @@ class BodyExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call
         own = self.target if isinstance(self.target, type) else type(self.target)
         if "__doc__" not in vars(own) or not own.__doc__:
             schema.pop("description", None)  # a base class's, which is for who reads the source
-        return {**schema, "additionalProperties": False} if direction == "request" else schema
+        closed = direction == "request" and issubclass(own, Body)
+        return {**schema, "additionalProperties": False} if closed else schema

@@ -23,6 +23,8 @@ _SCHEME = "(?:bearer|token|basic)"
 _PATTERNS: Final = (
     # ?token=…, also inside another URL's query (%3Ftoken%3D…), to the next plain delimiter.
     re.compile(rf"({_spelt('token')}{_spelt('=')})[^&\s\"'<>]+", re.IGNORECASE),
+    # The token in the path of a password's reset: /reset-password/<user>/<token>.
+    re.compile(r"(reset-password/[^/\s\"'<>]+/)[^\s\"'<>]+", re.IGNORECASE),
     # A mapping printed: 'token': 'abc', "token": ["abc"].
     re.compile(r"(token[\"']\s*:\s*\[?\s*[\"'])[^\"']+", re.IGNORECASE),
     # A header with its name: Authorization: Bearer …, 'HTTP_AUTHORIZATION': 'Token …'.

@@ -17,6 +17,7 @@ SECRET = "aB3-x_9ZkQ7pLm2Vw8RtYc5NfGh1JdSe6UiOb4XqT0E"
         f"GET /status/1?token={SECRET} HTTP/1.1",
         f"/list?page=2&TOKEN={SECRET}&x=1",
         f"/list?Token={SECRET}",
+        f"POST /api/v1/auth/reset-password/1f3a/{SECRET} HTTP/1.1",
         f"/list?%74oken={SECRET}",
         f"/list?%54%4F%4b%45%4E={SECRET}",
         f"/list?token%3D{SECRET}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controlplane.core.errors import Conflict, ControlPlaneError, InvalidRequest, NotFound
+from controlplane.core.errors import Conflict, ControlPlaneError, Forbidden, InvalidRequest, NotFound, Unauthorized
 
 
 class UserExists(Conflict):
@@ -65,3 +65,63 @@ class UserState(Conflict):
     """The user's present state does not allow this."""
 
     code = "USER_STATE"
+
+
+class TooOften(TooManyAttempts):
+    """This was done too often lately. Ask again later."""
+
+    code = "TOO_OFTEN"
+
+
+class SignUpRefused(Forbidden):
+    """The registration token is not accepted."""
+
+    code = "SIGN_UP_REFUSED"
+
+
+class AccountExists(Conflict):
+    """The e-mail address is taken."""
+
+    code = "ACCOUNT_EXISTS"
+
+
+class NotVerified(Forbidden):
+    """The e-mail address is not verified."""
+
+    code = "NOT_VERIFIED"
+
+
+class AlreadyVerified(Conflict):
+    """The e-mail address is verified already."""
+
+    code = "ALREADY_VERIFIED"
+
+
+class InvalidVerification(Unauthorized):
+    """The verification token is not valid."""
+
+    code = "INVALID_VERIFICATION"
+
+
+class InvalidReset(Forbidden):
+    """The reset token is not valid."""
+
+    code = "INVALID_RESET"
+
+
+class WrongPassword(Forbidden):
+    """The old password is wrong."""
+
+    code = "WRONG_PASSWORD"
+
+
+class SessionNeeded(Forbidden):
+    """This takes a session: a token may not do it."""
+
+    code = "SESSION_NEEDED"
+
+
+class LastAdmin(Forbidden):
+    """The last enabled admin cannot be taken away."""
+
+    code = "LAST_ADMIN"

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
 from django.db.models import QuerySet
+from django.db.models.functions import Lower
 from django.utils import timezone
 
-from accounts import access
+from accounts import access, addresses
 from accounts.errors import CustomerNotFound, NoSuchUser, TokenNotFound, UserNotFound
 from accounts.models import ApiToken, Customer, User
 from controlplane.core import sets
@@ -84,6 +85,14 @@ def is_token_of(token_digest: str, user: User) -> bool:
 
 def find_user(username: str) -> User | None:
     return User.objects.filter(username=username).first()
+
+
+def find_user_by_email(email: str) -> User | None:
+    """The user with this address, whatever its case and its form of Unicode."""
+    address = addresses.normalised(email)
+    if not address.isprintable():
+        return None  # PostgreSQL refuses a NUL
+    return User.objects.alias(lower=Lower("email")).filter(lower=address).first()
 
 
 def user_called(username: str) -> User:

@@ -266,6 +266,20 @@ def check_mapreduce_place(app_configs: Apps, **kwargs: Any) -> list[CheckMessage
 
 
 @register("settings")
+def check_account_url(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    if settings.SIGN_UP == "closed" or settings.ACCOUNT_URL:
+        return []
+    return [
+        Error(
+            "People may sign up, and links in mails lead nowhere.",
+            hint="Give the address of this deployment in PUBLIC_URL, or that of another front end in ACCOUNT_URL; "
+            "or set SIGN_UP=closed.",
+            id="controlplane.E014",
+        )
+    ]
+
+
+@register("settings")
 def check_container_engine(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     if settings.LOCAL_RUNTIME != "docker":
         return []

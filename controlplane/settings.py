@@ -81,6 +81,31 @@ PUBLIC_URL = env.text("PUBLIC_URL").rstrip("/")
 PUBNUB_PUBLISH_KEY = env.text("PUBNUB_PUBLISH_KEY")
 PUBNUB_SUBSCRIBE_KEY = env.text("PUBNUB_SUBSCRIBE_KEY")
 
+# --- Accounts ------------------------------------------------------------------------------------
+
+# Who may sign up: nobody, or everybody.
+SIGN_UP = env.text("SIGN_UP", "closed")
+if SIGN_UP not in ("closed", "open"):
+    env.faults.append(Fault("SIGN_UP", "closed or open"))
+    SIGN_UP = "closed"
+# Where links in mails lead: the pages of this deployment, unless another front end has pages at the same paths.
+ACCOUNT_URL = env.text("ACCOUNT_URL").rstrip("/") or PUBLIC_URL or ("http://127.0.0.1:8000" if DEBUG else "")
+DEFAULT_INSTANCE_LIMIT = env.whole("DEFAULT_INSTANCE_LIMIT", 5)
+FREE_TIER_JELLYSECONDS = env.whole("FREE_TIER_JELLYSECONDS", 604_800)
+# May a token make and archive tokens, and close the account, on the Fishjam surface? Else it takes a session.
+TOKENS_MAY_MANAGE_ACCOUNT = env.flag("TOKENS_MAY_MANAGE_ACCOUNT")
+PASSWORD_RESET_TIMEOUT = env.whole("PASSWORD_RESET_TIMEOUT_SECONDS", 24 * 3600, minimum=60)
+VERIFICATION_TIMEOUT_SECONDS = env.whole("VERIFICATION_TIMEOUT_SECONDS", 7 * 24 * 3600, minimum=60)
+EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.whole("EMAIL_PORT", 25, minimum=1)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
+EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL")
+EMAIL_TIMEOUT = env.whole("EMAIL_TIMEOUT_SECONDS", 20, minimum=1)
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "controlplane@localhost")
+
 # --- Clouds --------------------------------------------------------------------------------------
 
 # Names what we make in clouds: two deployments that share an account have two names.
@@ -166,6 +191,7 @@ RETENTION_DAYS = {
     "executions": env.whole("RETENTION_EXECUTIONS_DAYS", 30, minimum=1),
     "events": env.whole("RETENTION_EVENTS_DAYS", 365, minimum=1),
     "idempotency_keys": 1,
+    "rates": 2,
     "load_samples": env.whole("RETENTION_LOAD_DAYS", 90, minimum=32),
     "operations": env.whole("RETENTION_OPERATIONS_DAYS", 90, minimum=1),
     "failed_tasks": env.whole("RETENTION_FAILED_TASKS_DAYS", 14, minimum=1),
@@ -341,6 +367,7 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "RoleEnum": "accounts.models.Role",
+        "FeatureEnum": "accounts.models.Feature",
         "CloudEnum": "clusters.queries.CLOUDS",
         "LocalCloudEnum": [("local", "local")],
         "JobStatusEnum": "jobs.states.SHOWN_STATES",
@@ -382,6 +409,8 @@ CLOUDS = "clouds"
 TASKS = {
     "jobs.tasks.run_pass": PULSE,
     "jobs.tasks.run_clouds": CLOUDS,
+    "accounts.tasks.send_verification": "work",
+    "accounts.tasks.send_reset": "work",
     "jobs.tasks.answer_canary": "work",
     "jobs.tasks.sweep": "work",
     "jobs.tasks.carry_on": "work",

@@ -16,6 +16,7 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, get_script_prefix, resolve
 from django.views import defaults
 
+from accounts.api.fishjam import base as fishjam
 from accounts.api.mapsor.base import Operation, failure, sealed
 from controlplane.core import rest
 from controlplane.core.connections import refusal_after
@@ -23,7 +24,7 @@ from controlplane.core.errors import NotFound
 from jobs.api.mapreduce import base as mapreduce
 
 NATIVE: Final = ("/v6/", "/api-token-auth/")
-WITH_SLASH: Final = ("/admin/", "/static/", "/schema/", *NATIVE)
+WITH_SLASH: Final = ("/admin/", "/static/", "/schema/", "/account/", *NATIVE)
 
 
 def _own_form(path: str) -> str:
@@ -68,6 +69,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
         return rest.not_found(request)
     if request.path_info.startswith(mapreduce.PATHS):
         return mapreduce.not_found(request)
+    if request.path_info.startswith(fishjam.PATHS):
+        return fishjam.not_found(request)
     return sealed(failure(NotFound("There is no such path.")))
 
 

@@ -18,11 +18,11 @@ LONGEST_ID: Final = 128
 # By the first part of the path; the root belongs to the Mapsor surface.
 _SURFACES: Final = {
     **dict.fromkeys(("v6", "api-token-auth"), "native"),
-    **dict.fromkeys(("", "static", "schema", "livez", "readyz", "metrics"), "site"),
+    **dict.fromkeys(("", "static", "schema", "account", "livez", "readyz", "metrics"), "site"),
     "admin": "admin",
 }
 _STATUS_CLASSES: Final = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
-_SESSIONS: Final = ("/admin/", "/v6/")
+_SESSIONS: Final = ("/admin/", "/v6/", "/api/v1/")
 
 
 def surface_of(path: str) -> str:

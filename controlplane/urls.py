@@ -23,6 +23,8 @@ urlpatterns = [
     path("", include("jobs.api.mapsor.urls")),
     path("", include("accounts.api.mapsor.urls")),
     path("", include("jobs.api.mapreduce.urls")),
+    path("", include("accounts.api.fishjam.urls")),
+    path("", include("accounts.api.account.urls")),
     path("v6/", include(native.urls)),
     path("v6/", include(jobs.api.v6.urls.urlpatterns)),
     path("v6/", include(jobtypes.api.v6.urls.urlpatterns)),

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django_q.models import Task
 
-from accounts.models import Event, IdempotencyKey
+from accounts.models import Event, IdempotencyKey, Rate
 from clusters.providers.base import STREAMS, Provider
 from controlplane.core import instruments
 from jobs import counts, states
@@ -34,6 +34,7 @@ def delete_old_rows() -> dict[str, int]:
         "idempotency_keys": _delete(
             IdempotencyKey.objects.order_by("created_at"), "created_at", _cutoff("idempotency_keys")
         ),
+        "rates": _delete(Rate.objects.order_by("began_at"), "began_at", _cutoff("rates")),
         "load_samples": _delete(LoadSample.objects.order_by("at"), "at", _cutoff("load_samples")),
         "operations": _delete(_ended_operations(), "created_at", _cutoff("operations")),
         # A job leaves one of these at most. Not a matter of taste: who reads them knows how long they are kept.

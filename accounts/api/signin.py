@@ -14,17 +14,20 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from accounts.errors import TooManyAttempts, WrongCredentials
+from accounts import addresses, queries
+from accounts.errors import NotVerified, TooManyAttempts, WrongCredentials
 from accounts.models import User
 
 
 def sign_in(request: HttpRequest, username: str, password: str) -> User:
-    """The enabled user with this name and password. Raises WrongCredentials, TooManyAttempts.
+    """The enabled user with this name and password. Raises WrongCredentials, TooManyAttempts, NotVerified.
 
     A success forgets the failures before it and becomes the user's `last_login`: what Django's own login
     does but for the session.
     """
     user = check_password(request, username, password)
+    if not user.is_verified:
+        raise NotVerified
     user_logged_in.send(sender=User, request=request, user=user)
     return user
 
@@ -37,6 +40,12 @@ def check_password(request: HttpRequest, username: str, password: str, *, field:
     if not isinstance(user, User):
         raise WrongCredentials(field=field)
     return user
+
+
+def check_password_of_address(request: HttpRequest, email: str, password: str) -> User:
+    """As `check_password`, of the user with this e-mail address. A password is hashed also when there is none."""
+    user = queries.find_user_by_email(email)
+    return check_password(request, user.username if user else addresses.normalised(email), password)
 
 
 def _too_many(request: HttpRequest, username: str | None) -> TooManyAttempts:

@@ -2,6 +2,18 @@
 
 from accounts.models.event import Event, Follower
 from accounts.models.idempotency import IdempotencyKey
-from accounts.models.people import ApiToken, Customer, Role, User, UserManager
+from accounts.models.people import ApiToken, Customer, Feature, Role, User, UserManager
+from accounts.models.rate import Rate
 
-__all__ = ["ApiToken", "Customer", "Event", "Follower", "IdempotencyKey", "Role", "User", "UserManager"]
+__all__ = [
+    "ApiToken",
+    "Customer",
+    "Event",
+    "Feature",
+    "Follower",
+    "IdempotencyKey",
+    "Rate",
+    "Role",
+    "User",
+    "UserManager",
+]

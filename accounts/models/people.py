@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
@@ -18,6 +19,12 @@ class Role(models.TextChoices):
     OPERATOR = "operator"
     MONITOR = "monitor"
     CUSTOMER = "customer"
+
+
+class Feature(models.TextChoices):
+    """What a user may use beyond what everybody may."""
+
+    RECORDINGS = "recordings"
 
 
 class Customer(models.Model):
@@ -37,8 +44,18 @@ class UserManager(BaseUserManager["User"]):
         return self.get(username=username)
 
 
+def default_instance_limit() -> int:
+    """How many instances a new user may have at a time."""
+    limit: int = settings.DEFAULT_INSTANCE_LIMIT
+    return limit
+
+
 class User(AbstractBaseUser, PermissionsMixin):
-    """Somebody who signs in or owns tokens. `is_active` false is a disabled user: 401 everywhere."""
+    """Somebody who signs in or owns tokens. `is_active` false is a disabled user: 401 everywhere.
+
+    Who signed up is unverified until they have shown that the e-mail address is theirs. Who closed their account is
+    anonymised: the row stays for what refers to it.
+    """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     username = models.CharField(max_length=150, unique=True)
@@ -46,6 +63,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.CUSTOMER)
     customer = models.ForeignKey(Customer, null=True, blank=True, on_delete=models.PROTECT, related_name="users")
     is_active = models.BooleanField("enabled", default=True)
+    is_verified = models.BooleanField("verified", default=True, help_text="The e-mail address is known to be theirs.")
+    google_subject = models.CharField(max_length=255, null=True, blank=True, unique=True, editable=False)
+    instance_limit = models.PositiveIntegerField(default=default_instance_limit)
+    allowed_features: models.JSONField[Any, Any] = models.JSONField(default=list, blank=True)
+    has_used_instances = models.BooleanField(default=False)
+    last_feedback_at = models.DateTimeField(null=True, blank=True, editable=False)
+    anonymised_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()

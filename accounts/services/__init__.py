@@ -1,5 +1,7 @@
 """Every write of accounts."""
 
+from accounts.services.closing import close_account
+from accounts.services.passwords import ask_for_reset, change_password, confirm_reset
 from accounts.services.people import (
     Password,
     UserChanges,
@@ -13,6 +15,8 @@ from accounts.services.people import (
     update_user,
 )
 from accounts.services.positions import number_events
+from accounts.services.rates import spend
+from accounts.services.sign_up import resend_verification, sign_up, verify
 from accounts.services.tokens import (
     NewToken,
     archive_token,
@@ -28,6 +32,10 @@ __all__ = [
     "Password",
     "UserChanges",
     "archive_token",
+    "ask_for_reset",
+    "change_password",
+    "close_account",
+    "confirm_reset",
     "create_customer",
     "create_token",
     "create_user",
@@ -39,7 +47,11 @@ __all__ = [
     "note_use",
     "number_events",
     "regenerate_token",
+    "resend_verification",
     "revoke_tokens",
     "set_role",
+    "sign_up",
+    "spend",
     "update_user",
+    "verify",
 ]

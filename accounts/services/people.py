@@ -17,7 +17,9 @@ from django.db.models.functions import Lower
 from accounts import events, queries
 from accounts.errors import CustomerExists, EmailTaken, UserExists, UserState
 from accounts.models import Customer, Role, User
+from accounts.services.rates import spend
 from accounts.services.told import record_of
+from controlplane.core.enqueue import enqueue
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.remembered import Remembered
 
@@ -148,7 +150,7 @@ class UserChanges(TypedDict, total=False):
 
 
 def update_user(*, user: User, actor: User | None, **changes: Unpack[UserChanges]) -> User:
-    """Change several things of `user`, all or none. Raises UserState, EmailTaken, InvalidRequest."""
+    """Change several things of `user`, all or none. Raises UserState, EmailTaken, InvalidRequest, TooOften."""
     email = _readable_email(changes["email"]) if "email" in changes else user.email
     new = make_ready(changes["password"], username=user.username, email=email) if "password" in changes else None
     try:
@@ -159,7 +161,7 @@ def update_user(*, user: User, actor: User | None, **changes: Unpack[UserChanges
             if "is_active" in changes and changes["is_active"] != locked.is_active:
                 _set_enabled(locked.username, changes["is_active"], actor)
             if email != locked.email:
-                User.objects.filter(pk=locked.pk).update(email=email)
+                _change_email(locked, email, actor)
                 record_of("user.email-changed", locked, actor, {"email": locked.email}, {"email": email})
             if new is not None:
                 User.objects.filter(pk=locked.pk).update(password=new.encoded)
@@ -167,6 +169,16 @@ def update_user(*, user: User, actor: User | None, **changes: Unpack[UserChanges
     except IntegrityError as error:
         raise EmailTaken(field="email") from error
     return User.objects.select_related("customer").get(pk=user.pk)
+
+
+def _change_email(user: User, email: str | None, actor: User | None) -> None:
+    """Of what a customer's user says of themselves nobody knows yet whether it is true. Caller holds the row."""
+    claimed = email is not None and actor is not None and actor.pk == user.pk and user.role == Role.CUSTOMER
+    changes = {"is_verified": False} if claimed else {}
+    User.objects.filter(pk=user.pk).update(email=email, **changes)
+    if claimed:
+        spend("address change", str(user.pk), 5, 24 * 3600)
+        enqueue("accounts.tasks.send_verification", user_id=user.pk)
 
 
 def _keep_an_admin(user: User) -> None:

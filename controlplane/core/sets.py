@@ -69,7 +69,12 @@ def _type(model: type[models.Model], name: str) -> str:
 def from_database(model: type[models.Model], row: Sequence[Any]) -> list[Any]:
     """The values of a row of `model`'s own columns, as its fields have them (SQLite keeps no types)."""
     if is_postgresql():
-        return list(row)
+        # Django has its connections give JSON as text.
+        fields = model._meta.concrete_fields
+        return [
+            json.loads(value) if isinstance(field, models.JSONField) and isinstance(value, str) else value
+            for field, value in zip(fields, row, strict=True)
+        ]
     converted = []
     for field, value in zip(model._meta.concrete_fields, row, strict=True):
         for convert in field.get_db_converters(connection) + connection.ops.get_db_converters(field.get_col("")):

@@ -157,6 +157,16 @@ def test_storage_between_tasks_that_cannot_be_used_is_named(
     assert "secret" not in "".join(each.msg for each in found)
 
 
+def test_who_may_sign_up_gets_links_that_lead_somewhere(settings: Settings) -> None:
+    for sign_up, url, expected in (
+        ("closed", "", []),
+        ("open", "https://a.example.com", []),
+        ("open", "", ["controlplane.E014"]),
+    ):
+        settings.SIGN_UP, settings.ACCOUNT_URL = sign_up, url
+        assert ids(checks.check_account_url(None)) == expected
+
+
 def test_a_place_of_mapreduce_jobs_that_is_none_is_named(settings: Settings) -> None:
     settings.MAPREDUCE_PLACE = "local"
     assert checks.check_mapreduce_place(None) == []

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from django_q.models import Task
 
-from accounts.models import Event, IdempotencyKey
+from accounts.models import Event, IdempotencyKey, Rate
 from jobs import counts, following, retention, states
 from jobs.errors import OutputGone
 from jobs.models import Execution, JobCount, Kind, LoadSample, Operation
@@ -27,6 +27,8 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
     for hours in (23, 25):
         made = now - timedelta(hours=hours)
         IdempotencyKey.objects.create(user=user, key=str(hours), digest="d", created_at=made)
+    for hours in (47, 49):
+        Rate.objects.create(key=str(hours), began_at=now - timedelta(hours=hours), count=1)
     for days in (31, 33):
         LoadSample.objects.create(at=now - timedelta(days=days), pending=0, queued=1, running=0)
     for days, status in ((4, states.STOPPED), (6, states.STOPPED), (6, states.RUNNING)):
@@ -36,7 +38,7 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
     minute = counts.minute_of(now)
     for ago in (counts.MINUTES_KEPT - 1, counts.MINUTES_KEPT + 1):
         JobCount.objects.create(job_type_id=1, span=1, minute=minute - ago, status=states.COMPLETED, number=1)
-    names = ("events", "idempotency_keys", "load_samples", "operations", "minute_counts", "failed_tasks")
+    names = ("events", "idempotency_keys", "rates", "load_samples", "operations", "minute_counts", "failed_tasks")
     deleted = dict.fromkeys(names, 1)
     assert retention.delete_old_rows() == deleted
     assert list(Event.objects.values_list("subject_id", flat=True)) == [9]

@@ -46,7 +46,13 @@ FIELDS: Final = {"customer": "customer", "job": "job", "owner": "username", "use
                  "job_type_id": "job_type", "recipe_type_id": "recipe_type_id", "recipe_id": "recipe",
                  "parent": "job"}  # fmt: skip
 FOLLOWED_SECONDS: Final = 0.1
-WITHOUT_CALLER: Final = frozenset({"obtain_token"})
+WITHOUT_CALLER: Final = frozenset(
+    {
+        *("obtain_token", "fishjam_sign_in", "fishjam_sign_out", "fishjam_sign_up", "fishjam_verify_user"),
+        *("fishjam_resend_verification", "fishjam_get_csrf", "fishjam_reset_password"),
+        "fishjam_confirm_reset_password",
+    }
+)
 
 
 @dataclass(frozen=True)

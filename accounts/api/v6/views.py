@@ -285,7 +285,7 @@ class ApiTokenAuth(APIView):
     permission_classes = ()
     parser_classes = (JSONBody, FormParser)
     serializer_class = serializers.CredentialsSerializer  # for the form of the browsable API
-    refusals: ClassVar = {"post": (429,)}
+    refusals: ClassVar = {"post": (403, 429)}
 
     @extend_schema(
         operation_id="obtain_token",

@@ -1,0 +1,96 @@
+"""What the Fishjam operations of accounts take and give."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+
+from accounts.models import Feature, User
+from controlplane.core.bodies import OpenBody
+
+PASSWORD_LENGTH: Final = 128
+EMAIL_LENGTH: Final = 254
+
+
+def _text(length: int, **more: Any) -> serializers.CharField:
+    return serializers.CharField(max_length=length, trim_whitespace=False, allow_blank=True, **more)
+
+
+def _password(**more: Any) -> serializers.CharField:
+    return _text(PASSWORD_LENGTH, write_only=True, **more)
+
+
+@extend_schema_field(OpenApiTypes.EMAIL)
+class AddressField(serializers.CharField):
+    """An address that is looked at later, since a malformed one is to be a 400."""
+
+
+@extend_schema_serializer(component_name="SignInIn")
+class SignInSerializer(OpenBody):
+    email = serializers.EmailField(max_length=EMAIL_LENGTH)
+    password = _password()
+
+
+@extend_schema_serializer(component_name="SignUpIn")
+class SignUpSerializer(OpenBody):
+    password = _password()
+    email = AddressField(max_length=EMAIL_LENGTH)
+    registration_token = _text(255, help_text="Invitation token.")
+
+
+@extend_schema_serializer(component_name="VerifyIn")
+class VerifySerializer(OpenBody):
+    verification_token = _text(1024)
+
+
+@extend_schema_serializer(component_name="ResetPasswordIn")
+class ResetSerializer(OpenBody):
+    email = serializers.EmailField(max_length=EMAIL_LENGTH)
+
+
+@extend_schema_serializer(component_name="NewPasswordIn")
+class NewPasswordSerializer(OpenBody):
+    password = _password()
+
+
+@extend_schema_serializer(component_name="ChangePasswordIn")
+class ChangePasswordSerializer(OpenBody):
+    old_password = _text(
+        PASSWORD_LENGTH,
+        required=False,
+        allow_null=True,
+        help_text="Null or absent for a user who has no password yet.",
+    )
+    new_password = _password()
+
+
+@extend_schema_serializer(component_name="UserOut")
+class UserSerializer(serializers.Serializer[User]):
+    """A user as Fishjam's clients know them. The free tier is never surpassed as long as nothing is billed."""
+
+    uuid = serializers.UUIDField()
+    email = serializers.SerializerMethodField(help_text="Empty for a user without an e-mail address.")
+    has_surpassed_free_tier = serializers.SerializerMethodField()
+    free_tier_jellyseconds = serializers.SerializerMethodField(help_text="Free peer-seconds per billing period.")
+    has_used_instances = serializers.BooleanField()
+    last_feedback_timestamp = serializers.DateTimeField(source="last_feedback_at", allow_null=True)
+    instance_limit = serializers.IntegerField(min_value=0)
+    allowed_features = serializers.ListField(child=serializers.ChoiceField(choices=Feature.choices))
+    has_password = serializers.SerializerMethodField()
+
+    def get_email(self, user: User) -> str:
+        return user.email or ""
+
+    def get_has_surpassed_free_tier(self, user: User) -> bool:
+        return False
+
+    def get_free_tier_jellyseconds(self, user: User) -> int:
+        seconds: int = settings.FREE_TIER_JELLYSECONDS
+        return seconds
+
+    def get_has_password(self, user: User) -> bool:
+        return user.has_usable_password()

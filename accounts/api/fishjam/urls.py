@@ -1,0 +1,20 @@
+from django.urls import path
+
+from accounts.api.fishjam import account_views as account
+
+urlpatterns = [
+    path("api/v1/auth/sign-in", account.SignIn.as_view(), name="fishjam-sign-in"),
+    path("api/v1/auth/sign-out", account.SignOut.as_view(), name="fishjam-sign-out"),
+    path("api/v1/auth/sign-up", account.SignUp.as_view(), name="fishjam-sign-up"),
+    path("api/v1/auth/verify", account.Verify.as_view(), name="fishjam-verify"),
+    path("api/v1/auth/resend-verification", account.ResendVerification.as_view(), name="fishjam-resend-verification"),
+    path("api/v1/auth/user", account.CurrentUser.as_view(), name="fishjam-user"),
+    path("api/v1/auth/csrf", account.Csrf.as_view(), name="fishjam-csrf"),
+    path("api/v1/auth/reset-password", account.ResetPassword.as_view(), name="fishjam-reset-password"),
+    path(
+        "api/v1/auth/reset-password/<str:user_uuid>/<str:token>",
+        account.ConfirmReset.as_view(),
+        name="fishjam-confirm-reset",
+    ),
+    path("api/v1/auth/change-password", account.ChangePassword.as_view(), name="fishjam-change-password"),
+]

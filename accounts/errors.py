@@ -125,3 +125,9 @@ class LastAdmin(Forbidden):
     """The last enabled admin cannot be taken away."""
 
     code = "LAST_ADMIN"
+
+
+class InvalidCredential(Forbidden):
+    """The credential is not valid, or does not let anybody in."""
+
+    code = "INVALID_CREDENTIAL"

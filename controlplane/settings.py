@@ -94,6 +94,8 @@ DEFAULT_INSTANCE_LIMIT = env.whole("DEFAULT_INSTANCE_LIMIT", 5)
 FREE_TIER_JELLYSECONDS = env.whole("FREE_TIER_JELLYSECONDS", 604_800)
 # May a token make and archive tokens, and close the account, on the Fishjam surface? Else it takes a session.
 TOKENS_MAY_MANAGE_ACCOUNT = env.flag("TOKENS_MAY_MANAGE_ACCOUNT")
+# For whom Google's ID tokens are made that people sign in with; without it nobody does.
+GOOGLE_CLIENT_ID = env.text("GOOGLE_CLIENT_ID")
 PASSWORD_RESET_TIMEOUT = env.whole("PASSWORD_RESET_TIMEOUT_SECONDS", 24 * 3600, minimum=60)
 VERIFICATION_TIMEOUT_SECONDS = env.whole("VERIFICATION_TIMEOUT_SECONDS", 7 * 24 * 3600, minimum=60)
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")

@@ -1,6 +1,7 @@
 """Every write of accounts."""
 
 from accounts.services.closing import close_account
+from accounts.services.google import register_with_google, user_of_google
 from accounts.services.passwords import ask_for_reset, change_password, confirm_reset
 from accounts.services.people import (
     Password,
@@ -47,11 +48,13 @@ __all__ = [
     "note_use",
     "number_events",
     "regenerate_token",
+    "register_with_google",
     "resend_verification",
     "revoke_tokens",
     "set_role",
     "sign_up",
     "spend",
     "update_user",
+    "user_of_google",
     "verify",
 ]

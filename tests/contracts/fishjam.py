@@ -14,6 +14,7 @@ from accounts import services
 from accounts.models import Role, User
 from accounts.services.passwords import reset_token
 from accounts.services.sign_up import verification_token
+from tests import google
 
 AUTH: Final = "/api/v1/auth"
 EMAIL: Final = "ada@example.com"
@@ -30,6 +31,7 @@ _ADDRESS: Final = {
     "body.email: minLength None is 1 here": "nothing is no e-mail address",
 }
 _PASSWORD: Final = {"body.password: maxLength None is 128 here": _LIMIT}
+_CREDENTIAL: Final = {"body.credential: maxLength None is 4096 here": _LIMIT}
 DIFFERENCES: Final[dict[str, dict[str, str]]] = {
     "fishjam_sign_in": _ADDRESS | _PASSWORD,
     "fishjam_resend_verification": _ADDRESS | _PASSWORD,
@@ -37,6 +39,8 @@ DIFFERENCES: Final[dict[str, dict[str, str]]] = {
     "fishjam_verify_user": {"body.verification_token: maxLength None is 1024 here": _LIMIT},
     "fishjam_reset_password": _ADDRESS,
     "fishjam_confirm_reset_password": _PASSWORD,
+    "fishjam_google_login": _CREDENTIAL,
+    "fishjam_google_register": _CREDENTIAL | {"body.registration_token: maxLength None is 255 here": _LIMIT},
     "fishjam_change_password": {
         f"body.{name}: maxLength None is 128 here": _LIMIT for name in ("old_password", "new_password")
     },
@@ -95,6 +99,11 @@ class Scene:
         path = f"{AUTH}/reset-password/{user or self.user.uuid}/{token or reset_token(self.user)}"
         return post(self.nobody, path, {"password": password})
 
+    def google(self, path: str, body: Any = None, **more: Any) -> Any:
+        google.stand_in(self.monkeypatch)
+        given = {"credential": google.credential(**more), "registration_token": "x"} if body is None else body
+        return post(self.nobody, f"{AUTH}/google/{path}", given)
+
     def change(self, old: Any = PASSWORD, new: Any = "another horse 7") -> Any:
         return post(self.session, f"{AUTH}/change-password", {"old_password": old, "new_password": new})
 
@@ -134,6 +143,14 @@ PROVOCATIONS: Final[dict[tuple[str, int], Provoke]] = {
     ),
     ("fishjam_get_current_user", 200): lambda scene: scene.token.get(f"{AUTH}/user"),
     ("fishjam_get_current_user", 401): lambda scene: scene.nobody.get(f"{AUTH}/user"),
+    ("fishjam_google_register", 201): lambda scene: scene.google("register", email="new@example.com"),
+    ("fishjam_google_register", 403): lambda scene: scene.google("register", aud="others"),
+    ("fishjam_google_register", 409): lambda scene: scene.google("register"),
+    ("fishjam_google_register", 422): lambda scene: scene.google("register", {}),
+    ("fishjam_google_login", 200): lambda scene: scene.verified().google("login"),
+    ("fishjam_google_login", 403): lambda scene: scene.google("login"),
+    ("fishjam_google_login", 404): lambda scene: scene.google("login", email="who@example.com"),
+    ("fishjam_google_login", 422): lambda scene: scene.google("login", {}),
     ("fishjam_delete_account", 200): lambda scene: scene.session.delete(f"{AUTH}/user"),
     ("fishjam_delete_account", 401): lambda scene: scene.nobody.delete(f"{AUTH}/user"),
     ("fishjam_delete_account", 403): _last_admin,

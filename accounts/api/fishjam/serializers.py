@@ -68,6 +68,17 @@ class ChangePasswordSerializer(OpenBody):
     new_password = _password()
 
 
+@extend_schema_serializer(component_name="GoogleRegisterIn")
+class GoogleRegisterSerializer(OpenBody):
+    credential = _text(4096, help_text="Google ID token.")
+    registration_token = _text(255)
+
+
+@extend_schema_serializer(component_name="GoogleLoginIn")
+class GoogleLoginSerializer(OpenBody):
+    credential = _text(4096, help_text="Google ID token.")
+
+
 @extend_schema_serializer(component_name="UserOut")
 class UserSerializer(serializers.Serializer[User]):
     """A user as Fishjam's clients know them. The free tier is never surpassed as long as nothing is billed."""

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from accounts.api.fishjam import account_views as account
+from accounts.api.fishjam import google_views as google
 
 urlpatterns = [
     path("api/v1/auth/sign-in", account.SignIn.as_view(), name="fishjam-sign-in"),
@@ -10,6 +11,8 @@ urlpatterns = [
     path("api/v1/auth/resend-verification", account.ResendVerification.as_view(), name="fishjam-resend-verification"),
     path("api/v1/auth/user", account.CurrentUser.as_view(), name="fishjam-user"),
     path("api/v1/auth/csrf", account.Csrf.as_view(), name="fishjam-csrf"),
+    path("api/v1/auth/google/register", google.GoogleRegister.as_view(), name="fishjam-google-register"),
+    path("api/v1/auth/google/login", google.GoogleLogin.as_view(), name="fishjam-google-login"),
     path("api/v1/auth/reset-password", account.ResetPassword.as_view(), name="fishjam-reset-password"),
     path(
         "api/v1/auth/reset-password/<str:user_uuid>/<str:token>",

@@ -145,6 +145,11 @@ def visible_tokens(actor: User) -> QuerySet[ApiToken]:
     return rows if access.decide(actor, "tokens", access.READ).allowed else rows.filter(user=actor)
 
 
+def own_live_tokens(user: User) -> QuerySet[ApiToken]:
+    """The tokens of `user` that are not archived, also when they could see others'."""
+    return ApiToken.objects.select_related("user").filter(user=user, archived_at__isnull=True)
+
+
 def find_token_for(actor: User, token_uuid: str, action: str) -> ApiToken:
     """The token with this uuid, if `actor` may do `action` to it. Raises TokenNotFound, Forbidden."""
     token = ApiToken.objects.select_related("user").filter(uuid=token_uuid).first()

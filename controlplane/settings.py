@@ -92,7 +92,7 @@ if SIGN_UP not in ("closed", "open"):
 ACCOUNT_URL = env.text("ACCOUNT_URL").rstrip("/") or PUBLIC_URL or ("http://127.0.0.1:8000" if DEBUG else "")
 DEFAULT_INSTANCE_LIMIT = env.whole("DEFAULT_INSTANCE_LIMIT", 5)
 FREE_TIER_JELLYSECONDS = env.whole("FREE_TIER_JELLYSECONDS", 604_800)
-# May a token make and archive tokens, and close the account, on the Fishjam surface? Else it takes a session.
+# May a token make tokens, and close the account, on the Fishjam surface? Else it takes a session.
 TOKENS_MAY_MANAGE_ACCOUNT = env.flag("TOKENS_MAY_MANAGE_ACCOUNT")
 # For whom Google's ID tokens are made that people sign in with; without it nobody does.
 GOOGLE_CLIENT_ID = env.text("GOOGLE_CLIENT_ID")

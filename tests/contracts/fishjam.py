@@ -17,6 +17,7 @@ from accounts.services.sign_up import verification_token
 from tests import google
 
 AUTH: Final = "/api/v1/auth"
+TOKENS: Final = "/api/v1/tokens"
 EMAIL: Final = "ada@example.com"
 PASSWORD: Final = "correct horse battery"
 NOBODY: Final = "01957e0c-8d10-7aa4-9f27-d0a1c58f6b11"
@@ -75,6 +76,16 @@ class Scene:
         client = Client()
         client.force_login(self.user)
         return client
+
+    @property
+    def forged(self) -> Client:
+        """A session without the CSRF header."""
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(self.user)
+        return client
+
+    def archive(self, client: Client) -> Any:
+        return client.delete(f"{TOKENS}/{self.user.tokens.get().uuid}")
 
     def sign_in(self, password: str = PASSWORD, path: str = "sign-in") -> Any:
         return post(self.nobody, f"{AUTH}/{path}", {"email": EMAIL, "password": password})
@@ -168,4 +179,14 @@ PROVOCATIONS: Final[dict[tuple[str, int], Provoke]] = {
     ("fishjam_change_password", 401): lambda scene: post(scene.nobody, f"{AUTH}/change-password", {}),
     ("fishjam_change_password", 403): lambda scene: scene.change(old="wrong"),
     ("fishjam_change_password", 422): lambda scene: scene.change(new=7),
+    ("fishjam_list_api_tokens", 200): lambda scene: scene.token.get(TOKENS),
+    ("fishjam_list_api_tokens", 401): lambda scene: scene.nobody.get(TOKENS),
+    ("fishjam_create_api_token", 201): lambda scene: scene.session.post(TOKENS),
+    ("fishjam_create_api_token", 401): lambda scene: scene.nobody.post(TOKENS),
+    ("fishjam_create_api_token", 403): lambda scene: scene.token.post(TOKENS),
+    ("fishjam_archive_api_token", 200): lambda scene: scene.archive(scene.token),
+    ("fishjam_archive_api_token", 401): lambda scene: scene.nobody.delete(f"{TOKENS}/{NOBODY}"),
+    ("fishjam_archive_api_token", 403): lambda scene: scene.forged.delete(f"{TOKENS}/{NOBODY}"),
+    ("fishjam_archive_api_token", 404): lambda scene: scene.session.delete(f"{TOKENS}/{NOBODY}"),
+    ("fishjam_archive_api_token", 422): lambda scene: scene.session.delete(f"{TOKENS}/x"),
 }

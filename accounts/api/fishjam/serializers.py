@@ -9,7 +9,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from accounts.models import Feature, User
+from accounts.models import ApiToken, Feature, User
 from controlplane.core.bodies import OpenBody
 
 PASSWORD_LENGTH: Final = 128
@@ -105,3 +105,16 @@ class UserSerializer(serializers.Serializer[User]):
 
     def get_has_password(self, user: User) -> bool:
         return user.has_usable_password()
+
+
+@extend_schema_serializer(component_name="ApiTokenOut")
+class TokenSerializer(serializers.Serializer[ApiToken]):
+    uuid = serializers.UUIDField()
+    prefix = serializers.CharField(help_text="First characters, to tell tokens apart.")
+    created_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
+
+
+@extend_schema_serializer(component_name="CreateApiTokenOut")
+class NewTokenSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField(help_text="Secret, shown once.")

@@ -2,6 +2,7 @@ from django.urls import path
 
 from accounts.api.fishjam import account_views as account
 from accounts.api.fishjam import google_views as google
+from accounts.api.fishjam import token_views as tokens
 
 urlpatterns = [
     path("api/v1/auth/sign-in", account.SignIn.as_view(), name="fishjam-sign-in"),
@@ -20,4 +21,6 @@ urlpatterns = [
         name="fishjam-confirm-reset",
     ),
     path("api/v1/auth/change-password", account.ChangePassword.as_view(), name="fishjam-change-password"),
+    path("api/v1/tokens", tokens.Tokens.as_view(), name="fishjam-tokens"),
+    path("api/v1/tokens/<str:token_uuid>", tokens.OneToken.as_view(), name="fishjam-token"),
 ]

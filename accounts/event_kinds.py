@@ -9,7 +9,9 @@ TEXT: Final[dict[str, Any]] = {"type": "string"}
 WHOLE: Final[dict[str, Any]] = {"type": "integer"}
 # What a word means wherever an event says it; of others only that they are there.
 _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
-    **dict.fromkeys(("status", "reason", "name", "hint", "sha256", "protocol", "code", "username", "role"), TEXT),
+    **dict.fromkeys(
+        ("status", "reason", "name", "hint", "sha256", "protocol", "code", "username", "role", "origin"), TEXT
+    ),
     **dict.fromkeys(("prefix", "retry", "title", "scope", "why"), TEXT),
     **dict.fromkeys(("priority", "version", "revision_num", "done", "tokens"), WHOLE),
     "enabled": {"type": "boolean"},
@@ -57,12 +59,16 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "recipe_type.deactivated": ("recipe_type", NOTHING, "name"),
     "token.issued": ("user", NOTHING, "prefix name"),
     "token.revoked": ("user", NOTHING, "prefix? name? tokens?"),
+    "user.closing": ("user", NOTHING, NOTHING),
     "user.created": ("user", NOTHING, "username role"),
     "user.disabled": ("user", "enabled", "enabled"),
     "user.email-changed": ("user", "email", "email"),
     "user.enabled": ("user", "enabled", "enabled"),
+    "user.google-linked": ("user", NOTHING, NOTHING),
     "user.password-changed": ("user", NOTHING, NOTHING),
     "user.role-changed": ("user", "role", "role"),
+    "user.signed-up": ("user", NOTHING, "role origin"),
+    "user.verified": ("user", NOTHING, NOTHING),
     "workspace.created": ("workspace", NOTHING, "..."),
     "workspace.edited": ("workspace", "...", "..."),
 }

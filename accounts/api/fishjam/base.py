@@ -171,7 +171,7 @@ def failure(exc: Exception, context: dict[str, Any]) -> HttpResponseBase:
 
 
 def _said(words: Any, status: int, headers: dict[str, str] | None = None) -> HttpResponseBase:
-    return JsonResponse({"detail": words}, status=status, headers=headers or {})
+    return JsonResponse({"detail": words}, status=status, headers={"Cache-Control": "no-store", **(headers or {})})
 
 
 def _faults(found: Any, loc: tuple[str | int, ...]) -> Iterator[dict[str, Any]]:

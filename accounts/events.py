@@ -16,13 +16,17 @@ FIELDS = ("at", "kind", "subject_kind", "subject_id", "actor", "customer", "befo
 Entry = tuple[str, str, int, int | None, int | None, Any, Any]
 
 
-def record(entries: Sequence[Entry]) -> None:
+def record(entries: Sequence[Entry], fishjam: Any = None) -> None:
     """Append `entries` to the log. Caller holds the transaction of what they tell of.
 
-    `before` and `after` are JSON values; of a secret they say that it changed, never what it is.
+    `before` and `after` are JSON values; of a secret they say that it changed, never what it is. `fishjam`: what
+    Fishjam's webhooks are to say of each.
     """
     now = timezone.now()
-    sets.insert(Event, FIELDS, [(now, *entry) for entry in entries])
+    if fishjam is None:
+        sets.insert(Event, FIELDS, [(now, *entry) for entry in entries])
+    else:
+        sets.insert(Event, (*FIELDS, "fishjam"), [(now, *entry, fishjam) for entry in entries])
 
 
 def tell(kind: str, subject_id: int, actor: User | None, after: object, *, before: object = None) -> None:

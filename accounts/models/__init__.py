@@ -4,16 +4,21 @@ from accounts.models.event import Event, Follower
 from accounts.models.idempotency import IdempotencyKey
 from accounts.models.people import ApiToken, Customer, Feature, Role, User, UserManager
 from accounts.models.rate import Rate
+from accounts.models.webhook import DeliveryStatus, Form, Webhook, WebhookDelivery
 
 __all__ = [
     "ApiToken",
     "Customer",
+    "DeliveryStatus",
     "Event",
     "Feature",
     "Follower",
+    "Form",
     "IdempotencyKey",
     "Rate",
     "Role",
     "User",
     "UserManager",
+    "Webhook",
+    "WebhookDelivery",
 ]

@@ -32,6 +32,9 @@ class Event(models.Model):
     )
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
+    fishjam = models.JSONField(
+        null=True, help_text="What Fishjam's webhooks say of it; of most events they say nothing"
+    )
     position = models.BigIntegerField(
         null=True, editable=False, help_text="Its place among all events, from 1 without gaps, in the order of commits"
     )

@@ -8,10 +8,13 @@ as everybody does, each the owner of their own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
-from accounts.models import Role, User
+from accounts.models import Role, TokenScope, User
 from controlplane.core.errors import Forbidden, NotFound
 
 READ, CHANGE = "read", "change"
@@ -103,6 +106,7 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         STRANGER: frozenset(),
     },
 }
+_REACH: Final = tuple(TokenScope.values)  # each as far as those before it
 # Areas where staff below admin have no say over others' rows, and are not told of them.
 PERSONAL: Final = frozenset({"users", "tokens"})
 
@@ -114,6 +118,20 @@ class Decision:
     allowed: bool
     why: str
     hidden: bool = False
+
+
+_chain: ContextVar[list[Decision] | None] = ContextVar("chain", default=None)
+
+
+@contextmanager
+def traced() -> Iterator[list[Decision]]:
+    """The decisions that are made inside, in their order: for who explains them."""
+    chain: list[Decision] = []
+    token = _chain.set(chain)
+    try:
+        yield chain
+    finally:
+        _chain.reset(token)
 
 
 def relation(user: User, owner_id: int | None, customer_id: int | None) -> str:
@@ -131,6 +149,13 @@ def decide(
     user: User, area: str, action: str, *, owner_id: int | None = None, customer_id: int | None = None
 ) -> Decision:
     """May `user` do `action` (READ or CHANGE) to a row of `area` with this owner and customer?"""
+    decision = _decided(user, area, action, owner_id, customer_id)
+    if (chain := _chain.get()) is not None:
+        chain.append(decision)
+    return decision
+
+
+def _decided(user: User, area: str, action: str, owner_id: int | None, customer_id: int | None) -> Decision:
     if not user.is_active:
         return Decision(False, f"{user.username} is disabled")
     who = relation(user, owner_id, customer_id)
@@ -141,6 +166,12 @@ def decide(
         return Decision(True, f"{who}: may {action} {area}")
     hidden = not may and (area in PERSONAL or who in (COLLEAGUE, STRANGER))
     return Decision(False, f"{who}: may not {action} {area}", hidden)
+
+
+def reach(user: User, scope: str) -> Decision:
+    """Does what `user` came with reach as far as `scope`?"""
+    allowed = _REACH.index(user.scope) >= _REACH.index(scope)
+    return Decision(allowed, f"a token of scope {user.scope} {'reaches' if allowed else 'does not reach'} to {scope}")
 
 
 def enforce(decision: Decision, missing: type[NotFound] = NotFound) -> None:

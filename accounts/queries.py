@@ -34,14 +34,14 @@ def digest(token: str) -> str:
 
 _USER_FIELDS: Final = [field.attname for field in User._meta.concrete_fields]
 _USER_OF_TOKEN: Final = f"""
-SELECT {", ".join(f"u.{field.column}" for field in User._meta.concrete_fields)}
+SELECT {", ".join(f"u.{field.column}" for field in User._meta.concrete_fields)}, t.scope
 FROM accounts_apitoken t JOIN accounts_user u ON u.id = t.user_id
 WHERE t.digest = %s AND t.archived_at IS NULL AND u.is_active AND (t.expires_at IS NULL OR t.expires_at > %s)
 """  # noqa: S608 - the names are the model's
 
 
 def user_of_token(token: str) -> User | None:
-    """The enabled user whose live token this is, else None.
+    """The enabled user whose live token this is, with the token's scope, else None.
 
     Found by the digest in a unique index, so how long it takes tells nothing of any stored token. One
     statement of ours, since it stands before every request's work: the ORM's would cost more than the
@@ -61,7 +61,12 @@ def user_of_token(token: str) -> User | None:
 
 def _user_in(rows: list[tuple[Any, ...]]) -> User | None:
     """The user that _USER_OF_TOKEN found."""
-    return User.from_db(DEFAULT_DB_ALIAS, _USER_FIELDS, sets.from_database(User, rows[0])) if rows else None
+    if not rows:
+        return None
+    *columns, scope = rows[0]
+    user = User.from_db(DEFAULT_DB_ALIAS, _USER_FIELDS, sets.from_database(User, columns))
+    user.scope = scope
+    return user
 
 
 _users: Remembered[str, User] = Remembered(limit=2_000)

@@ -370,6 +370,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RoleEnum": "accounts.models.Role",
         "FeatureEnum": "accounts.models.Feature",
+        "TokenScopeEnum": "accounts.models.TokenScope",
         "CloudEnum": "clusters.queries.CLOUDS",
         "LocalCloudEnum": [("local", "local")],
         "JobStatusEnum": "jobs.states.SHOWN_STATES",

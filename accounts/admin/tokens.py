@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts import queries, services
-from accounts.models import ApiToken
+from accounts.models import ApiToken, TokenScope
 from controlplane.core.admin import ServiceForm
 from controlplane.core.admin_filters import TextFilter
 from controlplane.core.errors import InvalidRequest
@@ -35,6 +35,11 @@ def shown_once(of: ModelAdmin[Any], request: HttpRequest, issued: Sequence[tuple
 class NewTokenForm(ServiceForm):
     username = forms.CharField(max_length=150)
     name = forms.CharField(max_length=128, required=False, help_text="What it is for.")
+    scope = forms.ChoiceField(
+        choices=TokenScope.choices,
+        initial=TokenScope.ADMIN,
+        help_text="How far it reaches, each as far as those before it; admin is all that its owner may.",
+    )
     expires = forms.DateTimeField(required=False, help_text="In UTC, such as 2027-01-31 08:00. Empty: never.")
 
 
@@ -47,11 +52,11 @@ class OfUserFilter(TextFilter):
 class ApiTokenAdmin(ServiceAdmin, KeysetAdmin):
     """Admins see everybody's, the rest of the staff their own."""
 
-    list_display = ("prefix", "user", "name", "created_at", "expires_at", "last_used_at", "archived_at")
+    list_display = ("prefix", "user", "name", "scope", "created_at", "expires_at", "last_used_at", "archived_at")
     list_filter = (OfUserFilter,)
     search_fields = ("prefix",)
     search_help_text = "How a token begins"
-    fields = ("prefix", "user", "name", "created_at", "expires_at", "last_used_at", "archived_at")
+    fields = ("prefix", "user", "name", "scope", "created_at", "expires_at", "last_used_at", "archived_at")
     add_form = NewTokenForm
     removal = "Archive"
     removal_warning = "The token is refused from now on, for good."
@@ -69,7 +74,8 @@ class ApiTokenAdmin(ServiceAdmin, KeysetAdmin):
         user = queries.find_user(wish["username"])
         if user is None:
             raise InvalidRequest("There is no user of this name.", field="username")
-        return services.create_token(user=user, name=wish["name"], expires_at=wish["expires"], actor=request.user)  # type: ignore[arg-type]
+        new = {"name": wish["name"], "scope": wish["scope"], "expires_at": wish["expires"]}
+        return services.create_token(user=user, actor=request.user, **new)  # type: ignore[arg-type]
 
     def added(self, request: HttpRequest, made: services.NewToken) -> HttpResponse:
         return shown_once(self, request, [(made.row.user.username, made.secret)])

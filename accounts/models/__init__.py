@@ -2,7 +2,7 @@
 
 from accounts.models.event import Event, Follower
 from accounts.models.idempotency import IdempotencyKey
-from accounts.models.people import ApiToken, Customer, Feature, Role, User, UserManager
+from accounts.models.people import ApiToken, Customer, Feature, Role, TokenScope, User, UserManager
 from accounts.models.rate import Rate
 from accounts.models.webhook import DeliveryStatus, Form, Webhook, WebhookDelivery
 
@@ -17,6 +17,7 @@ __all__ = [
     "IdempotencyKey",
     "Rate",
     "Role",
+    "TokenScope",
     "User",
     "UserManager",
     "Webhook",

@@ -27,6 +27,15 @@ class Feature(models.TextChoices):
     RECORDINGS = "recordings"
 
 
+class TokenScope(models.TextChoices):
+    """How far a token reaches, each as far as those before it, and none further than its owner."""
+
+    READ = "read"
+    SUBMIT = "submit"  # make jobs, recipes, files and artifacts
+    MANAGE = "manage"  # change and delete what the owner may
+    ADMIN = "admin"  # all that the owner may: users, tokens, the account, quotas, the scheduler
+
+
 class Customer(models.Model):
     """The payer and tenant. Made at first mention by an operator's submit."""
 
@@ -72,6 +81,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     anonymised_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    # How far the credential of this request reaches: its token's scope. No column; a session reaches all the way.
+    scope: str = TokenScope.ADMIN
+
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "username"
@@ -98,6 +110,7 @@ class ApiToken(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=128, blank=True)
+    scope = models.CharField(max_length=8, choices=TokenScope.choices, default=TokenScope.ADMIN)
     prefix = models.CharField(max_length=12, help_text="How the token begins, to tell it from others.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -107,6 +120,9 @@ class ApiToken(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["user", "created_at"], name="token_of_user")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(scope__in=TokenScope.values), name="token_scope_known"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.prefix}…"

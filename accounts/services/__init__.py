@@ -19,9 +19,11 @@ from accounts.services.positions import number_events
 from accounts.services.rates import spend
 from accounts.services.sign_up import resend_verification, sign_up, verify
 from accounts.services.tokens import (
+    LONGEST_IMPORTED,
     NewToken,
     archive_token,
     create_token,
+    import_token,
     issue_token,
     note_use,
     regenerate_token,
@@ -29,6 +31,7 @@ from accounts.services.tokens import (
 )
 
 __all__ = [
+    "LONGEST_IMPORTED",
     "NewToken",
     "Password",
     "UserChanges",
@@ -43,6 +46,7 @@ __all__ = [
     "disable_user",
     "enable_user",
     "ensure_customer",
+    "import_token",
     "issue_token",
     "make_ready",
     "note_use",

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts import queries
 from accounts.errors import UserState
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken, TokenScope, User
 from accounts.services.told import record_of
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.remembered import Remembered
 
 logger = logging.getLogger("controlplane.accounts")
+# Of a token from elsewhere: a digest without salt hides no word that can be guessed.
+SHORTEST_IMPORTED, LONGEST_IMPORTED = 20, 512
+IMPORTABLE: Final = re.compile(rf"[!-~]{{{SHORTEST_IMPORTED},{LONGEST_IMPORTED}}}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +34,54 @@ class NewToken:
     secret: str
 
 
-def create_token(*, user: User, actor: User | None, name: str = "", expires_at: datetime | None = None) -> NewToken:
+def create_token(
+    *,
+    user: User,
+    actor: User | None,
+    name: str = "",
+    scope: str = TokenScope.ADMIN,
+    expires_at: datetime | None = None,
+) -> NewToken:
     """A new token of `user`. Raises UserState when the user is disabled, InvalidRequest."""
+    secret = queries.new_secret()
+    return NewToken(_keep(secret, "token.issued", user, actor, name, scope, expires_at), secret)
+
+
+def import_token(
+    secret: str, *, user: User, name: str = "", scope: str = TokenScope.ADMIN, expires_at: datetime | None = None
+) -> ApiToken:
+    """Take over a token that another system gave out, so that its clients keep it.
+
+    Raises UserState when the user is disabled, InvalidRequest for what is not like a token or is one already.
+    """
+    if not IMPORTABLE.fullmatch(secret):
+        raise InvalidRequest(
+            f"A token has {SHORTEST_IMPORTED} to {LONGEST_IMPORTED} visible characters of ASCII and no blank.",
+            field="token",
+        )
+    try:
+        return _keep(secret, "token.imported", user, None, name, scope, expires_at)
+    except IntegrityError as error:
+        raise InvalidRequest("This token is known here already.", field="token") from error
+
+
+def _keep(
+    secret: str, kind: str, user: User, actor: User | None, name: str, scope: str, expires_at: datetime | None
+) -> ApiToken:
+    """The row of a token: its digest, and how it begins."""
     if expires_at is not None and expires_at <= timezone.now():
         raise InvalidRequest("A token expires in the future.", field="expires")
-    secret = queries.new_secret()
+    if scope not in TokenScope.values:
+        raise InvalidRequest(f"This is one of {', '.join(TokenScope.values)}.", field="scope")
+    prefix = secret[: queries.TOKEN_PREFIX_LENGTH]
+    row = ApiToken(user=user, name=name, scope=scope, prefix=prefix, digest=queries.digest(secret))
+    row.expires_at = expires_at
     with transaction.atomic():
         if not User.objects.select_for_update().filter(pk=user.pk, is_active=True).exists():
             raise UserState(f"{user.username} is disabled.")
-        prefix = secret[: queries.TOKEN_PREFIX_LENGTH]
-        digest = queries.digest(secret)
-        row = ApiToken.objects.create(user=user, name=name, prefix=prefix, digest=digest, expires_at=expires_at)
-        record_of("token.issued", user, actor, after={"prefix": prefix, "name": name})
-    return NewToken(row, secret)
+        row.save(force_insert=True)
+        record_of(kind, user, actor, after={"prefix": prefix, "name": name, "scope": scope})
+    return row
 
 
 def issue_token(*, user: User, actor: User | None, name: str = "") -> str:

@@ -165,12 +165,12 @@ def test_a_token_is_shown_once_and_only_its_digest_is_kept() -> None:
 def test_a_token_is_added_with_an_end_and_archived_for_good() -> None:
     client, mary = browser("admin"), _mary()
     tomorrow = timezone.now() + timedelta(days=1)
-    data = {"username": "mary", "name": "laptop", "expires": f"{tomorrow:%Y-%m-%d %H:%M}"}
+    data = {"username": "mary", "name": "laptop", "scope": "submit", "expires": f"{tomorrow:%Y-%m-%d %H:%M}"}
     answer = client.post(reverse("admin:accounts_apitoken_add"), data)
     token = _shown(answer)
     assert "no-store" in answer["Cache-Control"]
     row = ApiToken.objects.get()
-    assert (row.user, row.name, row.expires_at is not None) == (mary, "laptop", True)
+    assert (row.user, row.name, row.scope, row.expires_at is not None) == (mary, "laptop", "submit", True)
     remove = reverse("admin:accounts_apitoken_remove", args=[row.pk])
     assert "for good" in client.get(remove).content.decode()
     assert user_of_token(token) == mary
@@ -185,11 +185,14 @@ def test_a_token_is_added_with_an_end_and_archived_for_good() -> None:
         ({"username": "nobody"}, "username"),
         ({"expires": "2020-01-01 00:00"}, "expires"),
         ({"username": ""}, "username"),
+        ({"scope": "root"}, "scope"),
     ],
 )
 def test_a_token_that_is_refused_names_the_field(wish: dict[str, str], field: str) -> None:
     _mary()
-    answer = browser("admin").post(reverse("admin:accounts_apitoken_add"), {"username": "mary", **wish})
+    answer = browser("admin").post(
+        reverse("admin:accounts_apitoken_add"), {"username": "mary", "scope": "admin", **wish}
+    )
     assert list(answer.context["form"].errors) == [field]
     assert not ApiToken.objects.exists()
 

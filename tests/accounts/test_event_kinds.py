@@ -17,7 +17,7 @@ from tests.environment import CHECKOUT
 from tests.schema.scenery import make_scenery
 
 APPS = ("accounts", "clusters", "jobtypes", "jobs", "billing")
-TELLERS = frozenset({"record", "record_of", "tell", "_tell", "tell_of", "tell_of_jobs", "_entry"})
+TELLERS = frozenset({"record", "record_of", "tell", "_tell", "tell_of", "tell_of_jobs", "_entry", "_keep"})
 KIND = re.compile(r"[a-z_]+\.[a-z-]+")
 MADE_UP = {"user.enabled", "user.disabled"}  # put together from a verb
 

@@ -161,8 +161,8 @@ def undone() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
-def answer_to(person: Person | None, operation: harness.Operation, path: str) -> str:
-    """What comes of a call: MAY, or the status that says no."""
+def answer_to(person: Person | None, operation: harness.Operation, path: str, said: list[str] | None = None) -> str:
+    """What comes of a call: MAY, or the status that says no. `said` gets the words."""
     headers = {} if person is None else {"Authorization": f"Bearer {person.token}"}
     body = body_of(operation)
     data, kind = b"" if body is None else json.dumps(body).encode(), "application/json"
@@ -172,7 +172,9 @@ def answer_to(person: Person | None, operation: harness.Operation, path: str) ->
     client = Client(headers=headers, raise_request_exception=False)
     with undone():
         answer = client.generic(operation.method.upper(), path, data, content_type=kind)
-        text_of(answer)
+        text = text_of(answer)
+    if said is not None:
+        said.append(text)
     assert answer.status_code < 500, (operation.id, path, text_of(answer))
     return str(answer.status_code) if answer.status_code in (401, 403, 404) else MAY
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from django.conf import settings
 from django.contrib.auth import login, logout, update_session_auth_hash
 from django.middleware.csrf import get_token
 from drf_spectacular.types import OpenApiTypes
@@ -13,7 +12,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import services
-from accounts.api.fishjam.base import DetailSerializer, OpenOperation, Operation, declared, detail, read_uuid
+from accounts.api.fishjam.base import (
+    DetailSerializer,
+    OpenOperation,
+    Operation,
+    declared,
+    demand_session,
+    detail,
+    read_uuid,
+)
 from accounts.api.fishjam.serializers import (
     ChangePasswordSerializer,
     NewPasswordSerializer,
@@ -25,8 +32,8 @@ from accounts.api.fishjam.serializers import (
 )
 from accounts.api.signin import address_of, check_password, check_password_of_address
 from accounts.api.v6.base import user_of
-from accounts.errors import NotVerified, SessionNeeded, TooManyAttempts, WrongCredentials, WrongPassword
-from accounts.models import User
+from accounts.errors import NotVerified, TooManyAttempts, WrongCredentials, WrongPassword
+from accounts.models import TokenScope, User
 from controlplane.core.errors import Unauthorized
 
 USER_UUID: Final = OpenApiParameter("user_uuid", OpenApiTypes.UUID, "path")
@@ -45,12 +52,6 @@ def prove(request: Request, email: str, password: str) -> User:
         return check_password_of_address(request._request, email, password)
     except WrongCredentials as error:
         raise Unauthorized("Wrong e-mail or password.") from error
-
-
-def demand_session(request: Request) -> None:
-    """Raises SessionNeeded where a token would change what tokens may not."""
-    if request.auth is not None and not settings.TOKENS_MAY_MANAGE_ACCOUNT:
-        raise SessionNeeded
 
 
 class SignIn(OpenOperation):
@@ -118,13 +119,15 @@ class ResendVerification(OpenOperation):
 
 
 class CurrentUser(Operation):
+    changes: ClassVar[str] = TokenScope.ADMIN
+    for_sessions = frozenset({"delete"})
+
     @declared("fishjam_get_current_user", "The caller", 200, UserSerializer, 401)
     def get(self, request: Request) -> Response:
         return shown(user_of(request))
 
     @declared("fishjam_delete_account", "Close the account for good", 200, DetailSerializer, *(401, 403))
     def delete(self, request: Request) -> Response:
-        demand_session(request)
         services.close_account(user_of(request))
         logout(request._request)
         return detail("The account is closed.")
@@ -170,6 +173,8 @@ class ConfirmReset(OpenOperation):
 
 
 class ChangePassword(Operation):
+    changes: ClassVar[str] = TokenScope.ADMIN
+
     @declared(
         "fishjam_change_password",
         "Change the password; other sessions end",

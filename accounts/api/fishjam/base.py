@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Final
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
@@ -24,6 +25,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.authentication import TokenAuthentication
+from accounts.api.scopes import WithinScope
+from accounts.errors import SessionNeeded
+from accounts.models import TokenScope
 from controlplane.core.connections import refusal_after
 from controlplane.core.errors import ControlPlaneError, TooLarge
 from controlplane.core.rest import AnyAnswer, JSONBody
@@ -96,10 +100,18 @@ class Operation(APIView):
     """Base of the surface's paths, for who is known."""
 
     authentication_classes: tuple[type[BaseAuthentication], ...] = (TokenOnFishjam, SessionOnFishjam)
-    permission_classes: tuple[type[BasePermission], ...] = (IsAuthenticated,)
+    permission_classes: tuple[type[BasePermission], ...] = (IsAuthenticated, WithinScope)
     parser_classes = (JSONBody,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AnyAnswer
+    changes: ClassVar[str] = TokenScope.MANAGE
+    scopes: ClassVar[Mapping[str, str]] = {}
+    for_sessions: ClassVar[frozenset[str]] = frozenset()  # methods that take no token, unless a setting lets them
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if (request.method or "").lower() in self.for_sessions:
+            demand_session(request)
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], HttpResponseBase]:
         return failure
@@ -115,6 +127,12 @@ class Operation(APIView):
         serializer.is_valid(raise_exception=True)
         values: dict[str, Any] = serializer.validated_data
         return values
+
+
+def demand_session(request: Request) -> None:
+    """Raises SessionNeeded where a token would change what tokens may not."""
+    if request.auth is not None and not settings.TOKENS_MAY_MANAGE_ACCOUNT:
+        raise SessionNeeded
 
 
 class OpenOperation(Operation):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -10,16 +10,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import queries, services
-from accounts.api.fishjam.account_views import demand_session
 from accounts.api.fishjam.base import DetailSerializer, Operation, declared, detail, read_uuid
 from accounts.api.fishjam.serializers import NewTokenSerializer, TokenSerializer
 from accounts.api.v6.base import user_of
 from accounts.errors import TokenNotFound
+from accounts.models import TokenScope
 
 TOKEN_UUID: Final = OpenApiParameter("token_uuid", OpenApiTypes.UUID, "path")
 
 
 class Tokens(Operation):
+    changes: ClassVar[str] = TokenScope.ADMIN
+    noun = "own token"
+    for_sessions = frozenset({"post"})
+
     @declared(
         "fishjam_list_api_tokens", "The caller's tokens that are not archived", 200, TokenSerializer(many=True), 401
     )
@@ -36,12 +40,14 @@ class Tokens(Operation):
         request=None,
     )
     def post(self, request: Request) -> Response:
-        demand_session(request)
         user = user_of(request)
         return Response({"token": services.issue_token(user=user, actor=user, name="fishjam")}, status=201)
 
 
 class OneToken(Operation):
+    changes: ClassVar[str] = TokenScope.ADMIN
+    noun = "own token"
+
     @declared(
         "fishjam_archive_api_token",
         "Archive a token: it is refused from now on",

@@ -18,8 +18,8 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.views import APIView
 
-from accounts import queries, services
-from accounts.models import Role, User
+from accounts import access, queries, services
+from accounts.models import Role, TokenScope, User
 from controlplane.core.connections import refusal_after
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest, TooLarge, Unauthorized
 from controlplane.core.logs import name_caller
@@ -99,6 +99,7 @@ class Operation(APIView):
 
     roles: ClassVar[tuple[str, ...]] = OPERATOR
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
+    scope: ClassVar[str] = TokenScope.READ  # which its token has to reach
 
     @classmethod
     def handle(cls, user: User, request: HttpRequest, **path: str) -> HttpResponseBase:
@@ -155,6 +156,7 @@ def _respond(operation: type[Operation], request: HttpRequest, path: dict[str, s
         raise Unauthorized
     name_caller(user.username, token[: queries.TOKEN_PREFIX_LENGTH])
     services.note_use(token)
+    access.enforce(access.reach(user, operation.scope))
     if user.role not in operation.roles:
         raise Forbidden(f"This needs the role {' or '.join(operation.roles[:2])}; yours is {user.role}.")
     return operation.handle(user, request, **path)

@@ -12,7 +12,7 @@ from accounts import services
 from accounts.api.mapsor.base import ADMIN, Operation, answer, plain, read_json
 from accounts.api.mapsor.schema import AUTH, errors, text
 from accounts.api.mapsor.serializers import MapsorIssuedTokenSerializer, MapsorUserNameSerializer
-from accounts.models import Role, User
+from accounts.models import Role, TokenScope, User
 from controlplane.core.errors import InvalidRequest
 
 SHOWN_ONCE: Final = "Please keep the token safely. It cannot be retrieved again"
@@ -43,6 +43,7 @@ def _declared(operation_id: str, summary: str, success: dict[Any, Any], **more: 
 class UserOperation(Operation):
     roles: ClassVar[tuple[str, ...]] = ADMIN
     methods: ClassVar[tuple[str, ...]] = ("POST",)
+    scope: ClassVar[str] = TokenScope.ADMIN
 
     def post(self) -> None:
         """Stands for `handle` in the schema."""

@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.authentication import TokenAuthentication
+from accounts.api.scopes import WithinScope
 from accounts.idempotency import once
-from accounts.models import User
+from accounts.models import TokenScope, User
 from controlplane.core.filters import Filters
 from controlplane.core.pagination import Key, Orders, Pages
 
@@ -34,12 +35,14 @@ class NativeViewSet(GenericViewSet):  # type: ignore[type-arg] # not generic at 
     """
 
     authentication_classes = (TokenAuthentication, SessionAuthentication)
-    permission_classes = (IsAuthenticated,)
+    permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated, WithinScope)
     pagination_class: type[Pages] | None = Pages
     filter_backends: Sequence[type[Filters]] = (Filters,)
     orders: ClassVar[Orders] = {"id": Key("pk")}
     default_order: ClassVar[tuple[str, ...]] = ("id",)
     columns: ClassVar[tuple[str, ...]] = ()
+    changes: ClassVar[str] = TokenScope.MANAGE
+    scopes: ClassVar[Mapping[str, str]] = {}
     lookup_value_regex = r"\d{1,18}"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from accounts.models import ApiToken, Customer, Role, User
+from accounts.models import ApiToken, Customer, Role, TokenScope, User
 from controlplane.core.bodies import Body
 
 
@@ -81,7 +81,17 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
 
     class Meta:
         model = ApiToken
-        fields: tuple[str, ...] = ("id", "user", "name", "prefix", "created", "expires", "last_used", "archived")
+        fields: tuple[str, ...] = (
+            "id",
+            "user",
+            "name",
+            "scope",
+            "prefix",
+            "created",
+            "expires",
+            "last_used",
+            "archived",
+        )
         read_only_fields = fields
 
 
@@ -99,6 +109,13 @@ class IssuedTokenSerializer(TokenSerializer):
 
 class NewTokenSerializer(Body):
     name = _name(max_length=128, required=False, default="", allow_blank=True)
+    scope = serializers.ChoiceField(
+        choices=TokenScope.choices,
+        required=False,
+        default=TokenScope.ADMIN,
+        help_text="How far it reaches, each as far as those before it: read; submit makes jobs, recipes, files and "
+        "artifacts; manage changes and deletes; admin is all that its owner may.",
+    )
     expires = serializers.DateTimeField(required=False, allow_null=True, default=None)
     user = _name(max_length=150, required=False, help_text="Whose it is to be, for admins; the caller's by default.")
 

@@ -18,7 +18,7 @@ from accounts import access, queries, services
 from accounts.api.signin import check_password, sign_in
 from accounts.api.v6 import filters, serializers
 from accounts.api.v6.base import NativeViewSet, user_of
-from accounts.models import ApiToken, Customer, User
+from accounts.models import ApiToken, Customer, TokenScope, User
 from controlplane.core.errors import ControlPlaneError, InvalidRequest
 from controlplane.core.openapi import REFERENCE, UUID
 from controlplane.core.pagination import LAST_MOMENT, Key, Orders
@@ -76,6 +76,7 @@ def prove_own(request: Request, user: User, changes: dict[str, Any]) -> None:
 class Users(NativeViewSet):
     """Who signs in or owns tokens."""
 
+    changes: ClassVar[str] = TokenScope.ADMIN
     queryset = User.objects.none()
     serializer_class = serializers.UserSerializer
     filterset_class = filters.UserFilter
@@ -169,6 +170,7 @@ class Users(NativeViewSet):
 class Customers(NativeViewSet):
     """Who pays, and whom users and jobs belong to. One is also made when it is first mentioned."""
 
+    changes: ClassVar[str] = TokenScope.ADMIN
     queryset = Customer.objects.none()
     serializer_class = serializers.CustomerSerializer
     filterset_class = filters.CustomerFilter
@@ -219,6 +221,7 @@ def owner_of_new(actor: User, username: str | None) -> User:
 class Tokens(NativeViewSet):
     """What programs sign in with. A token's text is shown once, when it is made."""
 
+    changes: ClassVar[str] = TokenScope.ADMIN
     queryset = ApiToken.objects.none()
     serializer_class = serializers.TokenSerializer
     filterset_class = filters.TokenFilter
@@ -250,7 +253,11 @@ class Tokens(NativeViewSet):
         request=serializers.NewTokenSerializer,
         responses={201: serializers.IssuedTokenSerializer},
         examples=[
-            OpenApiExample("For a pipeline", request_only=True, value={"name": "ci", "expires": "2099-01-01T00:00:00Z"})
+            OpenApiExample(
+                "For a pipeline",
+                request_only=True,
+                value={"name": "ci", "scope": "submit", "expires": "2099-01-01T00:00:00Z"},
+            )
         ],
     )
     def create(self, request: Request) -> Response:
@@ -259,7 +266,7 @@ class Tokens(NativeViewSet):
         made: list[services.NewToken] = []
 
         def work() -> list[str]:
-            new = {"name": wanted["name"], "expires_at": wanted["expires"]}
+            new = {"name": wanted["name"], "scope": wanted["scope"], "expires_at": wanted["expires"]}
             made.append(services.create_token(user=owner, actor=actor, **new))
             return [str(made[0].row.uuid)]
 

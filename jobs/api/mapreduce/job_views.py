@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 from django.conf import settings
 from django.http.response import HttpResponseBase
@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from accounts import access
 from accounts.api.v6.base import user_of
-from accounts.models import User
+from accounts.models import TokenScope, User
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.rest import JSONBody
 from jobs import queries, services, states
@@ -40,6 +40,8 @@ _NAMES: Final = {"reducers": "nReducers", "input": "inputPath", "output": "outpu
 
 
 class Jobs(Operation):
+    noun: ClassVar[str] = "job"
+    scopes: ClassVar = {"post": TokenScope.SUBMIT}
     parser_classes = (JSONBody,)
 
     @declared("mapreduce_list_jobs", "All scheduled jobs", {200: JobSerializer(many=True)})
@@ -62,6 +64,7 @@ class Jobs(Operation):
 
 
 class OneJob(Operation):
+    noun: ClassVar[str] = "job"
     parser_classes = ()
 
     @declared("mapreduce_get_job", "One job", {200: JobSerializer}, 404, parameters=[ID])
@@ -87,6 +90,7 @@ class OneJob(Operation):
 
 
 class Tasks(Operation):
+    noun: ClassVar[str] = "job"
     parser_classes = ()
 
     @declared(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from accounts import access
 from accounts.api.v6.base import user_of
+from accounts.models import TokenScope
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.openapi import NativeSchema
 from controlplane.core.storage import TooBig
@@ -65,6 +66,8 @@ class WithBody(NativeSchema):
 
 
 class Artifacts(Operation):
+    noun: ClassVar[str] = "artifact"
+    scopes: ClassVar = {"put": TokenScope.SUBMIT}
     parser_classes = (ProgramBody,)
     schema = WithBody()
 
@@ -102,6 +105,7 @@ class Artifacts(Operation):
 
 
 class OneArtifact(Operation):
+    noun: ClassVar[str] = "artifact"
     parser_classes = ()
 
     @declared("mapreduce_get_artifact", "One artifact", {200: ArtifactSerializer}, 404, parameters=[FILENAME])

@@ -15,7 +15,7 @@ from accounts import access
 from accounts.api.mapsor.base import MONITOR, Operation, answer, read_json, token_of
 from accounts.api.mapsor.schema import AUTH, JOB_ID, errors, text
 from accounts.idempotency import once
-from accounts.models import Role, User
+from accounts.models import Role, TokenScope, User
 from accounts.queries import TOKEN_PREFIX_LENGTH, digest, remember_user, remembered_user
 from clusters.queries import CLOUDS
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest
@@ -47,7 +47,9 @@ IDEMPOTENCY_KEY: Final = OpenApiParameter(
 
 
 class Submit(Operation):
+    noun: ClassVar[str] = "job"
     methods: ClassVar[tuple[str, ...]] = ("POST",)
+    scope: ClassVar[str] = TokenScope.SUBMIT
 
     @declared(
         "mapsor_submit_job",
@@ -92,6 +94,8 @@ class Submit(Operation):
 
 
 class Status(Operation):
+    noun: ClassVar[str] = "job"
+
     @declared(
         "mapsor_get_job_status",
         "State of one job",
@@ -114,7 +118,9 @@ class Status(Operation):
 class Change(Operation):
     """An operation that changes something, by GET as Mapsor has it, and by POST; never by HEAD or with a cookie."""
 
+    noun: ClassVar[str] = "job"
     methods: ClassVar[tuple[str, ...]] = ("GET", "POST")
+    scope: ClassVar[str] = TokenScope.MANAGE
 
 
 class Cancel(Change):
@@ -178,6 +184,8 @@ class Retry(Change):
 
 
 class Logs(Operation):
+    noun: ClassVar[str] = "job"
+
     @declared(
         "mapsor_get_job_logs",
         "Output of a job",
@@ -203,6 +211,7 @@ REGION: Final = OpenApiParameter("region", str)
 
 
 class List(Operation):
+    noun: ClassVar[str] = "job"
     roles: ClassVar[tuple[str, ...]] = MONITOR
 
     @declared(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,15 +13,15 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import services
-from accounts.models import ApiToken, Event
+from accounts.models import ApiToken, Event, TokenScope
 from controlplane.core.remembered import forget_all
-from tests.answers import json_of
+from tests.answers import json_of, text_of
 from tests.factories import Person, make_admin, make_operator
 from tests.people import WHO, everybody, refused
 from tests.query_budget import counted, within_budget
 
 pytestmark = pytest.mark.django_db
-FIELDS = {"id", "user", "name", "prefix", "created", "expires", "last_used", "archived"}
+FIELDS = {"id", "user", "name", "scope", "prefix", "created", "expires", "last_used", "archived"}
 
 
 @pytest.fixture
@@ -112,6 +113,25 @@ def test_a_token_is_made_shown_once_and_works(ada: Person) -> None:
     assert "token" not in json_of(ada.get("/v6/tokens/"))["results"][0]
 
 
+@pytest.mark.parametrize("scope", list(TokenScope.values))
+def test_a_token_reaches_as_far_as_its_scope(scope: str, ada: Person) -> None:
+    made = json_of(new(ada, {"scope": scope}))
+    assert made["scope"] == scope
+    short = Person(ada.user, made["token"])
+    assert json_of(short.get("/v6/users/me/"))["username"] == "ada"
+    # Else a token could make one that reaches further than itself.
+    another = new(short, {"scope": "admin"})
+    if scope == "admin":
+        assert another.status_code == 201
+    else:
+        refused(another, 403, "FORBIDDEN")
+        assert json.loads(text_of(another))["detail"] == f"a token of scope {scope} does not reach to admin."
+
+
+def test_a_token_reaches_to_all_unless_it_is_said(ada: Person) -> None:
+    assert json_of(new(ada, {}))["scope"] == "admin"
+
+
 def test_a_token_needs_no_body(ada: Person) -> None:
     assert json_of(new(ada, {}))["name"] == ""
     assert json_of(new(ada, {"expires": None}))["expires"] is None
@@ -135,7 +155,8 @@ def test_a_repeated_request_makes_one_token_and_shows_it_once(ada: Person) -> No
     [({"name": "x" * 129}, "name"), ({"name": None}, "name"), ({"name": "a\0"}, "name"),
      ({"expires": "soon"}, "expires"),
      ({"expires": "2001-01-01T00:00:00Z"}, "expires"), ({"user": 7.5, "expires": 1}, "user"),
-     ({"user": ""}, "user"), ({"nam": "ci"}, "nam"), ([], ""), (b"null", "")],
+     ({"user": ""}, "user"), ({"scope": "root"}, "scope"), ({"scope": None}, "scope"),
+     ({"nam": "ci"}, "nam"), ([], ""), (b"null", "")],
 )  # fmt: skip
 def test_what_makes_no_token_is_400_and_named(body: Any, field: str, ada: Person) -> None:
     refused(new(ada, body), 400, "INVALID_REQUEST", field)

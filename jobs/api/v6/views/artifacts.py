@@ -19,6 +19,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts import access
 from accounts.api.v6.base import NativeViewSet, user_of
+from accounts.models import TokenScope
 from controlplane.core.connections import give_back
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.filters import ChoicesFilter, FilterSet, TextsFilter
@@ -61,6 +62,7 @@ class ArtifactFilter(FilterSet):
 class ArtifactViewSet(NativeViewSet):
     """Programs of MapReduce jobs."""
 
+    scopes: ClassVar = {"create": TokenScope.SUBMIT}
     queryset = Artifact.objects.all()
     serializer_class = serializers.ArtifactSerializer
     filterset_class = ArtifactFilter

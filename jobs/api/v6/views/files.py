@@ -19,6 +19,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts import access
 from accounts.api.v6.base import NativeViewSet, user_of
+from accounts.models import TokenScope
 from controlplane.core.connections import give_back
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.openapi import ERROR, REFERENCE, NativeSchema
@@ -73,6 +74,7 @@ class WithoutKey(NativeSchema):
 class FileViewSet(NativeViewSet):
     """Files in workspaces."""
 
+    scopes: ClassVar = {"create": TokenScope.SUBMIT, "upload": TokenScope.SUBMIT}
     queryset = File.objects.all()
     serializer_class = serializers.FileSerializer
     filterset_class = FileFilter

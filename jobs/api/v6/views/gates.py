@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.v6.base import NativeViewSet, user_of
+from accounts.models import TokenScope
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.pagination import Key, Orders
 from jobs import queries, services
@@ -81,6 +82,7 @@ class HoldViewSet(NativeViewSet):
 class QuotaViewSet(NativeViewSet):
     """What may be active at once, and queued, in a scope."""
 
+    changes: ClassVar[str] = TokenScope.ADMIN
     queryset = Gate.objects.all()
     serializer_class = serializers.QuotaSerializer
     filterset_class = QuotaFilter

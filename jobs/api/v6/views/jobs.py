@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 from accounts import access
 from accounts.api.v6.base import NativeViewSet, user_of
+from accounts.models import TokenScope
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.filters import FilterSet
 from controlplane.core.openapi import REFERENCE
@@ -97,6 +98,7 @@ DRY_RUN = OpenApiParameter(
 class JobViewSet(NativeViewSet):
     """Jobs of every shape, whichever surface they came through."""
 
+    scopes: ClassVar = {"create": TokenScope.SUBMIT}
     queryset = Job.objects.all()
     serializer_class = serializers.JobSerializer
     filterset_class = JobFilter

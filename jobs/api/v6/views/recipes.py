@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from accounts import access
 from accounts.api.v6.base import NativeViewSet, user_of
-from accounts.models import User
+from accounts.models import TokenScope, User
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.openapi import REFERENCE
 from controlplane.core.pagination import LAST_MOMENT, Key, Orders
@@ -35,6 +35,7 @@ from jobtypes.queries.recipe_types import visible_recipe_types
 class RecipeViewSet(NativeViewSet):
     """Recipes, those inside others among them."""
 
+    scopes: ClassVar = {"create": TokenScope.SUBMIT}
     queryset = Recipe.objects.all()
     serializer_class = serializers.RecipeSerializer
     filterset_class = RecipeFilter

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.v6.base import NativeViewSet, user_of
+from accounts.models import TokenScope
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.pagination import Key, Orders
 from jobs import queries, services
@@ -29,6 +30,7 @@ USUAL_LOAD: Final = timedelta(days=7)
 class SystemViewSet(NativeViewSet):
     """What there is one of."""
 
+    changes: ClassVar[str] = TokenScope.ADMIN
     queryset = Hold.objects.all()
     serializer_class = serializers.SchedulerSerializer
     pagination_class = None

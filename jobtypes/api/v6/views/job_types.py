@@ -15,6 +15,7 @@ from rest_framework.reverse import reverse
 
 from accounts import access
 from accounts.api.v6.base import NativeViewSet, user_of
+from accounts.models import TokenScope
 from controlplane.core.pagination import LAST_MOMENT, Key, Orders
 from jobtypes import queries, services
 from jobtypes.api.v6 import rows
@@ -83,6 +84,7 @@ class JobTypeNameViewSet(NativeViewSet):
 class JobTypeViewSet(NativeViewSet):
     """Job types, by name and version."""
 
+    scopes: ClassVar = {"validation": TokenScope.READ}
     queryset = JobType.objects.all()
     serializer_class = serializers.JobTypeSerializer
     filterset_class = JobTypeFilter

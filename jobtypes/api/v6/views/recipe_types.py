@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from accounts import access
 from accounts.api.v6.base import NativeViewSet, user_of
+from accounts.models import TokenScope
 from controlplane.core.pagination import LAST_MOMENT, Key, Orders
 from jobtypes.api.v6 import recipe_rows, rows
 from jobtypes.api.v6.recipe_filters import RecipeRevisionFilter, RecipeTypeFilter
@@ -40,6 +41,7 @@ ORDERS: Final[Orders] = {
 class RecipeTypeViewSet(NativeViewSet):
     """Recipe types, by name."""
 
+    scopes: ClassVar = {"validation": TokenScope.READ}
     queryset = RecipeType.objects.all()
     serializer_class = serializers.RecipeTypeSerializer
     filterset_class = RecipeTypeFilter

@@ -27,7 +27,7 @@ NATIVE: Final = ("/v6/", "/api-token-auth/")
 WITH_SLASH: Final = ("/admin/", "/static/", "/schema/", "/account/", *NATIVE)
 
 
-def _own_form(path: str) -> str:
+def own_form(path: str) -> str:
     """`path` as the surface writes it: the site's own pages with a slash at the end, the dialects without."""
     if path == "/" or path.startswith("/static/"):
         return path
@@ -43,7 +43,7 @@ class SurfaceMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        own = _own_form(request.path_info)
+        own = own_form(request.path_info)
         if own != request.path_info:
             if request.method == "GET" and own.startswith("/admin/"):
                 # Relative links on the admin's pages need the slash in the address.

@@ -12,6 +12,7 @@ import jobs.api.v6.urls
 import jobtypes.api.v6.urls
 from accounts.api.v6.views import ApiTokenAuth
 from controlplane import health, metrics
+from controlplane.access_explained import Access
 
 native = DefaultRouter()
 native.include_format_suffixes = False
@@ -29,6 +30,7 @@ urlpatterns = [
     path("v6/", include(jobs.api.v6.urls.urlpatterns)),
     path("v6/", include(jobtypes.api.v6.urls.urlpatterns)),
     path("v6/", include(accounts.api.v6.urls.urlpatterns)),
+    path("v6/access/explain/", Access.as_view({"get": "explain"}), name="access-explain"),
     path("api-token-auth/", ApiTokenAuth.as_view(), name="api-token-auth"),
     path("", health.index, name="index"),
     path("livez", health.livez, name="livez"),

@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from accounts.api.fishjam import urls as fishjam
 from accounts.api.mapsor import urls as users
-from controlplane.surfaces import NATIVE, _own_form
+from controlplane.surfaces import NATIVE, own_form
 from jobs.api.mapreduce import urls as mapreduce
 from jobs.api.mapsor import urls as jobs
 from tests.answers import assert_refused, json_of, text_of
@@ -32,8 +32,8 @@ from tests.factories import make_admin, make_job, make_operator
         ("/static/a.css", "/static/a.css"), ("/static/a/", "/static/a/"), ("/livez/", "/livez"),
     ],
 )  # fmt: skip
-def test_each_surface_writes_its_paths_in_its_own_form(path: str, own: str) -> None:
-    assert _own_form(path) == own
+def test_each_surface_writes_its_paths_in_itsown_form(path: str, own: str) -> None:
+    assert own_form(path) == own
 
 
 @pytest.mark.django_db

@@ -29,6 +29,7 @@ USUAL: Final = timedelta(hours=3)
 class StatusViewSet(NativeViewSet):
     """Jobs by status."""
 
+    noun: ClassVar[str] = "statistics"
     queryset = JobType.objects.all()
     serializer_class = serializers.JobTypeStatusSerializer
     filterset_class = StatusFilter
@@ -57,6 +58,7 @@ class StatusViewSet(NativeViewSet):
 class _ComputedViewSet(NativeViewSet):
     """A list of job types that have jobs of some kind."""
 
+    noun: ClassVar[str] = "statistics"
     queryset = JobType.objects.all()
     pagination_class = ComputedPages
     filterset_class = NoFilter

@@ -171,7 +171,7 @@ def _decided(user: User, area: str, action: str, owner_id: int | None, customer_
 def reach(user: User, scope: str) -> Decision:
     """Does what `user` came with reach as far as `scope`?"""
     allowed = _REACH.index(user.scope) >= _REACH.index(scope)
-    return Decision(allowed, f"a token of scope {user.scope} {'reaches' if allowed else 'does not reach'} to {scope}")
+    return Decision(allowed, f"the scope {user.scope} {'reaches' if allowed else 'does not reach'} to {scope}")
 
 
 def enforce(decision: Decision, missing: type[NotFound] = NotFound) -> None:

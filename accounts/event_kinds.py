@@ -70,6 +70,8 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "user.role-changed": ("user", "role", "role"),
     "user.signed-up": ("user", NOTHING, "role origin"),
     "user.verified": ("user", NOTHING, NOTHING),
+    "user.viewed-as": ("user", NOTHING, NOTHING),
+    "user.viewed-no-more": ("user", NOTHING, NOTHING),
     "workspace.created": ("workspace", NOTHING, "..."),
     "workspace.edited": ("workspace", "...", "..."),
 }

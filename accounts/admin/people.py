@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 
-from accounts import queries, services
+from accounts import queries, services, viewing
 from accounts.admin.tokens import shown_once
 from accounts.models import Customer, Role, User
 from controlplane.core.admin import ServiceForm
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
-from controlplane.core.service_admin import ServiceAdmin
+from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form
 
 # Services name fields as the first surface did; the admin's forms have names of their own.
 _FIELDS = {"user": "username", "customer": "customer_name", "password": "new_password"}
@@ -148,6 +151,38 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
         for user in users:
             count = services.revoke_tokens(user=user, actor=request.user)  # type: ignore[arg-type]
             self.message_user(request, f"Revoked {count} tokens of {user}.", messages.SUCCESS)
+
+    def row_pages(self) -> Sequence[RowPage]:
+        see = RowPage(
+            "see",
+            "See as this user",
+            self.may_see_as,
+            self._seeing,
+            plain_form,
+            warning=lambda request, row: (
+                "The API's pages show you what they show this user, and change nothing. The event log tells who looked."
+            ),
+        )
+        stop = RowPage("stop-seeing", "Stop seeing as this user", self.sees_as, self._stopped, plain_form)
+        return (*super().row_pages(), see, stop)
+
+    def may_see_as(self, request: HttpRequest, row: User) -> bool:
+        staff: User = request.user  # type: ignore[assignment]
+        enabled = row.role == Role.CUSTOMER and row.is_active
+        return enabled and viewing.may_view(staff) and not self.sees_as(request, row)
+
+    def sees_as(self, request: HttpRequest, row: User) -> bool:
+        return viewing.viewed(request.session, request.user) == row  # type: ignore[arg-type]
+
+    def _seeing(self, request: HttpRequest, row: User, wish: dict[str, Any], form: Any) -> str:
+        viewing.begin(request.session, user=row, actor=request.user)  # type: ignore[arg-type]
+        minutes = int(viewing.LASTS.total_seconds() // 60)
+        words = '<a href="{}">The API\'s pages</a> show you what they show {}, for {} minutes.'
+        return format_html(words, reverse("api-root"), row, minutes)
+
+    def _stopped(self, request: HttpRequest, row: User, wish: dict[str, Any], form: Any) -> str:
+        viewing.end(request.session, actor=request.user)  # type: ignore[arg-type]
+        return "You see with your own eyes again."
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("accounts.change_user"))

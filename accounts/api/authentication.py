@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts import queries, services
+from accounts import queries, services, viewing
 from accounts.models import User
 from controlplane.core.logs import name_caller
 
@@ -31,6 +31,19 @@ class TokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
+
+
+class NativeSession(SessionAuthentication):
+    """The session of a browser; while staff see as a customer's user does, that user, for reading."""
+
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        actor: User = found[0]
+        user = viewing.viewed(request._request.session, actor)
+        request.viewed_by = None if user is None else actor  # type: ignore[attr-defined] # for the pages
+        return (actor if user is None else user), None
 
 
 class TokenHeader(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # of its base

@@ -57,7 +57,7 @@ def test_the_scope_is_named() -> None:
     admin = make_admin()
     token = services.create_token(user=admin.user, actor=None, scope="read").secret
     said = json_of(ask(admin, token, "POST", "/submit"))
-    assert (said["status"], said["rules"][-1]["why"]) == (403, "a token of scope read does not reach to submit")
+    assert (said["status"], said["rules"][-1]["why"]) == (403, "the scope read does not reach to submit")
 
 
 def test_nothing_is_called_and_nothing_noted() -> None:

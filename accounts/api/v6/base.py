@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
-from accounts.api.authentication import TokenAuthentication
+from accounts.api.authentication import NativeSession, TokenAuthentication
 from accounts.api.scopes import WithinScope
 from accounts.idempotency import once
 from accounts.models import TokenScope, User
@@ -34,7 +33,7 @@ class NativeViewSet(GenericViewSet):  # type: ignore[type-arg] # not generic at 
     `columns` the list is read as these columns, not as rows of the model.
     """
 
-    authentication_classes = (TokenAuthentication, SessionAuthentication)
+    authentication_classes = (TokenAuthentication, NativeSession)
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated, WithinScope)
     pagination_class: type[Pages] | None = Pages
     filter_backends: Sequence[type[Filters]] = (Filters,)

@@ -125,7 +125,7 @@ def test_a_token_reaches_as_far_as_its_scope(scope: str, ada: Person) -> None:
         assert another.status_code == 201
     else:
         refused(another, 403, "FORBIDDEN")
-        assert json.loads(text_of(another))["detail"] == f"a token of scope {scope} does not reach to admin."
+        assert json.loads(text_of(another))["detail"] == f"the scope {scope} does not reach to admin."
 
 
 def test_a_token_reaches_to_all_unless_it_is_said(ada: Person) -> None:

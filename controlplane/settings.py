@@ -36,7 +36,7 @@ FORCE_SCRIPT_NAME = env.text("FORCE_SCRIPT_NAME") or None
 
 WEB_THREADS = env.whole("WEB_THREADS", 256, minimum=4)
 WEB_DATABASE_CONNECTIONS = env.whole("WEB_DATABASE_CONNECTIONS", 8, minimum=2)
-# Of one process. The other threads are left to requests, however many follow what jobs write.
+# Of one process. The other threads are left to requests, however many follow what jobs write and what happens.
 FOLLOWERS_AT_MOST = WEB_THREADS * 3 // 4
 
 # --- Local provider ------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ control_socket_disable = True
 
 def post_worker_init(worker: Any) -> None:
     """A worker that is told to go tells its streams: waiting for them would take the whole grace."""
-    from jobs.following import leave
+    from controlplane.core.feeding import leave
 
     finish = signal.getsignal(signal.SIGTERM)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controlplane.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from controlplane.core.errors import Conflict, InvalidRequest, NotFound
 
 
 class JobNotFound(NotFound):
@@ -81,12 +81,6 @@ class OperationState(Conflict):
     """The operation's present state does not allow this."""
 
     code = "OPERATION_STATE"
-
-
-class TooManyFollowers(Unavailable):
-    """So many follow jobs here already that requests would find no thread; try again soon."""
-
-    code = "TOO_MANY_FOLLOWERS"
 
 
 class FileNotFound(NotFound):

@@ -79,3 +79,9 @@ class Unavailable(ControlPlaneError):
     code = "UNAVAILABLE"
     http_status = 503
     retry_after_seconds = 5
+
+
+class TooManyFollowers(Unavailable):
+    """So many follow what happens here already that requests would find no thread; try again soon."""
+
+    code = "TOO_MANY_FOLLOWERS"

@@ -1,13 +1,12 @@
-"""Server-Sent Events of a followed job, as https://html.spec.whatwg.org/multipage/server-sent-events.html has them."""
+"""Server-sent events of a followed job."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from controlplane.core.server_sent import PING, framed
 from jobs import following, states
-
-PING = b": ping\n\n"
 
 
 def to_sse(told: following.Told) -> bytes:
@@ -18,14 +17,14 @@ def to_sse(told: following.Told) -> bytes:
         return _event("reconnect", {})
     if isinstance(told, following.Log):
         piece = {"execution": told.execution, "stream": told.stream, "text": told.text}
-        return f"id: {told.cursor}\n".encode() + _event("log", piece)
+        return _event("log", piece, told.cursor)
     status = {"status": states.SHOWN[told.status], "state": told.status}
     if isinstance(told, following.End):
         return _event("end", {**status, "exit_code": told.exit_code})
     return _event("status", {**status, "reason": told.reason, "execution": told.execution})
 
 
-def _event(name: str, said: dict[str, Any]) -> bytes:
+def _event(name: str, said: dict[str, Any], cursor: str = "") -> bytes:
     """JSON escapes every line break, so the data is one line. A lone surrogate cannot come: texts were decoded."""
     text = json.dumps(said, separators=(",", ":"), ensure_ascii=False)
-    return f"event: {name}\ndata: {text}\n\n".encode()
+    return framed(name, text, cursor)

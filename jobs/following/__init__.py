@@ -6,7 +6,6 @@ modules inside are for nobody else.
 """
 
 from jobs.following.cursors import Cursor
-from jobs.following.feeder import leave
 from jobs.following.links import link_of
 from jobs.following.outputs import Page, read, tail, text
 from jobs.following.probes import probe
@@ -24,7 +23,6 @@ __all__ = [
     "Told",
     "explain",
     "follow",
-    "leave",
     "link_of",
     "probe",
     "read",

@@ -93,7 +93,7 @@ def follow(
 
 
 def _told(job_id: int, facts: JobFacts, reader: _Reader, max_seconds: float) -> Iterator[Told]:
-    with feeder.present.follower(job_id, facts) as follower:
+    with feeder.present.place_of(feeder.Follower(job_id, facts)) as follower:
         yield Ping()  # for `follow`
         give_back()
         now = spoke = time.monotonic()

@@ -15,10 +15,12 @@ from pytest_django import Settings
 
 from clusters.providers.base import STREAMS, End
 from clusters.providers.local import folders
-from controlplane.core.errors import InvalidRequest
+from controlplane.core import feeding
+from controlplane.core.errors import InvalidRequest, TooManyFollowers
+from controlplane.core.server_sent import PING
 from jobs import following, scheduling, services, states
-from jobs.api.events import PING, to_sse
-from jobs.errors import ExecutionNotFound, JobNotFound, JobState, OutputGone, TooManyFollowers
+from jobs.api.events import to_sse
+from jobs.errors import ExecutionNotFound, JobNotFound, JobState, OutputGone
 from jobs.following import feeder, stream
 from jobs.following.facts import look
 from jobs.models import Execution, Job
@@ -424,10 +426,11 @@ def test_followers_outlive_a_database_that_fails_and_a_feeder_that_dies(monkeypa
 
 def test_all_streams_end_when_the_server_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     job = running(Stage())
+    monkeypatch.setattr(feeding, "feeders", [])
     monkeypatch.setattr(feeder, "present", feeder.Feeder())
     watcher = Watcher(job)
     until(lambda: watcher.told)
-    following.leave()
+    feeding.leave()
     assert watcher.finish() == following.Reconnect()
     assert list(following.follow(job.pk, STREAMS)) == [following.Reconnect()]
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, ClassVar, Final
 
-from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,6 +19,7 @@ from accounts.api.v6.base import NativeViewSet, user_of
 from clusters.providers.base import STREAMS
 from controlplane.core.browsable import BrowsableAPI
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.server_sent import EVENTS, EventsRenderer, Plain, PlainAnswers, streamed
 from jobs import following, queries
 from jobs.api.events import to_sse
 from jobs.api.v6 import serializers
@@ -28,26 +28,11 @@ from jobs.models import Execution, Job
 
 CHOICES: Final[Mapping[str, Sequence[str]]] = {**{stream: (stream,) for stream in STREAMS}, "combined": STREAMS}
 TEXT: Final = "text/plain"
-EVENTS: Final = "text/event-stream"
 
 
-class _Plain(BaseRenderer):
-    """Names a kind of answer, which the view writes itself."""
-
-    charset = "utf-8"
-
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
-        return JSONRenderer().render(data)  # of a 204: nothing
-
-
-class TextRenderer(_Plain):
+class TextRenderer(Plain):
     media_type = TEXT
     format = "txt"
-
-
-class EventsRenderer(_Plain):
-    media_type = EVENTS
-    format = "sse"
 
 
 def _parameters(*more: OpenApiParameter) -> list[OpenApiParameter]:
@@ -78,7 +63,7 @@ RESPONSES: Final[dict[Any, Any]] = {
 }
 
 
-class LogViewSet(NativeViewSet):
+class LogViewSet(PlainAnswers, NativeViewSet):
     """What a job wrote, or writes."""
 
     queryset = Job.objects.all()
@@ -88,12 +73,6 @@ class LogViewSet(NativeViewSet):
     pagination_class = None
     filter_backends = ()
     refusals: ClassVar[dict[str, tuple[int, ...]]] = {"of_job": (400, 503), "of_execution": (400, 503)}
-
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """A refusal is JSON, whatever kind of output was asked for; on a page it stays a page."""
-        if getattr(response, "exception", False) and isinstance(getattr(request, "accepted_renderer", None), _Plain):
-            request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
-        return super().finalize_response(request, response, *args, **kwargs)
 
     @extend_schema(
         summary="Output of a job",
@@ -130,11 +109,11 @@ def _answer(request: Request, job: Job, streams: Sequence[str], execution: int |
     kind = request.accepted_renderer.format
     if kind == EventsRenderer.format:
         told = following.follow(job.pk, streams, after, execution=execution)
-        return _stream(_framed(told), f"{EVENTS}; charset=utf-8")
+        return streamed(_framed(told), EVENTS)
     try:
         if kind == TextRenderer.format:
             pieces = following.text(job, streams, execution=execution, after=after)
-            return _stream((piece.encode() for piece in pieces), f"{TEXT}; charset=utf-8")
+            return streamed((piece.encode() for piece in pieces), TEXT)
         page = following.read(job, streams, after, execution=execution)
     except JobState:
         return Response(status=204)
@@ -154,10 +133,3 @@ def _framed(told: Iterator[following.Told]) -> Iterator[bytes]:
     with closing(told):  # type: ignore[type-var] # a generator: it can be closed
         for each in told:
             yield to_sse(each)
-
-
-def _stream(pieces: Iterator[bytes], content_type: str) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(pieces, content_type=content_type)
-    response["Cache-Control"] = "no-store"
-    response["X-Accel-Buffering"] = "no"  # a proxy that gathers an answer would keep a live one for ever
-    return response

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from accounts import event_log, events
+from accounts import events
+from accounts.api.v6.events import EventSerializer
+from accounts.event_log import reading
 from accounts.models import Customer, Event, Follower
 from accounts.services import number_events
 from accounts.services.positions import NUMBERED
-from tests.answers import json_of
+from tests.answers import json_of, text_of
 from tests.factories import Person, make_admin, make_customer_user
 from tests.people import WHO, everybody, refused
 from tests.query_budget import counted, within_budget
@@ -113,7 +116,7 @@ def test_filters_narrow_and_several_kinds_are_an_or(people: Mapping[str, Person]
 def test_a_search_among_many_ends_early_and_leads_on(
     people: Mapping[str, Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_log, "SEARCHED", 4)
+    monkeypatch.setattr(reading, "SEARCHED", 4)
     after = start()
     for subject in range(6):
         put(subject=subject)
@@ -138,6 +141,40 @@ def test_a_search_among_many_ends_early_and_leads_on(
 )  # fmt: skip
 def test_what_cannot_be_read_is_400_and_named(asked: dict[str, str], field: str, people: Mapping[str, Person]) -> None:
     refused(people["owner"].get("/v6/events/", **asked), 400, "INVALID_REQUEST", field)
+
+
+@pytest.mark.parametrize(
+    ("at", "before", "after"),
+    [
+        (datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC), None, {"a": [1, 0.5, True, None], "b": {"ß": "😀"}}),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), {}, 'one\ntwo\u2028\u2029"\\ {}'),
+        (datetime(1999, 12, 31, 23, 59, 59, 1, tzinfo=UTC), 0, []),
+    ],
+)
+def test_an_event_is_written_as_its_serializer_would(
+    at: datetime, before: Any, after: Any, people: Mapping[str, Person]
+) -> None:
+    who = make_customer_user('a "name" ß', "cu\\stomer ß")
+    Event.objects.all().delete()
+    put("job.moved", 7, who, "cu\\stomer ß")
+    Event.objects.update(at=at, before=before, after=after)
+    answer = people["admin"].get("/v6/events/")
+    [event] = json_of(answer)["results"]
+    row = {"position": event["position"], "at": at, "kind": "job.moved", "subject": {"kind": "job", "id": 7}}
+    row |= {"actor": who.user.username, "customer": "cu\\stomer ß", "before": before, "after": after}
+    assert EventSerializer(row).data == event
+    assert list(event) == list(EventSerializer().fields)
+    assert "\u2028" not in answer.content.decode()
+
+
+def test_the_page_for_people_shows_the_same(people: Mapping[str, Person]) -> None:
+    put(who=people["operator"])
+    admin = people["admin"]
+    [event] = json_of(admin.get("/v6/events/", format="json"))["results"]
+    page = text_of(admin.client.get("/v6/events/", headers={"Accept": "text/html"}))
+    assert "<!DOCTYPE html>" in page
+    for word in (event["at"], "&quot;actor&quot;: &quot;operator&quot;", "&quot;status&quot;: &quot;QUEUED&quot;"):
+        assert word in page
 
 
 def test_what_a_read_costs(people: Mapping[str, Person]) -> None:
@@ -165,18 +202,23 @@ SELECT now(), 'job.moved', 'job', n / 5, %s + n %% 50, '{}', n FROM generate_ser
 
 
 def plans(texts: Sequence[str]) -> str:
+    """How the server goes about what reads events, whatever the parameters: as it is set to (settings.DATABASES)."""
+    found = []
     with connection.cursor() as cursor:
-        found = []
         for text in texts:
-            if 'FROM "accounts_event"' in text and "position IS NULL" not in text and "LIMIT" in text:
-                cursor.execute(f"EXPLAIN {text}")
+            if "FROM accounts_event e" in text:
+                count = text.count("%s")
+                numbered = text.replace("%s", "${}").format(*range(1, count + 1))
+                cursor.execute(f"PREPARE read AS {numbered}")
+                cursor.execute(f"EXPLAIN EXECUTE read({', '.join(['NULL'] * count)})")
                 found += [line for (line,) in cursor.fetchall()]
-        return "\n".join(found)
+                cursor.execute("DEALLOCATE read")
+    return "\n".join(found)
 
 
 @pytest.mark.runs_once("postgresql", "of its plans")
 def test_every_read_is_served_by_an_index_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_log, "SEARCHED", 100)  # of what is there, as little as 10 000 of millions
+    monkeypatch.setattr(reading, "SEARCHED", 100)  # of what is there, as little as 10 000 of millions
     owner, admin = make_customer_user("ada", "acme"), make_admin()
     Event.objects.all().delete()
     with connection.cursor() as cursor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -86,6 +87,27 @@ def is_token_of(token_digest: str, user: User) -> bool:
     """Is this the digest of a live token of `user`, enabled and in the role they have here?"""
     now = _user_in(sets.run(_USER_OF_TOKEN, [token_digest, timezone.now()]))
     return now is not None and (now.pk, now.role) == (user.pk, user.role)
+
+
+class Standing(NamedTuple):
+    """What decides on what a user may read."""
+
+    user_id: int
+    role: str
+    customer_id: int | None
+
+
+def standings(user_ids: Iterable[int]) -> set[Standing]:
+    """Those of these users that are enabled, as they stand now."""
+    rows = User.objects.filter(sets.among("id", sorted(user_ids), User), is_active=True)
+    return {Standing(*row) for row in rows.values_list("pk", "role", "customer_id")}
+
+
+def live_digests(digests: Iterable[str]) -> set[str]:
+    """Those of these that are digests of tokens which are neither archived nor expired."""
+    rows = ApiToken.objects.filter(sets.among("digest", sorted(digests), ApiToken), archived_at__isnull=True)
+    is_young = Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
+    return set(rows.filter(is_young).values_list("digest", flat=True))
 
 
 def find_user(username: str) -> User | None:

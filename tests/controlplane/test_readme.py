@@ -150,5 +150,5 @@ def test_the_tour_of_events_works_as_it_is_written(deployment: Factory) -> None:
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
     done = _typed(_tour_of("events.md", place.start_web()), place)
     assert done.returncode == 0, done.stdout + done.stderr + place.logs()
-    for text in ("'job.submitted'", '"next_after":'):
+    for text in ("'job.submitted'", '"next_after":', "event: job.submitted"):
         assert text in done.stdout, done.stdout

@@ -28,6 +28,7 @@ from tests.answers import text_of
 from tests.contracts import harness
 from tests.factories import Person, make_customer_user, make_monitor
 from tests.schema.scenery import Scenery, filled, make_scenery
+from tests.schema.trial import short_streams
 
 TABLE: Final = Path(__file__).with_name("permissions.toml")
 WHO: Final = (
@@ -170,7 +171,7 @@ def answer_to(person: Person | None, operation: harness.Operation, path: str, sa
         query, data, kind = RAW[operation.id]
         path += query.format(workspace=Workspace.objects.latest("pk").name)
     client = Client(headers=headers, raise_request_exception=False)
-    with undone():
+    with undone(), short_streams():
         answer = client.generic(operation.method.upper(), path, data, content_type=kind)
         text = text_of(answer)
     if said is not None:

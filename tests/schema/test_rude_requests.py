@@ -14,6 +14,7 @@ from tests.contracts import harness
 from tests.contracts.harness import Operation
 from tests.deployment import present_database
 from tests.factories import Person, make_admin, make_job
+from tests.schema.trial import short_streams
 
 GETS: Final = [each for (method, _), each in harness.generated().operations().items() if method == "get"]
 BODIES: Final = [each for each in harness.generated().operations().values() if each.body()]
@@ -98,7 +99,8 @@ def test_no_query_is_answered_with_a_failure(admin: Person) -> None:
         names = [name for place, name in operation.parameters() if place == "query"]
         for value in some_of(VALUES.values(), GETS, operation):
             for name in [*names, value]:
-                checked(operation, client.get(path, QUERY_STRING=f"{name}={value}"))
+                with short_streams():
+                    checked(operation, client.get(path, QUERY_STRING=f"{name}={value}"))
 
 
 def test_no_body_is_answered_with_a_failure(admin: Person) -> None:

@@ -12,6 +12,7 @@ import itertools
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from unittest import mock
@@ -26,6 +27,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.generation.hypothesis.builder import HypothesisTestConfig, HypothesisTestMode, create_test
 from schemathesis.generation.meta import TestPhase
 
+from accounts import event_log
 from jobs import following
 from tests.schema.scenery import NAMED_BY, Scenery
 
@@ -53,6 +55,16 @@ WITHOUT_CALLER: Final = frozenset(
         *("fishjam_confirm_reset_password", "fishjam_google_register", "fishjam_google_login"),
     }
 )
+
+
+@contextmanager
+def short_streams() -> Iterator[None]:
+    """What is followed would be told for as long as a job runs, or for minutes."""
+    with ExitStack() as patches:
+        for module in (following, event_log):
+            short = functools.partial(module.follow, max_seconds=FOLLOWED_SECONDS)
+            patches.enter_context(mock.patch.object(module, "follow", short))
+        yield
 
 
 @dataclass(frozen=True)
@@ -108,9 +120,7 @@ class Trial:
         """Try each operation whose id `only` lets through."""
         schema = schemathesis.openapi.from_wsgi("/schema/?format=json", get_wsgi_application())
         schema.config.generation.update(with_security_parameters=False)
-        # A followed log would be told for as long as its job runs.
-        short = functools.partial(following.follow, max_seconds=FOLLOWED_SECONDS)
-        with mock.patch.object(following, "follow", short):
+        with short_streams():
             for found in schema.get_all_operations():
                 assert isinstance(found, Ok), found
                 operation = found.ok()

@@ -1,8 +1,10 @@
-"""The event log, read on from a position."""
+"""The event log, read on from a position, or followed."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any, ClassVar, Final
 
 from django.http import HttpResponse
@@ -19,6 +21,8 @@ from accounts import event_kinds, event_log
 from accounts.api.v6.base import NativeViewSet, user_of
 from accounts.models import Event
 from controlplane.core.filters import read_whole
+from controlplane.core.rest import AnyAnswer
+from controlplane.core.server_sent import EVENTS, EventsRenderer, PlainAnswers, framed, streamed
 from controlplane.core.unstorable import UNSTORABLE
 
 LONGEST: Final = 255
@@ -36,7 +40,29 @@ PARAMETERS: Final = [
     OpenApiParameter("job", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, description="Id of a job."),
     OpenApiParameter("customer", {"type": "string", "maxLength": LONGEST}, description="Name of the customer."),
 ]
-_KNOWN: Final = frozenset({parameter.name for parameter in PARAMETERS} | {"format"})
+LAST: Final = "Last-Event-ID"
+STREAM_PARAMETERS: Final = [
+    OpenApiParameter(
+        LAST,
+        {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+        OpenApiParameter.HEADER,
+        description="Like `after`, and before it: browsers send it when they connect again.",
+    ),
+    *(parameter for parameter in PARAMETERS if parameter.name != "limit"),
+]
+RETRY_MILLISECONDS: Final = 2000
+STREAM: Final[dict[Any, Any]] = {
+    (200, EVENTS): {
+        "type": "object",
+        "description": "One of the events that follow each other; after 10 minutes the stream ends.",
+        "required": ["id", "event", "data"],
+        "properties": {
+            "id": {"type": "string", "description": "Position, to go on from with Last-Event-ID."},
+            "event": {"type": "string", "enum": list(event_kinds.KINDS)},
+            "data": {"type": "string", "description": "The event as JSON, as in /v6/events/."},
+        },
+    }
+}
 EXAMPLE: Final = OpenApiExample(
     "A job that was started",
     value={
@@ -103,7 +129,7 @@ class Events(NativeViewSet):
         examples=[EXAMPLE],
     )
     def read(self, request: Request) -> HttpResponseBase:
-        known(request)
+        known(request, PARAMETERS)
         after, limit = whole(request, "after", 0), whole(request, "limit", event_log.LIMIT)
         if not 1 <= limit <= event_log.MAX_LIMIT:
             raise ValidationError({"limit": [f"This is a whole number from 1 to {event_log.MAX_LIMIT}."]})
@@ -123,17 +149,61 @@ class Events(NativeViewSet):
         return Response(event_kinds.json_schema())
 
 
-def known(request: Request) -> None:
+class EventStream(PlainAnswers, NativeViewSet):
+    """What happens, as it does."""
+
+    queryset = Event.objects.none()
+    content_negotiation_class = AnyAnswer
+    renderer_classes = (EventsRenderer,)
+    pagination_class = None
+    filter_backends = ()
+    refusals: ClassVar[dict[str, tuple[int, ...]]] = {"follow": (400, 503)}
+
+    @extend_schema(
+        summary="Events as they happen",
+        operation_id="follow_events",
+        description="Server-sent events, in the order of their positions: nothing is left out and nothing told twice. "
+        "Begins behind `Last-Event-ID` or `after`, without them with what happens from now on; goes on for 10 minutes "
+        "at most, or until its caller may not read any more. Its first lines, and one each 15 seconds when nothing "
+        "happens, say the position that it has come to. To staff all events; to a customer's users those of its jobs.",
+        parameters=STREAM_PARAMETERS,
+        responses=STREAM,
+    )
+    def follow(self, request: Request) -> HttpResponseBase:
+        known(request, STREAM_PARAMETERS)
+        after = whole(request, "after", -1)
+        last = request.headers.get(LAST, "")
+        if last:
+            after = whole_of(last, LAST)
+        token = request.auth if isinstance(request.auth, str) else ""
+        told = event_log.follow(user_of(request), token, wanted(request), None if after < 0 else after)
+        return streamed(_framed(told), EVENTS)
+
+
+def _framed(told: Iterator[event_log.News]) -> Iterator[bytes]:
+    """Server-sent events; a block that is but an id is none, and yet browsers send it when they connect again."""
+    with closing(told):  # type: ignore[type-var] # a generator: it can be closed
+        yield f"retry: {RETRY_MILLISECONDS}\n".encode()
+        for news in told:
+            if news.events:
+                yield b"".join(framed(kind, text, str(position)) for position, kind, text in news.events)
+            else:
+                yield f": ping\nid: {news.position}\n\n".encode()
+
+
+def known(request: Request, parameters: Iterable[OpenApiParameter]) -> None:
     """Raise ValidationError for what nobody asks for: a misspelt filter would mean everything."""
-    unknown = sorted(set(request.query_params) - _KNOWN)
+    unknown = sorted(set(request.query_params) - {each.name for each in parameters} - {"format"})
     if unknown:
         raise ValidationError({name: ["There is no such filter."] for name in unknown})
 
 
 def whole(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name)
-    if text is None:
-        return default
+    return default if text is None else whole_of(text, name)
+
+
+def whole_of(text: str, name: str) -> int:
     try:
         return read_whole(text)
     except ValueError as error:

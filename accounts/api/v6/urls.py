@@ -6,7 +6,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from accounts.api.v6 import views
-from accounts.api.v6.events import Events
+from accounts.api.v6.events import Events, EventStream
 
 router = SimpleRouter()
 router.register("users", views.Users, basename="user")
@@ -15,5 +15,6 @@ router.register("tokens", views.Tokens, basename="token")
 
 urlpatterns = [
     path("events/", Events.as_view({"get": "read"}), name="events"),
+    path("events/stream/", EventStream.as_view({"get": "follow"}), name="event-stream"),
     path("events/schema/", Events.as_view({"get": "schema_of_kinds"}), name="event-schema"),
 ]

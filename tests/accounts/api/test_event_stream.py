@@ -100,7 +100,7 @@ class Reader:
 
     def is_told(self, subjects: list[int]) -> None:
         """Wait until they were told these, and no others."""
-        self.is_told(subjects)
+        until(lambda: self.subjects == subjects)
 
     @property
     def last(self) -> int:

@@ -1,11 +1,13 @@
 """`make bench`: our figures beside the physical limit and the peer's, as ratios of one run.
 
 CPU is that of all our processes and PostgreSQL. Exits non-zero when a figure misses what is accepted.
-`python -m tests.bench submit queue` runs some of the parts only.
+`python -m tests.bench submit queue` runs some of the parts only; `--events` says how many events are in the log.
 """
 
 from __future__ import annotations
 
+import argparse
+import functools
 import http.client
 import json
 import os
@@ -231,15 +233,17 @@ PARTS: dict[str, Callable[[str], list[Line]]] = {
     "cancel": native.cancel,
     "followers": followers,
     "events": events.events,
+    "event-streams": events.streams,
     "mapreduce": mapreduce.word_count,
     "mapreduce-jobs": mapreduce_jobs.jobs,
 }
 
 
-def main(names: list[str]) -> int:
+def main(names: list[str], log: int) -> int:
+    parts: dict[str, Callable[[str], list[Line]]] = {**PARTS, "events": functools.partial(events.events, rows=log)}
     lines: list[Line] = []
     with server() as url:
-        for name, part in PARTS.items():
+        for name, part in parts.items():
             if not names or name in names:
                 print(f"measuring {name} (load {os.getloadavg()[0]:.1f}) ...", flush=True)
                 lines += part(url)
@@ -250,4 +254,10 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=", ".join(PARTS))
+    parser.add_argument(
+        "--events", type=int, default=events.EVENTS, help="in the log that is read (default: %(default)s)"
+    )
+    given = parser.parse_args()
+    sys.exit(main(given.parts, given.events))

@@ -51,7 +51,7 @@ def followers(url: str) -> list[Line]:
                 used = (sum(web.cpu_times()[:2]) - used) / SECONDS
                 found.append((rate() / alone, alone, used))
                 memory = web.memory_info().rss / 2**20
-                connections = _connections(rig)
+                connections = connections_to(rig)
         ratio, alone, used = (statistics.median(column) for column in zip(*found, strict=True))
         note = f"of {alone:.0f} submits/s; the followers alone take {used:.2f} CPUs"
         return [
@@ -82,7 +82,7 @@ def _start_jobs(rig: Rig) -> list[str]:
     return jobs
 
 
-def _connections(rig: Rig) -> int:
+def connections_to(rig: Rig) -> int:
     statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     return int(rig.deployment.rows(statement)[0][0])
 

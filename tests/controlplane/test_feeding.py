@@ -15,7 +15,7 @@ from pytest_django import Settings
 from controlplane.core import feeding
 from controlplane.core.errors import TooManyFollowers
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 WAIT_SECONDS = 20
 
 

@@ -73,6 +73,8 @@ def checked(operation: Operation, response: Any) -> None:
     """The answer is one that the schema has, and its body is as it says."""
     answer = harness.read(response)
     assert answer.status < 500, answer.body
+    if answer.status == 200 and response.headers["Content-Type"].startswith("text/event-stream"):
+        return  # the schema tells of one of its events
     found = harness.violations(operation, answer)
     assert [each for each in found if "does not know" not in each] == [], (operation.id, answer)
 

@@ -18,6 +18,7 @@ from clusters.providers.errors import ProviderError
 from clusters.providers.local import isolation
 from clusters.queries import aws_config, azure_config, cloud_regions
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.outside import read_networks
 from controlplane.core.storage import AzureBroker, read_broker
 
 Apps = Sequence[AppConfig] | None
@@ -276,6 +277,18 @@ def check_account_url(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
             "or set SIGN_UP=closed.",
             id="controlplane.E014",
         )
+    ]
+
+
+@register("settings")
+def check_callable_networks(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    return [
+        Error(
+            f"CALLABLE_NETWORKS: {text} is not a network.",
+            hint="Give networks as CIDR, comma-separated, such as 10.1.0.0/16 or fd00:1::/64, with no bits of a host.",
+            id="controlplane.E015",
+        )
+        for text in read_networks(tuple(settings.CALLABLE_NETWORKS))[1]
     ]
 
 

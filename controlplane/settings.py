@@ -108,6 +108,12 @@ EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL")
 EMAIL_TIMEOUT = env.whole("EMAIL_TIMEOUT_SECONDS", 20, minimum=1)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "controlplane@localhost")
 
+# --- Callers' addresses ------------------------------------------------------------------------------
+
+# Networks that may be called beside the internet, such as 10.1.0.0/16: what there is would be open to all who may name
+# an address.
+CALLABLE_NETWORKS = env.names("CALLABLE_NETWORKS")
+
 # --- Clouds --------------------------------------------------------------------------------------
 
 # Names what we make in clouds: two deployments that share an account have two names.

@@ -167,6 +167,14 @@ def test_who_may_sign_up_gets_links_that_lead_somewhere(settings: Settings) -> N
         assert ids(checks.check_account_url(None)) == expected
 
 
+def test_networks_that_are_none_are_named(settings: Settings) -> None:
+    settings.CALLABLE_NETWORKS = ["10.0.0.0/8", "10.1.2.3/8", "here", "fd00::/64"]
+    found = checks.check_callable_networks(None)
+    assert ids(found) == ["controlplane.E015"] * 2
+    assert "10.1.2.3/8" in found[0].msg
+    assert "here" in found[1].msg
+
+
 def test_a_place_of_mapreduce_jobs_that_is_none_is_named(settings: Settings) -> None:
     settings.MAPREDUCE_PLACE = "local"
     assert checks.check_mapreduce_place(None) == []

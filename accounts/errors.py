@@ -131,3 +131,27 @@ class InvalidCredential(Forbidden):
     """The credential is not valid, or does not let anybody in."""
 
     code = "INVALID_CREDENTIAL"
+
+
+class InvitationRevoked(Conflict):
+    """The invitation is revoked already."""
+
+    code = "INVITATION_REVOKED"
+
+
+class LimitRequestNotFound(NotFound):
+    """There is no such request, or it is not yours."""
+
+    code = "LIMIT_REQUEST_NOT_FOUND"
+
+
+class LimitRequestPending(Conflict):
+    """A request of yours is waiting already."""
+
+    code = "LIMIT_REQUEST_PENDING"
+
+
+class LimitRequestDecided(Conflict):
+    """The request was decided already."""
+
+    code = "LIMIT_REQUEST_DECIDED"

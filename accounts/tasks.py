@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accounts.services import mails
+from accounts.services import feedback, mails
 
 
 def send_verification(user_id: int) -> None:
@@ -13,3 +13,18 @@ def send_verification(user_id: int) -> None:
 def send_reset(email: str) -> None:
     """Mail whoever has this address the link that sets a new password."""
     mails.send_reset(email)
+
+
+def send_limit_decision(request_id: int) -> None:
+    """Mail a user what staff made of their wish for more instances."""
+    mails.send_limit_decision(request_id)
+
+
+def post_feedback(feedback_id: int) -> None:
+    """Post what somebody said to the team's channel."""
+    feedback.post_feedback(feedback_id)
+
+
+def post_left_behind() -> None:
+    """Post what Slack has not taken yet."""
+    feedback.post_left_behind()

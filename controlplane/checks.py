@@ -18,7 +18,7 @@ from clusters.providers.errors import ProviderError
 from clusters.providers.local import isolation
 from clusters.queries import aws_config, azure_config, cloud_regions
 from controlplane.core.errors import InvalidRequest
-from controlplane.core.outside import read_networks
+from controlplane.core.outside import AddressRefused, check_address, read_networks
 from controlplane.core.storage import AzureBroker, read_broker
 
 Apps = Sequence[AppConfig] | None
@@ -290,6 +290,24 @@ def check_callable_networks(app_configs: Apps, **kwargs: Any) -> list[CheckMessa
         )
         for text in read_networks(tuple(settings.CALLABLE_NETWORKS))[1]
     ]
+
+
+@register("settings")
+def check_slack(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.SLACK_WEBHOOK_URL:
+        return []
+    try:
+        check_address(settings.SLACK_WEBHOOK_URL)
+    except AddressRefused as error:
+        return [
+            Error(
+                f"SLACK_WEBHOOK_URL cannot be called: {error.message}",
+                hint="Give the address of an incoming webhook, such as https://hooks.slack.com/services/…; or leave it "
+                "out: then feedback is kept and posted nowhere.",
+                id="controlplane.E020",
+            )
+        ]
+    return []
 
 
 @register("settings")

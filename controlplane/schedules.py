@@ -17,5 +17,6 @@ SCHEDULES: Final = (
     Schedule("jobs.tasks.price_executions", 10, "keep with executions that have ended what an hour of them cost"),
     Schedule("jobs.tasks.advance_stuck_recipes", 60, "take up recipes whose wake-up was lost"),
     Schedule("jobs.tasks.sample_load", 60, "note how many jobs wait and run"),
+    Schedule("accounts.tasks.post_left_behind", 60, "post feedback that Slack did not take yet"),
     Schedule("jobs.tasks.apply_retention", 3600, "delete what is past its days"),
 )

@@ -83,10 +83,10 @@ PUBNUB_SUBSCRIBE_KEY = env.text("PUBNUB_SUBSCRIBE_KEY")
 
 # --- Accounts ------------------------------------------------------------------------------------
 
-# Who may sign up: nobody, or everybody.
+# Who may sign up: nobody, who has an invitation, or everybody.
 SIGN_UP = env.text("SIGN_UP", "closed")
-if SIGN_UP not in ("closed", "open"):
-    env.faults.append(Fault("SIGN_UP", "closed or open"))
+if SIGN_UP not in ("closed", "invite", "open"):
+    env.faults.append(Fault("SIGN_UP", "closed, invite or open"))
     SIGN_UP = "closed"
 # Where links in mails lead: the pages of this deployment, unless another front end has pages at the same paths.
 ACCOUNT_URL = env.text("ACCOUNT_URL").rstrip("/") or PUBLIC_URL or ("http://127.0.0.1:8000" if DEBUG else "")
@@ -96,6 +96,8 @@ FREE_TIER_JELLYSECONDS = env.whole("FREE_TIER_JELLYSECONDS", 604_800)
 TOKENS_MAY_MANAGE_ACCOUNT = env.flag("TOKENS_MAY_MANAGE_ACCOUNT")
 # For whom Google's ID tokens are made that people sign in with; without it nobody does.
 GOOGLE_CLIENT_ID = env.text("GOOGLE_CLIENT_ID")
+# Where feedback is posted: an incoming webhook of Slack, whose address is a secret; without it nowhere.
+SLACK_WEBHOOK_URL = env.text("SLACK_WEBHOOK_URL").strip()
 PASSWORD_RESET_TIMEOUT = env.whole("PASSWORD_RESET_TIMEOUT_SECONDS", 24 * 3600, minimum=60)
 VERIFICATION_TIMEOUT_SECONDS = env.whole("VERIFICATION_TIMEOUT_SECONDS", 7 * 24 * 3600, minimum=60)
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
@@ -377,6 +379,8 @@ SPECTACULAR_SETTINGS = {
         "RoleEnum": "accounts.models.Role",
         "FeatureEnum": "accounts.models.Feature",
         "TokenScopeEnum": "accounts.models.TokenScope",
+        "FeedbackTypeEnum": "accounts.models.FeedbackType",
+        "LimitRequestStatusEnum": "accounts.models.LimitRequestStatus",
         "CloudEnum": "clusters.queries.CLOUDS",
         "LocalCloudEnum": [("local", "local")],
         "JobStatusEnum": "jobs.states.SHOWN_STATES",
@@ -420,6 +424,9 @@ TASKS = {
     "jobs.tasks.run_clouds": CLOUDS,
     "accounts.tasks.send_verification": "work",
     "accounts.tasks.send_reset": "work",
+    "accounts.tasks.send_limit_decision": "work",
+    "accounts.tasks.post_feedback": "work",
+    "accounts.tasks.post_left_behind": "work",
     "jobs.tasks.answer_canary": "work",
     "jobs.tasks.sweep": "work",
     "jobs.tasks.carry_on": "work",

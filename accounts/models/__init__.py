@@ -1,7 +1,10 @@
 """Who may do what, for whom, and what happened."""
 
 from accounts.models.event import Event, Follower
+from accounts.models.feedback import Feedback, FeedbackType
 from accounts.models.idempotency import IdempotencyKey
+from accounts.models.invitation import Invitation
+from accounts.models.limit_request import LimitChangeRequest, LimitRequestStatus
 from accounts.models.people import ApiToken, Customer, Feature, Role, TokenScope, User, UserManager
 from accounts.models.rate import Rate
 from accounts.models.webhook import DeliveryStatus, Form, Webhook, WebhookDelivery
@@ -12,9 +15,14 @@ __all__ = [
     "DeliveryStatus",
     "Event",
     "Feature",
+    "Feedback",
+    "FeedbackType",
     "Follower",
     "Form",
     "IdempotencyKey",
+    "Invitation",
+    "LimitChangeRequest",
+    "LimitRequestStatus",
     "Rate",
     "Role",
     "TokenScope",

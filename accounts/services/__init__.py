@@ -1,7 +1,10 @@
 """Every write of accounts."""
 
 from accounts.services.closing import close_account
+from accounts.services.feedback import give_feedback, post_feedback, post_left_behind
 from accounts.services.google import register_with_google, user_of_google
+from accounts.services.invitations import NewInvitation, create_invitation, revoke_invitation
+from accounts.services.limits import approve_limit, reject_limit, request_limit
 from accounts.services.passwords import ask_for_reset, change_password, confirm_reset
 from accounts.services.people import (
     Password,
@@ -32,28 +35,37 @@ from accounts.services.tokens import (
 
 __all__ = [
     "LONGEST_IMPORTED",
+    "NewInvitation",
     "NewToken",
     "Password",
     "UserChanges",
+    "approve_limit",
     "archive_token",
     "ask_for_reset",
     "change_password",
     "close_account",
     "confirm_reset",
     "create_customer",
+    "create_invitation",
     "create_token",
     "create_user",
     "disable_user",
     "enable_user",
     "ensure_customer",
+    "give_feedback",
     "import_token",
     "issue_token",
     "make_ready",
     "note_use",
     "number_events",
+    "post_feedback",
+    "post_left_behind",
     "regenerate_token",
     "register_with_google",
+    "reject_limit",
+    "request_limit",
     "resend_verification",
+    "revoke_invitation",
     "revoke_tokens",
     "set_role",
     "sign_up",

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.errors import LastAdmin
 from accounts.models import Role, User
+from accounts.services.limits import withdraw_requests
 from accounts.services.tokens import revoke_tokens
 from accounts.services.told import record_of
 
@@ -25,6 +26,7 @@ def close_account(user: User) -> None:
             if not list(others.order_by("pk").values_list("pk", flat=True)):
                 raise LastAdmin
         record_of("user.closing", locked, locked)
+        withdraw_requests(locked)
         revoke_tokens(user=locked, actor=locked)
         locked.username, locked.email, locked.google_subject = f"closed-{locked.uuid}", None, None
         locked.password = make_password(None)

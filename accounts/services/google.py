@@ -24,11 +24,11 @@ class Claims:
 
 def register_with_google(claims: Claims, registration_token: str) -> User:
     """Make a verified user without a password. Raises SignUpRefused, InvalidRequest, AccountExists."""
-    check_open(registration_token)
+    admission = check_open(registration_token, claims.email)
     address = addresses.readable(claims.email)
     user = User(username=address, email=address, role=Role.CUSTOMER, google_subject=claims.subject)
     user.password = make_password(None)
-    return make_account(user, registration_token)
+    return make_account(user, admission)
 
 
 def user_of_google(claims: Claims) -> User:

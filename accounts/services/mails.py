@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
-from accounts import queries
-from accounts.models import User
+from accounts import queries, states
+from accounts.models import LimitChangeRequest, User
 from accounts.services.passwords import reset_token
 from accounts.services.sign_up import verification_token
 
@@ -40,6 +40,18 @@ def send_reset(email: str) -> None:
         link = _link("reset", user=str(user.uuid), token=reset_token(user))
         hours = settings.PASSWORD_RESET_TIMEOUT / 3600
         send(user, "Set a new password", "reset", link=link, hours=round(hours, 1))
+
+
+def send_limit_decision(request_id: int) -> None:
+    """Mail a user what staff made of their wish for more instances, unless nobody may read it any more."""
+    found = (
+        LimitChangeRequest.objects.select_related("user").exclude(status=states.PENDING).filter(pk=request_id).first()
+    )
+    if found is None or not found.user.is_active or found.user.email is None:
+        return
+    approved = found.status == states.APPROVED
+    subject = f"Your instance limit is {'raised' if approved else 'unchanged'}"
+    send(found.user, subject, "limit", approved=approved, request=found, limit=found.user.instance_limit)
 
 
 def _link(page: str, **parameters: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
@@ -17,6 +18,7 @@ from django.db.models.functions import Lower
 from accounts import events, queries
 from accounts.errors import CustomerExists, EmailTaken, UserExists, UserState
 from accounts.models import Customer, Role, User
+from accounts.services.limits import check_features, check_limit, set_features, set_instance_limit
 from accounts.services.rates import spend
 from accounts.services.told import record_of
 from controlplane.core.enqueue import enqueue
@@ -147,11 +149,16 @@ class UserChanges(TypedDict, total=False):
     is_active: bool
     email: str | None
     password: str
+    instance_limit: int
+    allowed_features: Sequence[str]
 
 
 def update_user(*, user: User, actor: User | None, **changes: Unpack[UserChanges]) -> User:
     """Change several things of `user`, all or none. Raises UserState, EmailTaken, InvalidRequest, TooOften."""
     email = _readable_email(changes["email"]) if "email" in changes else user.email
+    if "instance_limit" in changes:
+        check_limit(changes["instance_limit"], "instance_limit")
+    features = check_features(changes["allowed_features"]) if "allowed_features" in changes else None
     new = make_ready(changes["password"], username=user.username, email=email) if "password" in changes else None
     try:
         with transaction.atomic():
@@ -163,6 +170,10 @@ def update_user(*, user: User, actor: User | None, **changes: Unpack[UserChanges
             if email != locked.email:
                 _change_email(locked, email, actor)
                 record_of("user.email-changed", locked, actor, {"email": locked.email}, {"email": email})
+            if "instance_limit" in changes:
+                set_instance_limit(locked, changes["instance_limit"], actor)
+            if features is not None:
+                set_features(locked, features, actor)
             if new is not None:
                 User.objects.filter(pk=locked.pk).update(password=new.encoded)
                 record_of("user.password-changed", locked, actor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.conf import settings
@@ -10,7 +11,8 @@ from django.db import IntegrityError, transaction
 
 from accounts import addresses
 from accounts.errors import AccountExists, AlreadyVerified, InvalidVerification, SignUpRefused
-from accounts.models import Customer, Role, User
+from accounts.models import Customer, Invitation, Role, User
+from accounts.services import invitations
 from accounts.services.people import make_ready
 from accounts.services.rates import spend
 from accounts.services.told import record_of
@@ -26,33 +28,68 @@ def sign_up(*, email: str, password: str, registration_token: str) -> User:
     Raises SignUpRefused before anything else, so that nothing is told of who is here; then InvalidRequest and
     AccountExists.
     """
-    check_open(registration_token)
+    admission = check_open(registration_token, email)
     address = addresses.readable(email)
     ready = make_ready(password, username=address, email=address)
     user = User(username=address, email=address, role=Role.CUSTOMER, is_verified=False, password=ready.encoded)
-    return make_account(user, registration_token)
+    return make_account(user, admission)
 
 
-def check_open(registration_token: str) -> None:
-    """Raises SignUpRefused where nobody may sign up."""
-    if settings.SIGN_UP != "open":
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """By what somebody signs up: an invitation that holds for them, if there is one; and what the log says of it."""
+
+    invitation: Invitation | None
+    origin: str
+
+
+def check_open(registration_token: str, email: str) -> Admission:
+    """By what whoever has this address may sign up with this token. Raises SignUpRefused.
+
+    Where sign-up is open an invitation holds all the same; the token of one that is there is never an origin, since
+    the log keeps no secrets.
+    """
+    if settings.SIGN_UP == "closed":
         raise SignUpRefused
+    invitation = invitations.invitation_of(registration_token)
+    holds = invitation is not None and invitations.admits(invitation, email)
+    if settings.SIGN_UP == "invite" and not holds:
+        raise SignUpRefused
+    if invitation is None:
+        return Admission(None, registration_token[:LONGEST_ORIGIN])
+    return Admission(invitation if holds else None, f"invitation {invitation.prefix}")
 
 
-def make_account(user: User, registration_token: str) -> User:
-    """Save a new `user` with its customer. Raises AccountExists."""
+def make_account(user: User, admission: Admission) -> User:
+    """Save a new `user` with its customer. Raises AccountExists; SignUpRefused, when the last use was just taken."""
     try:
         with transaction.atomic():
+            # First of all: whether an address is known is for those to hear who are let in.
+            told = _let_in(user, admission)
             # Not called by the address: a customer keeps its name when the user is anonymised.
             user.customer = Customer.objects.create(name=f"account-{user.uuid}")
             user.save(force_insert=True)
-            origin: dict[str, Any] = {"role": user.role, "origin": registration_token[:LONGEST_ORIGIN]}
-            record_of("user.signed-up", user, user, after=origin)
+            record_of("user.signed-up", user, user, after={"role": user.role, "origin": admission.origin, **told})
             if not user.is_verified:
                 enqueue("accounts.tasks.send_verification", user_id=user.pk)
     except IntegrityError as error:
         raise AccountExists(field="email") from error
     return user
+
+
+def _let_in(user: User, admission: Admission) -> dict[str, Any]:
+    """Take a use of the invitation, give `user` what it presets, and return what the log says of it."""
+    invitation = admission.invitation
+    if invitation is None:
+        return {}
+    if not invitations.use_up(invitation):
+        if settings.SIGN_UP == "invite":
+            raise SignUpRefused
+        return {}
+    if invitation.instance_limit is not None:
+        user.instance_limit = invitation.instance_limit
+    user.allowed_features = invitation.allowed_features
+    return {"invitation": invitation.pk}
 
 
 def verification_token(user: User) -> str:

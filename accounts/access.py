@@ -96,6 +96,15 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         COLLEAGUE: frozenset(),
         STRANGER: frozenset(),
     },
+    # Wishes for higher limits: everybody has their own, staff decide.
+    "limit_requests": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ, CHANGE}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ}),
+        COLLEAGUE: frozenset(),
+        STRANGER: frozenset(),
+    },
     # Nobody writes the log; a customer's users read what became of its jobs.
     "events": {
         Role.ADMIN: frozenset({READ}),

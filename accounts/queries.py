@@ -13,8 +13,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts import access, addresses
-from accounts.errors import CustomerNotFound, NoSuchUser, TokenNotFound, UserNotFound
-from accounts.models import ApiToken, Customer, User
+from accounts.errors import CustomerNotFound, LimitRequestNotFound, NoSuchUser, TokenNotFound, UserNotFound
+from accounts.models import ApiToken, Customer, Invitation, LimitChangeRequest, User
 from controlplane.core import sets
 from controlplane.core.connections import is_exhausted, mend
 from controlplane.core.filters import read_reference
@@ -184,3 +184,25 @@ def find_token_for(actor: User, token_uuid: str, action: str) -> ApiToken:
         raise TokenNotFound
     access.enforce(access.decide(actor, "tokens", action, owner_id=token.user_id), TokenNotFound)
     return token
+
+
+def visible_limit_requests(actor: User) -> QuerySet[LimitChangeRequest]:
+    """The wishes for higher limits that `actor` may read, with whose they are and who decided."""
+    rows = LimitChangeRequest.objects.select_related("user", "decided_by")
+    return rows if access.decide(actor, "limit_requests", access.READ).allowed else rows.filter(user=actor)
+
+
+def find_limit_request_for(actor: User, request_id: int, action: str) -> LimitChangeRequest:
+    """The wish with this id, if `actor` may do `action` to it. Raises LimitRequestNotFound, Forbidden."""
+    found = LimitChangeRequest.objects.select_related("user", "decided_by").filter(pk=request_id).first()
+    if found is None:
+        raise LimitRequestNotFound
+    access.enforce(access.decide(actor, "limit_requests", action, owner_id=found.user_id), LimitRequestNotFound)
+    return found
+
+
+def invitations_meant_by(term: str) -> QuerySet[Invitation]:
+    """The invitations for this address, or the one with this token."""
+    if "@" in term:
+        return Invitation.objects.filter(email=addresses.normalised(term))
+    return Invitation.objects.filter(digest=digest(term))

@@ -117,6 +117,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "indexes": [models.Index(fields=["email"], name="invitation_of_email")],
                 "constraints": [
                     models.CheckConstraint(condition=models.Q(("uses_allowed__gte", 1)), name="invitation_has_uses"),
                     models.CheckConstraint(
@@ -169,13 +170,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "indexes": [
-                    models.Index(
-                        models.OrderBy(models.F("decided_at"), descending=True, nulls_first=True),
-                        models.OrderBy(models.F("id"), descending=True),
-                        name="limit_request_work",
-                    )
-                ],
+                "indexes": [models.Index(fields=["status", "-id"], name="limit_request_by_status")],
                 "constraints": [
                     models.UniqueConstraint(
                         condition=models.Q(("status", "PENDING")), fields=("user",), name="limit_request_pending"

@@ -34,6 +34,7 @@ class Invitation(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
+        indexes = [models.Index(fields=["email"], name="invitation_of_email")]
         constraints = [
             models.CheckConstraint(condition=models.Q(uses_allowed__gte=1), name="invitation_has_uses"),
             models.CheckConstraint(

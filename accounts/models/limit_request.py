@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models.people import User
@@ -40,8 +40,7 @@ class LimitChangeRequest(models.Model):
                 name="limit_request_decided",
             ),
         ]
-        # The order of the work list: what waits, then what was decided last.
-        indexes = [models.Index(F("decided_at").desc(nulls_first=True), F("id").desc(), name="limit_request_work")]
+        indexes = [models.Index(fields=["status", "-id"], name="limit_request_by_status")]
 
     def __str__(self) -> str:
         return f"{self.user_id}: {self.limit_then} to {self.desired_limit}"

@@ -20,6 +20,7 @@ EXPECTED = {
     "artifacts": (RC, RC, R, RC, R, NOTHING),
     "operations": (RC, RC, R, RC, NOTHING, NOTHING),
     "holds": (RC, RC, R, R, NOTHING, NOTHING),
+    "limit_requests": (RC, RC, R, R, NOTHING, NOTHING),
     "events": (R, R, R, R, R, NOTHING),
 }
 WHO = (Role.ADMIN, Role.OPERATOR, Role.MONITOR, OWNER, COLLEAGUE, STRANGER)

@@ -18,6 +18,8 @@ from tests import google
 
 AUTH: Final = "/api/v1/auth"
 TOKENS: Final = "/api/v1/tokens"
+FEEDBACK: Final = "/api/v1/feedback"
+LIMITS: Final = "/api/v1/limit-change-requests"
 EMAIL: Final = "ada@example.com"
 PASSWORD: Final = "correct horse battery"
 NOBODY: Final = "01957e0c-8d10-7aa4-9f27-d0a1c58f6b11"
@@ -34,6 +36,10 @@ _ADDRESS: Final = {
 _PASSWORD: Final = {"body.password: maxLength None is 128 here": _LIMIT}
 _CREDENTIAL: Final = {"body.credential: maxLength None is 4096 here": _LIMIT}
 DIFFERENCES: Final[dict[str, dict[str, str]]] = {
+    "fishjam_create_instance_limit_change_request": dict.fromkeys(
+        ("body.desired_limit: exclusiveMinimum 0 is None here", "body.desired_limit: minimum None is 1 here"),
+        "of whole numbers it is the same",
+    ),
     "fishjam_sign_in": _ADDRESS | _PASSWORD,
     "fishjam_resend_verification": _ADDRESS | _PASSWORD,
     "fishjam_sign_up": _ADDRESS | _PASSWORD | {"body.registration_token: maxLength None is 255 here": _LIMIT},
@@ -118,6 +124,12 @@ class Scene:
     def change(self, old: Any = PASSWORD, new: Any = "another horse 7") -> Any:
         return post(self.session, f"{AUTH}/change-password", {"old_password": old, "new_password": new})
 
+    def feedback(self, client: Client | None = None, **more: Any) -> Any:
+        return post(client or self.token, FEEDBACK, {"feedback_type": "bug", "message": "It hums.", **more})
+
+    def ask(self, client: Client | None = None, **more: Any) -> Any:
+        return post(client or self.token, LIMITS, {"desired_limit": 9, "reason": "More rooms.", **more})
+
 
 Provoke = Callable[[Scene], Any]
 
@@ -184,6 +196,17 @@ PROVOCATIONS: Final[dict[tuple[str, int], Provoke]] = {
     ("fishjam_create_api_token", 201): lambda scene: scene.session.post(TOKENS),
     ("fishjam_create_api_token", 401): lambda scene: scene.nobody.post(TOKENS),
     ("fishjam_create_api_token", 403): lambda scene: scene.token.post(TOKENS),
+    ("fishjam_send_feedback", 200): lambda scene: scene.feedback(),
+    ("fishjam_send_feedback", 401): lambda scene: scene.feedback(scene.nobody),
+    ("fishjam_send_feedback", 403): lambda scene: scene.feedback(scene.forged),
+    ("fishjam_send_feedback", 422): lambda scene: scene.feedback(feedback_type="praise"),
+    ("fishjam_send_feedback", 429): lambda scene: scene.often(scene.feedback, 10),
+    ("fishjam_create_instance_limit_change_request", 201): lambda scene: scene.ask(),
+    ("fishjam_create_instance_limit_change_request", 400): lambda scene: scene.ask(desired_limit=5),
+    ("fishjam_create_instance_limit_change_request", 401): lambda scene: scene.ask(scene.nobody),
+    ("fishjam_create_instance_limit_change_request", 403): lambda scene: scene.ask(scene.forged),
+    ("fishjam_create_instance_limit_change_request", 409): lambda scene: scene.often(scene.ask, 1),
+    ("fishjam_create_instance_limit_change_request", 422): lambda scene: scene.ask(reason=None),
     ("fishjam_archive_api_token", 200): lambda scene: scene.archive(scene.token),
     ("fishjam_archive_api_token", 401): lambda scene: scene.nobody.delete(f"{TOKENS}/{NOBODY}"),
     ("fishjam_archive_api_token", 403): lambda scene: scene.forged.delete(f"{TOKENS}/{NOBODY}"),

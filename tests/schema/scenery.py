@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from accounts import services as accounts
-from accounts.models import ApiToken, Customer, User
+from accounts.models import ApiToken, Customer, LimitChangeRequest, User
 from jobs import services, states
 from jobs.models import Artifact, Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
 from jobs.policy import Policy
@@ -31,7 +31,7 @@ NAMED_BY: Final = {
     "quotas": "quota", "errors": "error", "users": "user", "customers": "customer_id", "tokens": "token",
     "workspaces": "workspace", "files": "file", "artifacts": "artifact", "recipes": "recipe",
     "recipe-types": "recipe_type", "job-types": "job_type_name", "status": "job_uuid", "cancel": "job_uuid",
-    "retry": "job_uuid", "logs": "job_uuid",
+    "retry": "job_uuid", "logs": "job_uuid", "limit-change-requests": "limit_request",
 }  # fmt: skip
 # Parameters that have a value of their own, whatever stands before them.
 _FIXED: Final = {"version": "1.0.0", "revision_num": "1", "stream": "combined", "number": "1"}
@@ -97,6 +97,7 @@ class Scenery:
             "recipe_type": list(RecipeType.objects.order_by("-pk").values_list("name", flat=True)[:10]),
             "recipe_type_id": list(RecipeType.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "recipe": list(Recipe.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
+            "limit_request": list(LimitChangeRequest.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "token": [str(each) for each in ApiToken.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
         }
 
@@ -145,6 +146,7 @@ def _make_more(owner: Person) -> None:
     for job_type in JobType.objects.all():
         services.set_job_type_policy(job_type, Policy(tries={"SYSTEM": 2}), actor=actor)
     create_error(name=f"of-{actor.pk}", title="One", category=Category.values[0], actor=actor)
+    accounts.request_limit(user=actor, desired_limit=50, reason="More rooms.")
     for number in range(3):
         accounts.create_token(user=actor, actor=actor, name=f"more {number}", expires_at=None)
     LoadSample.objects.get_or_create(

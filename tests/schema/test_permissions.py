@@ -20,7 +20,7 @@ from django.db import transaction
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken, LimitChangeRequest, User
 from jobs import services
 from jobs.models import Artifact, Execution, File, Hold, Job, Operation, Recipe, Scope, Shape
 from jobtypes.models import Error, JobType, RecipeType, Workspace
@@ -121,6 +121,7 @@ def own_names(owner: User) -> dict[str, Any]:
         "error": Error.objects.filter(is_builtin=False, job_type_name="").latest("pk").pk,
         "user": owner.pk,
         "customer_id": owner.customer_id,
+        "limit_request": LimitChangeRequest.objects.get(user=owner).pk,
         "token": (token := ApiToken.objects.filter(user=owner).earliest("pk")).uuid,
         "token_uuid": token.uuid,
         "user_uuid": owner.uuid,

@@ -9,7 +9,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from accounts.models import ApiToken, Feature, User
+from accounts.models import ApiToken, Feature, FeedbackType, User
 from controlplane.core.bodies import OpenBody
 
 PASSWORD_LENGTH: Final = 128
@@ -118,3 +118,15 @@ class TokenSerializer(serializers.Serializer[ApiToken]):
 @extend_schema_serializer(component_name="CreateApiTokenOut")
 class NewTokenSerializer(serializers.Serializer[Any]):
     token = serializers.CharField(help_text="Secret, shown once.")
+
+
+@extend_schema_serializer(component_name="FeedbackIn")
+class FeedbackSerializer(OpenBody):
+    feedback_type = serializers.ChoiceField(choices=FeedbackType.choices)
+    message = _text(2000, required=False, default="")
+
+
+@extend_schema_serializer(component_name="InstanceLimitChangeRequestIn")
+class LimitRequestSerializer(OpenBody):
+    desired_limit = serializers.IntegerField(min_value=1)
+    reason = _text(1024)

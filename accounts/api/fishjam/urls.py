@@ -2,6 +2,7 @@ from django.urls import path
 
 from accounts.api.fishjam import account_views as account
 from accounts.api.fishjam import google_views as google
+from accounts.api.fishjam import team_views as team
 from accounts.api.fishjam import token_views as tokens
 
 urlpatterns = [
@@ -23,4 +24,6 @@ urlpatterns = [
     path("api/v1/auth/change-password", account.ChangePassword.as_view(), name="fishjam-change-password"),
     path("api/v1/tokens", tokens.Tokens.as_view(), name="fishjam-tokens"),
     path("api/v1/tokens/<str:token_uuid>", tokens.OneToken.as_view(), name="fishjam-token"),
+    path("api/v1/feedback", team.SendFeedback.as_view(), name="fishjam-feedback"),
+    path("api/v1/limit-change-requests", team.LimitRequests.as_view(), name="fishjam-limit-change-requests"),
 ]

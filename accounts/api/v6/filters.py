@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
-from accounts.models import ApiToken, Customer, Role, User
+from accounts.models import ApiToken, Customer, LimitChangeRequest, LimitRequestStatus, Role, User
 from controlplane.core.filters import BooleanFilter, ChoicesFilter, FilterSet, MomentFilter, TextsFilter
 
 
@@ -40,3 +40,12 @@ class TokenFilter(FilterSet):
 
     def is_archived(self, tokens: QuerySet[ApiToken], name: str, value: bool) -> QuerySet[ApiToken]:
         return tokens.filter(archived_at__isnull=not value)
+
+
+class LimitRequestFilter(FilterSet):
+    user = TextsFilter(field_name="user__username", label="user name of whose it is")
+    status = ChoicesFilter(choices=LimitRequestStatus.values, field_name="status", label="what became of it")
+
+    class Meta:
+        model = LimitChangeRequest
+        fields: list[str] = []

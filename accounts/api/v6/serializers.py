@@ -7,7 +7,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from accounts.models import ApiToken, Customer, Role, TokenScope, User
+from accounts.models import ApiToken, Customer, Feature, LimitChangeRequest, Role, TokenScope, User
+from accounts.services.limits import HIGHEST
 from controlplane.core.bodies import Body
 
 
@@ -25,10 +26,14 @@ def _password(**more: Any) -> serializers.CharField:
 class UserSerializer(serializers.ModelSerializer[User]):
     customer = serializers.SlugRelatedField[Customer](slug_field="name", read_only=True, allow_null=True)
     created = serializers.DateTimeField(source="created_at", read_only=True)
+    allowed_features = serializers.ListField(child=serializers.ChoiceField(choices=Feature.choices), read_only=True)
 
     class Meta:
         model = User
-        fields = ("id", "uuid", "username", "email", "role", "customer", "is_active", "created", "last_login")
+        fields: tuple[str, ...] = (
+            *("id", "uuid", "username", "email", "role", "customer", "is_active", "is_verified", "instance_limit"),
+            *("allowed_features", "created", "last_login"),
+        )
         read_only_fields = fields
 
 
@@ -47,6 +52,15 @@ class UserChangeSerializer(Body):
     is_active = serializers.BooleanField(required=False, help_text="Changed by admins only; false is a disabled user.")
     email = serializers.EmailField(max_length=254, required=False, allow_null=True)
     password = _password(required=False)
+    instance_limit = serializers.IntegerField(
+        min_value=0, max_value=HIGHEST, required=False, help_text="Changed by admins only."
+    )
+    allowed_features = serializers.ListField(
+        child=serializers.ChoiceField(choices=Feature.choices),
+        max_length=len(Feature.values),
+        required=False,
+        help_text="Changed by admins only: these and no others.",
+    )
     current_password = _password(required=False, help_text="Needed to change the own password, if there is one.")
 
 
@@ -118,6 +132,42 @@ class NewTokenSerializer(Body):
     )
     expires = serializers.DateTimeField(required=False, allow_null=True, default=None)
     user = _name(max_length=150, required=False, help_text="Whose it is to be, for admins; the caller's by default.")
+
+
+# --- Wishes for higher limits ---------------------------------------------------------------------
+
+
+class LimitRequestSerializer(serializers.ModelSerializer[LimitChangeRequest]):
+    user = serializers.SlugRelatedField[User](slug_field="username", read_only=True)
+    limit_then = serializers.IntegerField(read_only=True, help_text="Their limit when they asked.")
+    created = serializers.DateTimeField(source="created_at", read_only=True)
+    decided_by = serializers.SlugRelatedField[User](
+        slug_field="username", read_only=True, allow_null=True, help_text="Told to staff only."
+    )
+    decided = serializers.DateTimeField(source="decided_at", read_only=True, allow_null=True)
+
+    class Meta:
+        model = LimitChangeRequest
+        fields: tuple[str, ...] = (
+            *("id", "user", "limit_then", "desired_limit", "reason", "status", "note", "created", "decided_by"),
+            "decided",
+        )
+        read_only_fields = fields
+
+    def to_representation(self, row: LimitChangeRequest) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(row)
+        return shown if self.context["is_staff"] else {**shown, "decided_by": None}
+
+
+class NewLimitRequestSerializer(Body):
+    desired_limit = serializers.IntegerField(min_value=1, max_value=HIGHEST)
+    reason = _name(max_length=1024, allow_blank=True)
+
+
+class DecisionSerializer(Body):
+    note = _name(
+        max_length=1024, required=False, default="", allow_blank=True, help_text="Mailed to the user with the decision."
+    )
 
 
 # --- Signing in ----------------------------------------------------------------------------------

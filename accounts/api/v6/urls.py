@@ -7,11 +7,13 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api.v6 import views
 from accounts.api.v6.events import Events, EventStream
+from accounts.api.v6.limit_requests import LimitRequests
 
 router = SimpleRouter()
 router.register("users", views.Users, basename="user")
 router.register("customers", views.Customers, basename="customer")
 router.register("tokens", views.Tokens, basename="token")
+router.register("limit-change-requests", LimitRequests, basename="limit-change-request")
 
 urlpatterns = [
     path("events/", Events.as_view({"get": "read"}), name="events"),

@@ -55,7 +55,7 @@ OTHER_ROLE: Final = OpenApiExample("Another role, by an admin", request_only=Tru
 
 def authorise(actor: User, changes: Mapping[str, Any]) -> None:
     """Raise Forbidden where a user would change of themselves what only admins may."""
-    if {"role", "is_active"} & set(changes):
+    if {"role", "is_active", "instance_limit", "allowed_features"} & set(changes):
         access.demand(actor, "users", access.CHANGE)
 
 

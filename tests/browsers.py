@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -70,6 +71,10 @@ def furnish() -> None:
     services.set_cap(scope=Scope.CUSTOMER, scope_id=str(job.customer_id), max_jobs=3, actor=actor)
     create_error(name="no-frames", title="No frames", category=Category.DATA, actor=actor)
     accounts.issue_token(user=actor, actor=actor, name="laptop")
+    expiry = timezone.now() + timedelta(days=1)
+    accounts.create_invitation(name="friends", email="ada@example.com", expires_at=expiry, actor=actor)
+    accounts.request_limit(user=actor, desired_limit=50, reason="More rooms.")
+    accounts.give_feedback(user=actor, feedback_type="good", message="It flies.")
     make_job_type()
     make_recipe(make_recipe_type(FORK))
     make_file()

@@ -14,12 +14,13 @@ from django.utils.html import format_html
 
 from accounts import queries, services, viewing
 from accounts.admin.tokens import shown_once
-from accounts.models import Customer, Role, User
+from accounts.models import Customer, Feature, Role, User
+from accounts.services.limits import HIGHEST
 from controlplane.core.admin import ServiceForm
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
-from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form
+from controlplane.core.service_admin import RowPage, ServiceAdmin, filled, plain_form
 
 # Services name fields as the first surface did; the admin's forms have names of their own.
 _FIELDS = {"user": "username", "customer": "customer_name", "password": "new_password"}
@@ -60,6 +61,19 @@ class UserForm(_UserFieldsForm):
         self.fields["new_password"].help_text = "Empty: as it is."
 
 
+class LimitsForm(ServiceForm):
+    """How much a user may have, and what they may use beyond what everybody may."""
+
+    instance_limit = forms.IntegerField(min_value=0, max_value=HIGHEST, help_text="Instances at a time.")
+    allowed_features = forms.MultipleChoiceField(
+        choices=Feature.choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+
+def _limits(row: User) -> dict[str, Any]:
+    return {"instance_limit": row.instance_limit, "allowed_features": row.allowed_features}
+
+
 class RoleFilter(ChoiceFilter):
     title = "role"
     parameters = ("role",)
@@ -89,7 +103,11 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
     search_fields = ("username",)
     search_help_text = "How a user name begins, or a whole e-mail address"
     list_select_related = ("customer",)
-    fields = ("username", "uuid", "email", "role", "customer", "is_active", "groups", "created_at", "last_login")
+    fields = (
+        *("username", "uuid", "email", "is_verified", "google_linked", "role", "customer", "is_active", "groups"),
+        *("instance_limit", "allowed_features", "has_used_instances", "last_feedback_at", "created_at", "last_login"),
+    )
+    readonly_fields = ("google_linked",)
     actions = ("enable", "disable", "issue_token", "revoke_tokens")
     history_of = "user"
     add_form = NewUserForm
@@ -100,6 +118,35 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
 
     def search(self, rows: QuerySet[User], term: str) -> QuerySet[User]:
         return rows.filter(email__iexact=term) if "@" in term else rows.filter(username__startswith=term)
+
+    @admin.display(description="signs in with Google", boolean=True)
+    def google_linked(self, row: User) -> bool:
+        return row.google_subject is not None
+
+    def row_pages(self) -> Sequence[RowPage]:
+        form = filled(LimitsForm, _limits)
+        limits = RowPage("limits", "Limits", self.may_change, self._limited, form, "Limits of {row}", "Save")
+        see = RowPage(
+            "see",
+            "See as this user",
+            self.may_see_as,
+            self._seeing,
+            plain_form,
+            warning=lambda request, row: (
+                "The API's pages show you what they show this user, and change nothing. The event log tells who looked."
+            ),
+        )
+        stop = RowPage("stop-seeing", "Stop seeing as this user", self.sees_as, self._stopped, plain_form)
+        return (*super().row_pages(), limits, see, stop)
+
+    def _limited(self, request: HttpRequest, row: User, wish: dict[str, Any], form: Any) -> str:
+        services.update_user(
+            user=row,
+            actor=request.user,  # type: ignore[arg-type]
+            instance_limit=wish["instance_limit"],
+            allowed_features=wish["allowed_features"],
+        )
+        return f"Changed: {row}."
 
     def initial(self, row: User) -> dict[str, Any]:
         return {"role": row.role, "email": row.email}
@@ -151,20 +198,6 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
         for user in users:
             count = services.revoke_tokens(user=user, actor=request.user)  # type: ignore[arg-type]
             self.message_user(request, f"Revoked {count} tokens of {user}.", messages.SUCCESS)
-
-    def row_pages(self) -> Sequence[RowPage]:
-        see = RowPage(
-            "see",
-            "See as this user",
-            self.may_see_as,
-            self._seeing,
-            plain_form,
-            warning=lambda request, row: (
-                "The API's pages show you what they show this user, and change nothing. The event log tells who looked."
-            ),
-        )
-        stop = RowPage("stop-seeing", "Stop seeing as this user", self.sees_as, self._stopped, plain_form)
-        return (*super().row_pages(), see, stop)
 
     def may_see_as(self, request: HttpRequest, row: User) -> bool:
         staff: User = request.user  # type: ignore[assignment]

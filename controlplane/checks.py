@@ -292,6 +292,33 @@ def check_callable_networks(app_configs: Apps, **kwargs: Any) -> list[CheckMessa
     ]
 
 
+@register(Tags.security)
+def check_cookies(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    if settings.SESSION_COOKIE_SAMESITE != "None" or settings.SESSION_COOKIE_SECURE:
+        return []
+    return [
+        Error(
+            "SESSION_COOKIE_SAMESITE is None, and cookies are not sent over TLS only.",
+            hint="Set SECURE_COOKIES=1, without which browsers keep no such cookie; or leave SESSION_COOKIE_SAMESITE "
+            "at Lax.",
+            id="controlplane.E021",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_origins(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    left_out = [each for each in settings.CORS_ALLOWED_ORIGINS if each not in settings.CSRF_TRUSTED_ORIGINS]
+    return [
+        Warning(
+            f"{origin} is in CORS_ALLOWED_ORIGINS and not in CSRF_TRUSTED_ORIGINS.",
+            hint="A front end there reads what sessions may read, and changes nothing. Name it in both, if it should.",
+            id="controlplane.W006",
+        )
+        for origin in left_out
+    ]
+
+
 @register("settings")
 def check_slack(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     if not settings.SLACK_WEBHOOK_URL:

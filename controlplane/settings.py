@@ -16,6 +16,7 @@ from django.templatetags.static import static
 
 from controlplane.core.env import Fault, Reader
 from controlplane.core.keys import development_keys
+from controlplane.enum_names import ENUM_NAMES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Reader()
@@ -29,6 +30,12 @@ SECRET_KEY = env.text("SECRET_KEY") or _kept["SECRET_KEY"]
 # The first key encrypts, all of them decrypt: put a new one in front to rotate.
 ENCRYPTION_KEYS = env.names("ENCRYPTION_KEYS") or [key for key in [_kept["ENCRYPTION_KEY"]] if key]
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+# Front ends on other origins, with the sessions of those who use them; those that change something are named in
+# CSRF_TRUSTED_ORIGINS, too.
+CORS_ALLOWED_ORIGINS = env.names("CORS_ALLOWED_ORIGINS")
+CORS_URLS_REGEX = r"^/api/v1/"
+CORS_ALLOW_CREDENTIALS = True
+CORS_EXPOSE_HEADERS = ("Retry-After", "X-CSRFToken")
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 FORCE_SCRIPT_NAME = env.text("FORCE_SCRIPT_NAME") or None
 
@@ -228,6 +235,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "axes",
+    "corsheaders",
     "controlplane.apps.ControlPlaneConfig",
     "accounts.apps.AccountsConfig",
     "jobtypes.apps.JobTypesConfig",
@@ -237,6 +245,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "controlplane.tracing.RequestMiddleware",
+    # Before the surfaces, which answer some requests themselves.
+    *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "controlplane.surfaces.SurfaceMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -375,32 +385,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "controlplane.core.openapi.add_components",
     ],
-    "ENUM_NAME_OVERRIDES": {
-        "RoleEnum": "accounts.models.Role",
-        "FeatureEnum": "accounts.models.Feature",
-        "TokenScopeEnum": "accounts.models.TokenScope",
-        "FeedbackTypeEnum": "accounts.models.FeedbackType",
-        "LimitRequestStatusEnum": "accounts.models.LimitRequestStatus",
-        "CloudEnum": "clusters.queries.CLOUDS",
-        "LocalCloudEnum": [("local", "local")],
-        "JobStatusEnum": "jobs.states.SHOWN_STATES",
-        "JobStateEnum": "jobs.states.JOB_STATES",
-        "ExecutionStatusEnum": "jobs.states.SHOWN_EXECUTION_STATES",
-        "ExecutionStateEnum": "jobs.states.EXECUTION_STATES",
-        "OperationStatusEnum": "jobs.states.OPERATION_STATES",
-        "OperationKindEnum": "jobs.models.Kind",
-        "MapsorStatusEnum": "jobs.api.mapsor.serializers.STATUSES",
-        "ShapeEnum": "jobs.models.Shape",
-        "RunsForEnum": "jobs.models.RunsFor",
-        "ErrorCategoryEnum": "jobtypes.models.Category",
-        "HoldScopeEnum": "jobs.models.Scope",
-        "CapacityEnum": "clusters.models.Capacity",
-        "WantedCapacityEnum": "jobs.policy.CAPACITIES",
-        "WantedCloudEnum": [(cloud, cloud) for cloud in ("aws", "azure", "local", "any")],
-        "PriceSourceEnum": "clusters.models.Source",
-        "CurrencyEnum": [("USD", "USD")],
-        "QuotaScopeEnum": "jobs.models.engine.CAPPED_SCOPES",
-    },
+    "ENUM_NAME_OVERRIDES": ENUM_NAMES,
     "APPEND_COMPONENTS": {
         "securitySchemes": {
             "TokenAuth": {
@@ -464,6 +449,11 @@ BEHIND_TLS_PROXY = env.flag("BEHIND_TLS_PROXY")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", not DEBUG)
 SESSION_COOKIE_HTTPONLY = True
+# With which requests from other sites browsers send the cookies: Lax with links only, None with all of them.
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = env.text("SESSION_COOKIE_SAMESITE", "Lax")
+if SESSION_COOKIE_SAMESITE not in ("Strict", "Lax", "None"):
+    env.faults.append(Fault("SESSION_COOKIE_SAMESITE", "Strict, Lax or None"))
+    SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # Not "no-referrer": with that, browsers post forms with `Origin: null`, which the CSRF check refuses.
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

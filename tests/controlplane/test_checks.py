@@ -162,9 +162,49 @@ def test_who_may_sign_up_gets_links_that_lead_somewhere(settings: Settings) -> N
         ("closed", "", []),
         ("open", "https://a.example.com", []),
         ("open", "", ["controlplane.E014"]),
+        ("invite", "https://a.example.com", []),
+        ("invite", "", ["controlplane.E014"]),
     ):
         settings.SIGN_UP, settings.ACCOUNT_URL = sign_up, url
         assert ids(checks.check_account_url(None)) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "networks", "expected"),
+    [
+        ("", [], []),
+        ("https://hooks.slack.com/services/T/B/secret", [], []),
+        ("http://hooks.slack.com/services/T/B/secret", [], ["controlplane.E020"]),
+        ("http://127.0.0.1:8080/secret", [], ["controlplane.E020"]),
+        ("http://127.0.0.1:8080/secret", ["127.0.0.0/8"], []),
+        ("secret", [], ["controlplane.E020"]),
+    ],
+)
+def test_slack_is_called_over_tls_and_its_address_is_not_told(
+    url: str, networks: list[str], expected: list[str], settings: Settings
+) -> None:
+    settings.SLACK_WEBHOOK_URL, settings.CALLABLE_NETWORKS = url, networks
+    found = checks.check_slack(None)
+    assert ids(found) == expected
+    assert "secret" not in " ".join(each.msg for each in found)
+
+
+def test_cookies_for_other_sites_are_sent_over_tls_only(settings: Settings) -> None:
+    for same_site, secure, expected in (
+        ("Lax", False, []),
+        ("None", True, []),
+        ("None", False, ["controlplane.E021"]),
+    ):
+        settings.SESSION_COOKIE_SAMESITE, settings.SESSION_COOKIE_SECURE = same_site, secure
+        assert ids(checks.check_cookies(None)) == expected
+
+
+def test_an_origin_that_may_only_read_is_worth_a_word(settings: Settings) -> None:
+    settings.CORS_ALLOWED_ORIGINS = ["https://a.example.com", "https://b.example.com"]
+    settings.CSRF_TRUSTED_ORIGINS = ["https://b.example.com"]
+    found = checks.check_origins(None)
+    assert ids(found) == ["controlplane.W006"]
+    assert "https://a.example.com" in found[0].msg
 
 
 def test_networks_that_are_none_are_named(settings: Settings) -> None:

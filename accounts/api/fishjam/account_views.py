@@ -136,8 +136,9 @@ class CurrentUser(Operation):
 class Csrf(OpenOperation):
     @declared("fishjam_get_csrf", "Have the cookie set whose value goes into X-CSRFToken", 200, DetailSerializer)
     def get(self, request: Request) -> Response:
-        get_token(request._request)
-        return detail("The CSRF cookie is set.")
+        answer = detail("The CSRF cookie is set.")
+        answer["X-CSRFToken"] = get_token(request._request)  # pages of other origins cannot read the cookie
+        return answer
 
 
 class ResetPassword(OpenOperation):

@@ -17,8 +17,9 @@ from django.core.exceptions import ImproperlyConfigured
 from clusters.providers.errors import ProviderError
 from clusters.providers.local import isolation
 from clusters.queries import aws_config, azure_config, cloud_regions
+from controlplane.core import outside
 from controlplane.core.errors import InvalidRequest
-from controlplane.core.outside import AddressRefused, check_address, read_networks
+from controlplane.core.outside import read_networks
 from controlplane.core.storage import AzureBroker, read_broker
 
 Apps = Sequence[AppConfig] | None
@@ -324,8 +325,8 @@ def check_slack(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     if not settings.SLACK_WEBHOOK_URL:
         return []
     try:
-        check_address(settings.SLACK_WEBHOOK_URL)
-    except AddressRefused as error:
+        outside.check_address(settings.SLACK_WEBHOOK_URL)
+    except outside.AddressRefused as error:
         return [
             Error(
                 f"SLACK_WEBHOOK_URL cannot be called: {error.message}",

@@ -19,7 +19,10 @@ from tests.query_budget import within_budget
 
 pytestmark = pytest.mark.django_db
 GOOD = "battery staple 7"
-FIELDS = {"id", "uuid", "username", "email", "role", "customer", "is_active", "created", "last_login"}
+FIELDS = {
+    *("id", "uuid", "username", "email", "role", "customer", "is_active", "is_verified", "instance_limit"),
+    *("allowed_features", "created", "last_login"),
+}
 
 
 @pytest.fixture

@@ -53,7 +53,8 @@ def test_an_invitation_is_made_shown_once_and_revoked(role: str) -> None:
     assert client.get(reverse("admin:accounts_invitation_add")).status_code == 200
     body = wanted(email="Ada@example.com", instance_limit=9, allowed_features=["recordings"], note="beta")
     answer = client.post(reverse("admin:accounts_invitation_add"), body)
-    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    assert answer.status_code == 200
+    assert "no-store" in answer.headers["Cache-Control"]
     found = re.search(r"<code>([A-Za-z0-9_-]{43})</code>", answer.content.decode())
     assert found
     invitation = invitation_of(found[1])

@@ -7,6 +7,7 @@ from typing import Any, Final
 ENUM_NAMES: Final[dict[str, Any]] = {
     "RoleEnum": "accounts.models.Role",
     "FeatureEnum": "accounts.models.Feature",
+    "TokenScopeEnum": "accounts.models.TokenScope",
     "FeedbackTypeEnum": "accounts.models.FeedbackType",
     "LimitRequestStatusEnum": "accounts.models.LimitRequestStatus",
     "CloudEnum": "clusters.queries.CLOUDS",

@@ -25,7 +25,7 @@ def add_permissions(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0004_webhooks"),
+        ("accounts", "0005_token_scopes"),
         ("jobs", "0003_staff_groups"),
     ]
 

@@ -207,6 +207,7 @@ LOG_CAP_MIB = env.whole("LOG_CAP_MIB", 64, minimum=1)
 RETENTION_DAYS = {
     "executions": env.whole("RETENTION_EXECUTIONS_DAYS", 30, minimum=1),
     "events": env.whole("RETENTION_EVENTS_DAYS", 365, minimum=1),
+    "webhook_deliveries": env.whole("RETENTION_WEBHOOK_DELIVERIES_DAYS", 30, minimum=2),
     "idempotency_keys": 1,
     "rates": 2,
     "load_samples": env.whole("RETENTION_LOAD_DAYS", 90, minimum=32),

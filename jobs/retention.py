@@ -10,7 +10,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django_q.models import Task
 
-from accounts.models import Event, IdempotencyKey, Rate
+from accounts import following
+from accounts.models import Event, IdempotencyKey, ParkedEvent, Rate, WebhookDelivery
 from clusters.providers.base import STREAMS, Provider
 from controlplane.core import instruments
 from jobs import counts, states
@@ -29,8 +30,11 @@ def _cutoff(what: str) -> datetime:
 def delete_old_rows() -> dict[str, int]:
     """Delete rows past their days, a bounded number of each kind; the next run goes on."""
     return {
-        # The log has no index by time; its ids are in the order of time but for the length of a transaction.
-        "events": _delete(Event.objects.order_by("id"), "at", _cutoff("events")),
+        "events": _delete(_events_passed_by(), "at", _cutoff("events")),
+        "parked_events": _delete(ParkedEvent.objects.order_by("id"), "at", _cutoff("events")),
+        "webhook_deliveries": _delete(
+            WebhookDelivery.objects.order_by("id"), "created_at", _cutoff("webhook_deliveries")
+        ),
         "idempotency_keys": _delete(
             IdempotencyKey.objects.order_by("created_at"), "created_at", _cutoff("idempotency_keys")
         ),
@@ -46,6 +50,13 @@ def delete_old_rows() -> dict[str, int]:
         ),
         "failed_tasks": _delete(Task.objects.order_by("stopped"), "stopped", _cutoff("failed_tasks")),
     }
+
+
+def _events_passed_by() -> QuerySet[Event]:
+    """What no follower needs any more. The log has no index by time; its positions are in that order, but for the
+    length of a transaction."""
+    passed = following.passed_by_all()
+    return Event.objects.filter(position__isnull=False, position__lte=passed).order_by("position")
 
 
 def _ended_operations() -> QuerySet[Operation]:

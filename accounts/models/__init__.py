@@ -1,6 +1,6 @@
 """Who may do what, for whom, and what happened."""
 
-from accounts.models.event import Event, Follower
+from accounts.models.event import Event, Follower, ParkedEvent
 from accounts.models.feedback import Feedback, FeedbackType
 from accounts.models.idempotency import IdempotencyKey
 from accounts.models.invitation import Invitation
@@ -23,6 +23,7 @@ __all__ = [
     "Invitation",
     "LimitChangeRequest",
     "LimitRequestStatus",
+    "ParkedEvent",
     "Rate",
     "Role",
     "TokenScope",

@@ -59,10 +59,33 @@ class Event(models.Model):
 
 
 class Follower(models.Model):
-    """Somebody who goes through the event log, and up to which position they have come."""
+    """Somebody who goes through the event log, and up to which position they have come.
+
+    `failures`: how often the event behind `position` could not be dealt with, one after the other. `at_once`: how many
+    events are taken at a time while it is not known which of them fails; null for as many as there are.
+    """
 
     name = models.CharField(max_length=64, primary_key=True)
     position = models.BigIntegerField(default=0)
+    moved_at = models.DateTimeField(default=timezone.now, help_text="When it last moved, or tried to.")
+    failures = models.PositiveIntegerField(default=0)
+    at_once = models.PositiveIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"{self.name} at {self.position}"
+
+
+class ParkedEvent(models.Model):
+    """An event that a follower could not deal with and has left behind."""
+
+    follower = models.CharField(max_length=64)
+    position = models.BigIntegerField()
+    kind = models.CharField(max_length=48)
+    error = models.CharField(max_length=255)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["follower", "position"], name="parked_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.position}, left by {self.follower}"

@@ -49,8 +49,8 @@ def events(url: str, rows: int = EVENTS) -> list[Line]:
         with psycopg.connect(rig.deployment.database_url, autocommit=True) as database:
             database.execute("DELETE FROM accounts_event")
             database.execute(_FILL, [rows])
-            row = "INSERT INTO accounts_follower VALUES ('numbered', %s) ON CONFLICT (name) DO UPDATE SET position = %s"
-            database.execute(row, [rows, rows])
+            row = "INSERT INTO accounts_follower (name, position, moved_at, failures) VALUES ('numbered', %s, now(), 0)"
+            database.execute(f"{row} ON CONFLICT (name) DO UPDATE SET position = %s".encode(), [rows, rows])
             database.execute("VACUUM ANALYZE accounts_event")
             base = rig.deployment.start_web(WEB_WORKERS="1")
             asked = ("1 000 events", "", 30), ("1 000 of a kind", "&kind=job.moved", 40), ("a job", "&job=1000", 30)

@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone
 from django_q.models import Task
 
-from accounts.models import Event, IdempotencyKey, Rate
+from accounts import following as event_following
+from accounts.models import Event, Follower, IdempotencyKey, ParkedEvent, Rate, Webhook, WebhookDelivery
 from jobs import counts, following, retention, states
 from jobs.errors import OutputGone
 from jobs.models import Execution, JobCount, Kind, LoadSample, Operation
@@ -39,9 +40,15 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
     for ago in (counts.MINUTES_KEPT - 1, counts.MINUTES_KEPT + 1):
         JobCount.objects.create(job_type_id=1, span=1, minute=minute - ago, status=states.COMPLETED, number=1)
     names = ("events", "idempotency_keys", "rates", "load_samples", "operations", "minute_counts", "failed_tasks")
-    deleted = dict.fromkeys(names, 1)
+    deleted = {**dict.fromkeys(names, 1), "parked_events": 0, "webhook_deliveries": 1}
+    hook = Webhook.objects.create(owner=user, name="hook", url="https://example.com/")
+    for days in (29, 31):
+        made = now - timedelta(days=days)
+        facts = {"webhook": hook, "kind": "x.y", "subject_kind": "x", "subject_id": 1, "body": "{}"}
+        WebhookDelivery.objects.create(**facts, position=days, created_at=made)
     assert retention.delete_old_rows() == deleted
     assert list(Event.objects.values_list("subject_id", flat=True)) == [9]
+    assert list(WebhookDelivery.objects.values_list("position", flat=True)) == [29]
     assert list(IdempotencyKey.objects.values_list("key", flat=True)) == ["23"]
     assert list(Task.objects.values_list("id", flat=True)) == ["9"]
 
@@ -54,6 +61,22 @@ def test_a_run_is_bounded_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) 
     for n in range(7):
         Event.objects.create(kind="x.y", subject_kind="x", subject_id=n, at=old)
     assert [retention.delete_old_rows()["events"] for _ in range(3)] == [4, 3, 0]
+
+
+def test_what_a_follower_has_not_passed_is_kept_unless_that_follower_is_gone() -> None:
+    event_following.follow("slow", (), lambda events: None)
+    Event.objects.all().delete()
+    old = timezone.now() - timedelta(days=999)
+    for n in range(4):
+        Event.objects.create(kind="x.y", subject_kind="x", subject_id=n, at=old)
+    ParkedEvent.objects.create(follower="slow", position=1, kind="x.y", error="why", at=old)
+    event_following.follow("slow", (), lambda events: None, at_most=3)
+    assert retention.delete_old_rows()["events"] == 3
+    assert list(Event.objects.values_list("subject_id", flat=True)) == [3]
+    assert not ParkedEvent.objects.exists()
+    long_ago = timezone.now() - event_following.GONE_AFTER - timedelta(days=1)
+    Follower.objects.filter(name="slow").update(moved_at=long_ago)
+    assert retention.delete_old_rows()["events"] == 1
 
 
 def test_output_past_its_days_is_forgotten_and_says_so() -> None:

@@ -81,6 +81,7 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "user.verified": ("user", NOTHING, NOTHING),
     "user.viewed-as": ("user", NOTHING, NOTHING),
     "user.viewed-no-more": ("user", NOTHING, NOTHING),
+    "webhook.disabled": ("webhook", NOTHING, "why"),
     "workspace.created": ("workspace", NOTHING, "..."),
     "workspace.edited": ("workspace", "...", "..."),
 }

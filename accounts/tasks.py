@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from accounts import delivering
 from accounts.services import feedback, mails
+from controlplane.core.resident import is_stopping, touch
+
+WEBHOOKS_BEAT: Final = "webhooks.beat"
+
+
+def run_webhooks() -> None:
+    """Send webhooks for a term."""
+    delivering.run(is_stopping, lambda: touch(WEBHOOKS_BEAT), delivering.sender())
 
 
 def send_verification(user_id: int) -> None:
     """Mail a user the link that verifies their address."""
     mails.send_verification(user_id)
+
+
+def send_webhook_disabled(webhook_id: int) -> None:
+    """Mail the owner of a webhook that it is called no more."""
+    mails.send_webhook_disabled(webhook_id)
 
 
 def send_reset(email: str) -> None:

@@ -116,12 +116,9 @@ EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
 EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL")
 EMAIL_TIMEOUT = env.whole("EMAIL_TIMEOUT_SECONDS", 20, minimum=1)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "controlplane@localhost")
-
-# --- Callers' addresses ------------------------------------------------------------------------------
-
-# Networks that may be called beside the internet, such as 10.1.0.0/16: what there is would be open to all who may name
-# an address.
+# Networks that addresses which callers give may lie in beside the internet: all that is there is open to them.
 CALLABLE_NETWORKS = env.names("CALLABLE_NETWORKS")
+WEBHOOK_THREADS = env.whole("WEBHOOK_THREADS", 32, minimum=4)
 
 # --- Clouds --------------------------------------------------------------------------------------
 
@@ -405,10 +402,13 @@ SPECTACULAR_SETTINGS = {
 # Which functions a queue may run, and on which cluster: enqueue() and the broker refuse all others.
 PULSE = f"pulse-{LOCAL_REGION}"
 CLOUDS = "clouds"
+WEBHOOKS = "webhooks"
 TASKS = {
     "jobs.tasks.run_pass": PULSE,
     "jobs.tasks.run_clouds": CLOUDS,
+    "accounts.tasks.run_webhooks": WEBHOOKS,
     "accounts.tasks.send_verification": "work",
+    "accounts.tasks.send_webhook_disabled": "work",
     "accounts.tasks.send_reset": "work",
     "accounts.tasks.send_limit_decision": "work",
     "accounts.tasks.post_feedback": "work",
@@ -441,7 +441,9 @@ Q_CLUSTER: dict[str, Any] = {
     "orm": "default",
     "broker_class": "controlplane.core.broker.Broker",
     "log_level": env.text("LOG_LEVEL", "WARNING"),
-    "ALT_CLUSTERS": {name: {"workers": 1, "queue_limit": 1, "timeout": 60, "retry": 90} for name in (PULSE, CLOUDS)},
+    "ALT_CLUSTERS": {
+        name: {"workers": 1, "queue_limit": 1, "timeout": 60, "retry": 90} for name in (PULSE, CLOUDS, WEBHOOKS)
+    },
 }
 
 # --- Security ------------------------------------------------------------------------------------

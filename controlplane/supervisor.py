@@ -23,15 +23,17 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, transaction
 from django.utils import timezone
 
+from accounts.tasks import WEBHOOKS_BEAT
 from clusters.providers.errors import ProviderError
 from clusters.queries import cloud_regions, local_provider
 from controlplane.core.enqueue import enqueue
+from controlplane.core.resident import STOPPING
 from controlplane.processes import living_tree
 from controlplane.schedules import SCHEDULES
 from jobs import retention, sql
 from jobs.models import Beat
 from jobs.services.places import place_id
-from jobs.tasks import CANARY_BEAT, CLOUDS_BEAT, PULSE_BEAT, STOPPING
+from jobs.tasks import CANARY_BEAT, CLOUDS_BEAT, PULSE_BEAT
 
 logger = logging.getLogger("controlplane.supervisor")
 LOOK_SECONDS: Final = 0.25
@@ -145,7 +147,11 @@ class Supervisor:
     def __init__(self) -> None:
         self._run = settings.RUN_DIR
         pulse = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.PULSE]
-        self._passes = [Cluster(settings.PULSE, pulse["workers"], self._run / PULSE_BEAT, PULSE_SILENT_SECONDS)]
+        webhooks = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.WEBHOOKS]
+        self._passes = [
+            Cluster(settings.PULSE, pulse["workers"], self._run / PULSE_BEAT, PULSE_SILENT_SECONDS),
+            Cluster(settings.WEBHOOKS, webhooks["workers"], self._run / WEBHOOKS_BEAT, PULSE_SILENT_SECONDS),
+        ]
         if cloud_regions():
             clouds = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.CLOUDS]
             beat = self._run / CLOUDS_BEAT

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import fcntl
 import logging
 import os
 import queue
@@ -19,7 +18,7 @@ import threading
 import time
 from datetime import timedelta
 from functools import lru_cache
-from typing import IO, Final
+from typing import Final
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
@@ -29,6 +28,7 @@ from structlog.contextvars import bound_contextvars
 
 from accounts import events
 from controlplane.core import sets
+from controlplane.core.resident import lock_alone
 from controlplane.core.storage import StorageUnavailable
 from jobs import staging, states
 from jobs.models import STAGED, Execution, File, Job
@@ -164,21 +164,6 @@ def forget_leases(place_id: int) -> None:
     """Free what is leased at a place. Caller knows that nobody there carries any more."""
     rows = Execution.objects.filter(place=place_id, status__in=(states.CREATED, states.FINISHING))
     rows.filter(leased_until__isnull=False).update(leased_until=None)
-
-
-def lock_alone(name: str) -> IO[str] | None:
-    """A file that shows, while it is open, that this process of the machine does something, and no other.
-
-    None while another has it open: one that is dead has not, one that stands still has.
-    """
-    settings.RUN_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file: IO[str] = open(settings.RUN_DIR / f"{name}.lock", "a")  # noqa: SIM115 # as long as the process lives
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
 
 
 class Carriers:

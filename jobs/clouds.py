@@ -7,14 +7,12 @@ What a caller leaves half done when it dies, the next one finds in the tables.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import IO, Final
 from uuid import UUID, uuid4
 
@@ -30,9 +28,10 @@ from clusters.providers.errors import AuthFailed, ProviderError, Throttled
 from clusters.queries import cloud_at, cloud_regions
 from controlplane.core import instruments, sets
 from controlplane.core.doorbell import Doorbell, socket_of
+from controlplane.core.resident import lock_alone, token_of_this_machine
 from controlplane.core.storage import StorageError
 from jobs import scheduling, sql, staging, states
-from jobs.carrying import carry_here, lock_alone
+from jobs.carrying import carry_here
 from jobs.models import Execution, Place, RunsFor
 from jobs.scheduling import submitting
 from jobs.services import advance_mapreduce, leave_crowded, report_place
@@ -251,7 +250,7 @@ class CallerThread:
     """A caller's thread: a turn whenever it is woken or has rested."""
 
     def __init__(self, place: int, cloud: Cloud) -> None:
-        self._caller = Caller(place, cloud, _token_of_this_machine())
+        self._caller = Caller(place, cloud, token_of_this_machine("clouds"))
         self._takes_over = _is_alone()
         self._woken = threading.Event()
         self._may_wake_at = 0.0
@@ -283,17 +282,6 @@ class CallerThread:
             logger.exception("a turn failed")
         connection.close()
         return IDLE_SECONDS
-
-
-def _token_of_this_machine() -> UUID:
-    """The same for each process of this machine, one after the other: none waits for what a dead one held."""
-    path: Path = settings.RUN_DIR / "clouds.token"
-    with contextlib.suppress(OSError, ValueError):
-        return UUID(path.read_text())
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    token = uuid4()
-    path.write_text(str(token))
-    return token
 
 
 _locks: list[IO[str]] = []  # open for as long as the process lives

@@ -32,7 +32,8 @@ def pulse_queue(cloud: str, region: str) -> str:
 
 
 def _bell_of(queue: str) -> str:
-    return bell("jobs.tasks.run_clouds" if queue == settings.CLOUDS else "jobs.tasks.run_pass")
+    residents = {settings.CLOUDS: "jobs.tasks.run_clouds", settings.WEBHOOKS: "accounts.tasks.run_webhooks"}
+    return bell(residents.get(queue, "jobs.tasks.run_pass"))
 
 
 def ring(queues: set[str]) -> None:

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from django.conf import settings
 
 from clusters.queries import local_provider
+from controlplane.core.resident import is_stopping, touch
 from jobs import clouds, retention, services
 from jobs.pulse import Pulse
 from jobs.services import recipes
 from jobs.services.places import place_id
 
-STOPPING = "stopping"
 PULSE_BEAT = "pulse.beat"
 CLOUDS_BEAT = "clouds.beat"
 CANARY_BEAT = "work.beat"
-
-
-def touch(name: str) -> None:
-    """Leave a sign of life for the supervisor of this machine."""
-    path: Path = settings.RUN_DIR / name
-    try:
-        os.utime(path)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
 
 
 def run_pass() -> None:
     """Schedule the jobs of this machine for a term."""
     place = place_id("local", settings.LOCAL_REGION)
     pulse = Pulse(place, local_provider(), beat=lambda: touch(PULSE_BEAT), queue=settings.PULSE)
-    stopping = settings.RUN_DIR / STOPPING
-    pulse.run(stopping.exists)
+    pulse.run(is_stopping)
 
 
 def run_clouds() -> None:
     """Call the clouds for a term."""
-    stopping = settings.RUN_DIR / STOPPING
-    clouds.run(stopping.exists, lambda: touch(CLOUDS_BEAT), clouds.callers())
+    clouds.run(is_stopping, lambda: touch(CLOUDS_BEAT), clouds.callers())
 
 
 def answer_canary() -> None:

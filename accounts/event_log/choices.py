@@ -38,12 +38,15 @@ class Choice:
 
     def takes(self, told: Told) -> bool:
         """Whether this event is one of them."""
-        wanted = self.wanted
         if self.own_id is not None and (told.customer_id != self.own_id or told.subject_kind != OF_CUSTOMERS):
             return False
+        return not self.is_empty and self.asks_for(told)
+
+    def asks_for(self, told: Told) -> bool:
+        """Whether it is wanted, whoever may read it."""
+        wanted = self.wanted
         return (
-            not self.is_empty
-            and (not wanted.kinds or told.kind in wanted.kinds)
+            (not wanted.kinds or told.kind in wanted.kinds)
             and wanted.subject_kind in ("", told.subject_kind)
             and wanted.subject_id in (None, told.subject_id)
             and wanted.customer in ("", told.customer)

@@ -10,7 +10,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
 from accounts import queries, states
-from accounts.models import LimitChangeRequest, User
+from accounts.models import LimitChangeRequest, User, Webhook
 from accounts.services.passwords import reset_token
 from accounts.services.sign_up import verification_token
 
@@ -52,6 +52,14 @@ def send_limit_decision(request_id: int) -> None:
     approved = found.status == states.APPROVED
     subject = f"Your instance limit is {'raised' if approved else 'unchanged'}"
     send(found.user, subject, "limit", approved=approved, request=found, limit=found.user.instance_limit)
+
+
+def send_webhook_disabled(webhook_id: int) -> None:
+    """Tell the owner of a webhook that it was disabled, if it still is and they have an address."""
+    rows = Webhook.objects.filter(pk=webhook_id, is_enabled=False, owner__is_active=True).exclude(owner__email=None)
+    hook = rows.select_related("owner").first()
+    if hook is not None:
+        send(hook.owner, "A webhook of yours was disabled", "webhook_disabled", hook=hook)
 
 
 def _link(page: str, **parameters: str) -> str:

@@ -107,19 +107,21 @@ def _columns(model: type[models.Model], fields: Sequence[str]) -> list[str]:
     return [str(_field(model, name).column) for name in fields]
 
 
-def insert(model: type[models.Model], fields: Sequence[str], rows: Sequence[Row]) -> None:
-    """Insert `rows`, each in the order of `fields`."""
+def insert(model: type[models.Model], fields: Sequence[str], rows: Sequence[Row], *, new_only: bool = False) -> None:
+    """Insert `rows`, each in the order of `fields`. `new_only`: leave out those that a constraint says are there."""
     if not rows:
         return
     table, columns = model._meta.db_table, ", ".join(_columns(model, fields))
     data = [_prepare(model, name, values) for name, values in zip(fields, zip(*rows, strict=True), strict=True)]
+    conflict = " ON CONFLICT DO NOTHING" if new_only else ""
     if is_postgresql():
         arrays = ", ".join(f"%s::{_type(model, name)}[]" for name in fields)
-        run(f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})", data)  # noqa: S608
+        run(f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}){conflict}", data)  # noqa: S608
     else:
         marks = ", ".join(["%s"] * len(fields))
         with connection.cursor() as cursor:
-            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(zip(*data, strict=True)))  # noqa: S608
+            statement = f"INSERT INTO {table} ({columns}) VALUES ({marks}){conflict}"  # noqa: S608
+            cursor.executemany(statement, list(zip(*data, strict=True)))
 
 
 def update_where(

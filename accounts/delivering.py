@@ -1,9 +1,10 @@
 """The resident sender of webhooks: one process that makes deliveries of what happened, and sends them.
 
 One thread asks the database, and each call has a thread of its own, which does not. A webhook that has answered well is
-called AT_ONCE times at a time, any other once; those others have half of the threads at most, and a call that takes
-longer than SLOW_SECONDS counts no more: so a receiver that hangs delays no other. Any number of such processes may run.
-What one that dies was sending is sent again, under the same id.
+called AT_ONCE times at a time, any other once. Those others have half of the threads at most; a call that takes longer
+than SLOW_SECONDS counts no more, and while it lasts no other is begun: so a receiver that hangs delays no other.
+
+Any number of such processes may run. What one that dies was sending is sent again, under the same id.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import IO, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from accounts.fan_out import fan_out
@@ -49,7 +50,8 @@ IDLE_SECONDS: Final = 3.0  # between looks while there is no webhook at all
 GATHER_SECONDS: Final = 0.005  # in which what ends together is written down together
 LEAVE_SECONDS: Final = 3.0  # for calls that are under way when the process is told to stop
 SLOW_SECONDS: Final = 1.0
-SLOW_TIMES: Final = 4  # as many calls in all, slow ones included, as there are threads
+# As many calls in all as there are threads: more than can become slow while the first of them lasts.
+SLOW_TIMES: Final = round(outside.SECONDS / SLOW_SECONDS) + 2
 ANSWER_CHARACTERS: Final = 1024
 USER_AGENT: Final = "controlplane-webhooks"
 MASK: Final = "***"
@@ -207,12 +209,13 @@ class Sender:
         under_way = Counter(webhook_id for webhook_id, _ in self._calls.values())
         others = [begun for pk, begun in self._calls.values() if pk not in self._well]
         young = sum(begun >= time.monotonic() - SLOW_SECONDS for begun in others)
+        slow = {pk for pk, begun in self._calls.values() if begun < time.monotonic() - SLOW_SECONDS}
         left = min(self._threads // 2 - young, SLOW_TIMES * self._threads // 2 - len(others))
         wanted: dict[int, int] = {}
         for pk in random.sample(sorted(hooks), len(hooks)):
             is_well = pk in self._well and not hooks[pk]
             new = (AT_ONCE if is_well else 1) - under_way[pk]
-            if new <= 0 or (not is_well and left <= 0):
+            if new <= 0 or pk in slow or (not is_well and left <= 0):
                 continue
             left -= not is_well
             new = min(new, room)
@@ -246,7 +249,6 @@ def sender() -> Sender:
 
 def run(stopping: Callable[[], bool], beat: Callable[[], None], sender: Sender) -> None:
     """Make and send deliveries for a term; then ring, so that another pass follows."""
-    close_old_connections()
     sets.run("DELETE FROM django_q_ormq WHERE key = %s", [settings.WEBHOOKS])
     end = time.monotonic() + TERM_SECONDS
     look_at = 0.0

@@ -45,6 +45,9 @@ class Receiver:
                 pass
 
         class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """Who called has not waited for the answer."""
+
             request_queue_size = 128
             daemon_threads = True
 

@@ -214,7 +214,7 @@ def test_receivers_that_hang_delay_no_other(owner: User, receiver: Callable[[], 
     hanging = [receiver() for _ in range(12)]
     hooks = [make_webhook(owner, each.url) for each in hanging]
     good = receiver()
-    sender = a_sender(threads=4)
+    sender = a_sender(threads=8)
     put(1)
     make_webhook(owner, good.url)
     send_until(sender, all_ended, "that they are known to be well")
@@ -223,7 +223,6 @@ def test_receivers_that_hang_delay_no_other(owner: User, receiver: Callable[[], 
     put(*range(2, 42))
     send_until(sender, lambda: len(good.taken) == 40, "that the good one has all")
     assert all(each.most_at_once <= 4 for each in hanging)
-    assert sum(each.at_once for each in hanging) <= 16
     assert WebhookDelivery.objects.filter(webhook__in=hooks, status=DeliveryStatus.DELIVERED).count() == 12
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import DatabaseError
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -24,7 +25,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from accounts import services
+from accounts.models import DeliveryStatus, Follower, ParkedEvent, WebhookDelivery
 from accounts.queries import TOKEN_PREFIX_LENGTH, user_of_token
+from accounts.services.positions import NUMBERED
 from controlplane.core import metric_files
 from controlplane.core.errors import ControlPlaneError, Unauthorized
 from controlplane.core.logs import name_caller
@@ -107,9 +110,22 @@ def _families() -> Iterator[Metric]:
         ["cloud", "region", "status"],
         [((*named[pk], status), jobs) for pk, status, jobs in sql.active_jobs() if pk in named],
     )
+    yield from _of_events()
     seen = [(named[pk], (now - each.seen_at).total_seconds()) for pk, each in places.items() if each.seen_at]
     yield _gauge("worker_seen_age_seconds", "Time since the place's worker was seen.", ["cloud", "region"], seen)
     yield _gauge("work_canary_age_seconds", "Time since this machine's cluster `work` took a task.", [], _canary())
+
+
+def _of_events() -> Iterator[Metric]:
+    waiting = WebhookDelivery.objects.filter(status=DeliveryStatus.PENDING).count()
+    yield _gauge("webhook_deliveries_waiting", "Events on their way to webhooks.", [], [([], waiting)])
+    positions = dict(Follower.objects.values_list("name", "position"))
+    end = positions.pop(NUMBERED, 0)
+    lags = [([name], end - position) for name, position in sorted(positions.items())]
+    yield _gauge("follower_lag_events", "How far who acts upon events is behind the log.", ["follower"], lags)
+    parked = ParkedEvent.objects.values_list("follower").annotate(count=Count("pk")).order_by("follower")
+    counts = [([name], count) for name, count in parked]
+    yield _gauge("parked_events", "Events that could not be dealt with and were passed.", ["follower"], counts)
 
 
 def _canary() -> list[tuple[list[str], float]]:

@@ -16,6 +16,7 @@ from accounts.models import Event, Form, Webhook, WebhookDelivery
 from controlplane.core import sets
 
 FOLLOWER: Final = "webhooks"
+AT_MOST: Final = 100  # events at a time: what is due is sent in between
 _FIELDS: Final = (
     *("webhook", "position", "kind", "subject_kind", "subject_id", "body", "status", "created_at", "due_at"),
     *("attempts", "tries"),
@@ -25,7 +26,7 @@ _Hook = tuple[Webhook, event_log.Choice]
 
 def fan_out() -> int:
     """Make the deliveries of the next events; how many positions of the log that went on, as `follow` has it."""
-    return follow(FOLLOWER, (), _make_deliveries)
+    return follow(FOLLOWER, (), _make_deliveries, AT_MOST)
 
 
 def _make_deliveries(events: Sequence[Event]) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import psycopg
 
 from tests import environment, needs
-from tests.bench import cpu, events, job_types, limits, mapreduce, mapreduce_jobs, native
+from tests.bench import cpu, events, job_types, limits, mapreduce, mapreduce_jobs, native, webhooks
 from tests.bench.followers import followers
 from tests.bench.line import Line
 from tests.bench.rig import Rig, post_many, server
@@ -234,6 +234,7 @@ PARTS: dict[str, Callable[[str], list[Line]]] = {
     "followers": followers,
     "events": events.events,
     "event-streams": events.streams,
+    "webhooks": webhooks.webhooks,
     "mapreduce": mapreduce.word_count,
     "mapreduce-jobs": mapreduce_jobs.jobs,
 }

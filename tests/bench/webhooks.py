@@ -20,12 +20,12 @@ TOTAL: Final = (HOOKS - HANGING) * EVENTS
 THREADS: Final = 32
 _MAKE: Final = """
 import sys
-from accounts import events
 from accounts.fan_out import fan_out
 from accounts.models import Webhook
 from accounts.queries import find_user
 from controlplane.core.encryption import encrypt
 url, hooks, hanging = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+fan_out()  # from here on
 secrets = encrypt({"signing": "whsec_c2VjcmV0"})
 owner = find_user("bench")
 for n in range(hooks):

@@ -158,7 +158,8 @@ def test_an_address_inside_is_not_called_and_the_reason_is_kept(
 def test_events_of_a_subject_are_sent_in_their_order_though_one_fails_meanwhile(
     owner: User, receiver: Callable[[], Receiver]
 ) -> None:
-    there, refused = receiver(), []
+    there = receiver()
+    refused: list[str] = []
 
     def answers(headers: dict[str, str], body: str) -> tuple[int, dict[str, str]]:
         if '"id":7' in body and len(refused) < 2:

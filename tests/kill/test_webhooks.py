@@ -29,10 +29,9 @@ from accounts.queries import find_user
 from controlplane.core.encryption import encrypt
 fan_out()  # from here on
 url, secret = sys.argv[1:]
+facts = {"owner": find_user("root"), "secrets": encrypt({"signing": secret}), "kinds": ["job.moved"]}
 for n in range(3):
-    Webhook.objects.create(
-        owner=find_user("root"), name=str(n), url=f"{url}/{n}", secrets=encrypt({"signing": secret}), kinds=["job.moved"]
-    )
+    Webhook.objects.create(**facts, name=str(n), url=f"{url}/{n}")
 """
 _HAPPEN: Final = """
 import sys

@@ -155,3 +155,33 @@ class LimitRequestDecided(Conflict):
     """The request was decided already."""
 
     code = "LIMIT_REQUEST_DECIDED"
+
+
+class WebhookNotFound(NotFound):
+    """There is no such webhook, or it is not yours."""
+
+    code = "WEBHOOK_NOT_FOUND"
+
+
+class DeliveryNotFound(NotFound):
+    """There is no such delivery of this webhook."""
+
+    code = "DELIVERY_NOT_FOUND"
+
+
+class TooManyWebhooks(InvalidRequest):
+    """There are as many webhooks as there may be."""
+
+    code = "TOO_MANY_WEBHOOKS"
+
+
+class WebhookDisabled(Conflict):
+    """The webhook is disabled: enable it first."""
+
+    code = "WEBHOOK_DISABLED"
+
+
+class WebhookChanged(Conflict):
+    """The webhook's secrets were changed meanwhile; try again."""
+
+    code = "WEBHOOK_CHANGED"

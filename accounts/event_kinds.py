@@ -12,12 +12,13 @@ _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     **dict.fromkeys(
         ("status", "reason", "name", "hint", "sha256", "protocol", "code", "username", "role", "origin"), TEXT
     ),
-    **dict.fromkeys(("prefix", "retry", "title", "scope", "why"), TEXT),
-    **dict.fromkeys(("priority", "version", "revision_num", "done", "tokens"), WHOLE),
+    **dict.fromkeys(("prefix", "retry", "title", "scope", "why", "form"), TEXT),
+    **dict.fromkeys(("priority", "version", "revision_num", "done", "tokens", "first", "last", "count"), WHOLE),
     **dict.fromkeys(("request", "instance_limit", "desired_limit", "invitation", "uses_allowed"), WHOLE),
     "allowed_features": {"type": "array", "items": TEXT},
     "enabled": {"type": "boolean"},
     "email": {"type": ["string", "null"]},
+    "fields": {"type": "array", "items": TEXT},
 }
 # kind -> (kind of its subject, what `before` says, what `after` says): the words that are always there, those that
 # may be with a question mark, "..." for any others; NOTHING is null.
@@ -81,10 +82,17 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "user.verified": ("user", NOTHING, NOTHING),
     "user.viewed-as": ("user", NOTHING, NOTHING),
     "user.viewed-no-more": ("user", NOTHING, NOTHING),
+    "webhook.changed": ("webhook", NOTHING, "fields enabled?"),
+    "webhook.created": ("webhook", NOTHING, "name form"),
+    "webhook.deleted": ("webhook", NOTHING, "name"),
     "webhook.disabled": ("webhook", NOTHING, "why"),
+    "webhook.redelivered": ("webhook", NOTHING, "first last count"),
     "workspace.created": ("workspace", NOTHING, "..."),
     "workspace.edited": ("workspace", "...", "..."),
 }
+SUBJECTS: Final = tuple(sorted({subject for subject, _, _ in KINDS.values()}))
+KIND_CHOICES: Final = [(kind, kind) for kind in KINDS]
+SUBJECT_CHOICES: Final = [(subject, subject) for subject in SUBJECTS]
 
 
 def json_schema() -> dict[str, Any]:

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts import access, addresses
-from accounts.errors import CustomerNotFound, LimitRequestNotFound, NoSuchUser, TokenNotFound, UserNotFound
-from accounts.models import ApiToken, Customer, Invitation, LimitChangeRequest, User
+from accounts.errors import (
+    CustomerNotFound,
+    DeliveryNotFound,
+    LimitRequestNotFound,
+    NoSuchUser,
+    TokenNotFound,
+    UserNotFound,
+    WebhookNotFound,
+)
+from accounts.models import (
+    ApiToken,
+    Customer,
+    DeliveryStatus,
+    Form,
+    Invitation,
+    LimitChangeRequest,
+    User,
+    Webhook,
+    WebhookDelivery,
+)
 from controlplane.core import sets
 from controlplane.core.connections import is_exhausted, mend
 from controlplane.core.filters import read_reference
@@ -206,3 +224,42 @@ def invitations_meant_by(term: str) -> QuerySet[Invitation]:
     if "@" in term:
         return Invitation.objects.filter(email=addresses.normalised(term))
     return Invitation.objects.filter(digest=digest(term))
+
+
+# --- Webhooks --------------------------------------------------------------------------------------
+
+
+def visible_webhooks(actor: User) -> QuerySet[Webhook]:
+    """The webhooks that `actor` may read, with their owners."""
+    rows = Webhook.objects.select_related("owner")
+    return rows if access.decide(actor, "webhooks", access.READ).allowed else rows.filter(owner=actor)
+
+
+def own_fishjam_webhooks(user: User) -> QuerySet[Webhook]:
+    """The webhooks of `user` that speak Fishjam's form, also when they could see others'."""
+    return Webhook.objects.select_related("owner").filter(owner=user, form=Form.FISHJAM)
+
+
+def find_webhook_for(actor: User, reference: str, action: str) -> Webhook:
+    """The webhook with this id or uuid, if `actor` may do `action` to it. Raises WebhookNotFound, Forbidden."""
+    key = read_reference(reference)
+    chosen = {"pk": key} if isinstance(key, int) else {"uuid": key}
+    webhook = Webhook.objects.select_related("owner").filter(**chosen).first()
+    if webhook is None:
+        raise WebhookNotFound
+    access.enforce(access.decide(actor, "webhooks", action, owner_id=webhook.owner_id), WebhookNotFound)
+    return webhook
+
+
+def find_delivery(webhook: Webhook, position: int) -> WebhookDelivery:
+    """What was or is to be sent to `webhook` of the event at `position`. Raises DeliveryNotFound."""
+    found = webhook.deliveries.filter(position=position).first()
+    if found is None:
+        raise DeliveryNotFound
+    return found
+
+
+def backlog_of(webhooks: Sequence[Webhook]) -> dict[int, int]:
+    """How many deliveries each of `webhooks` has that are not sent yet, by its id; those without any are left out."""
+    rows = WebhookDelivery.objects.filter(webhook__in=webhooks, status=DeliveryStatus.PENDING)
+    return dict(rows.values_list("webhook").annotate(count=Count("pk")).order_by())

@@ -119,6 +119,7 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "controlplane@localhost")
 # Networks that addresses which callers give may lie in beside the internet: all that is there is open to them.
 CALLABLE_NETWORKS = env.names("CALLABLE_NETWORKS")
 WEBHOOK_THREADS = env.whole("WEBHOOK_THREADS", 32, minimum=4)
+MAX_WEBHOOKS = env.whole("MAX_WEBHOOKS", 20, minimum=1)  # of one user
 
 # --- Clouds --------------------------------------------------------------------------------------
 

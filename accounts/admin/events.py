@@ -16,7 +16,7 @@ from controlplane.core.keyset_admin import KeysetAdmin
 # The index begins with the kind of the subject: a search by an id alone names them all.
 SUBJECTS: Final = (
     *("job", "recipe", "file", "artifact", "user", "customer", "hold", "cap", "error", "operation"),
-    *("job_type", "recipe_type", "workspace", "invitation"),
+    *("job_type", "recipe_type", "webhook", "workspace", "invitation"),
 )
 _SUBJECT: Final = re.compile(r"([a-z_-]+)[ :#]+(\d{1,18})")
 

@@ -20,6 +20,7 @@ from accounts.services.people import (
 )
 from accounts.services.positions import number_events
 from accounts.services.rates import spend
+from accounts.services.redelivery import redeliver
 from accounts.services.sign_up import resend_verification, sign_up, verify
 from accounts.services.tokens import (
     LONGEST_IMPORTED,
@@ -32,23 +33,38 @@ from accounts.services.tokens import (
     regenerate_token,
     revoke_tokens,
 )
+from accounts.services.webhooks import (
+    Sealed,
+    WebhookChanges,
+    authorization_of,
+    change_webhook,
+    delete_webhook,
+    make_webhook,
+    rotate_secret,
+    seal,
+)
 
 __all__ = [
     "LONGEST_IMPORTED",
     "NewInvitation",
     "NewToken",
     "Password",
+    "Sealed",
     "UserChanges",
+    "WebhookChanges",
     "approve_limit",
     "archive_token",
     "ask_for_reset",
+    "authorization_of",
     "change_password",
+    "change_webhook",
     "close_account",
     "confirm_reset",
     "create_customer",
     "create_invitation",
     "create_token",
     "create_user",
+    "delete_webhook",
     "disable_user",
     "enable_user",
     "ensure_customer",
@@ -56,10 +72,12 @@ __all__ = [
     "import_token",
     "issue_token",
     "make_ready",
+    "make_webhook",
     "note_use",
     "number_events",
     "post_feedback",
     "post_left_behind",
+    "redeliver",
     "regenerate_token",
     "register_with_google",
     "reject_limit",
@@ -67,6 +85,8 @@ __all__ = [
     "resend_verification",
     "revoke_invitation",
     "revoke_tokens",
+    "rotate_secret",
+    "seal",
     "set_role",
     "sign_up",
     "spend",

@@ -7,17 +7,18 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.errors import LastAdmin
-from accounts.models import Role, User
+from accounts.models import Role, User, Webhook
 from accounts.services.limits import withdraw_requests
 from accounts.services.tokens import revoke_tokens
 from accounts.services.told import record_of
+from accounts.services.webhooks import delete_webhook
 
 
 def close_account(user: User) -> None:
     """Shut `user` out and forget who they were; rows that refer to them stay. Raises LastAdmin.
 
-    Tokens are revoked and sessions end with the user. The address is free again. The event `user.closing` is what
-    others act upon.
+    Tokens are revoked, webhooks deleted, and sessions end with the user. The address is free again. The event
+    `user.closing` is what others act upon.
     """
     with transaction.atomic():
         locked = User.objects.select_for_update().get(pk=user.pk)
@@ -28,6 +29,8 @@ def close_account(user: User) -> None:
         record_of("user.closing", locked, locked)
         withdraw_requests(locked)
         revoke_tokens(user=locked, actor=locked)
+        for webhook in Webhook.objects.filter(owner=locked).order_by("pk"):
+            delete_webhook(webhook=webhook, actor=locked)
         locked.username, locked.email, locked.google_subject = f"closed-{locked.uuid}", None, None
         locked.password = make_password(None)
         locked.is_active, locked.is_verified, locked.anonymised_at = False, False, timezone.now()

@@ -20,6 +20,7 @@ AUTH: Final = "/api/v1/auth"
 TOKENS: Final = "/api/v1/tokens"
 FEEDBACK: Final = "/api/v1/feedback"
 LIMITS: Final = "/api/v1/limit-change-requests"
+WEBHOOKS: Final = "/api/v1/webhooks"
 EMAIL: Final = "ada@example.com"
 PASSWORD: Final = "correct horse battery"
 NOBODY: Final = "01957e0c-8d10-7aa4-9f27-d0a1c58f6b11"
@@ -35,6 +36,13 @@ _ADDRESS: Final = {
 }
 _PASSWORD: Final = {"body.password: maxLength None is 128 here": _LIMIT}
 _CREDENTIAL: Final = {"body.credential: maxLength None is 4096 here": _LIMIT}
+_WEBHOOK: Final = {
+    "body.name: maxLength None is 255 here": _LIMIT,
+    "body.name: minLength None is 1 here": "nothing is no name",
+    "body.url: maxLength None is 2048 here": _LIMIT,
+    "body.url: minLength None is 1 here": "nothing is no address",
+    "body.authorization_header: maxLength None is 4096 here": _LIMIT,
+}
 DIFFERENCES: Final[dict[str, dict[str, str]]] = {
     "fishjam_create_instance_limit_change_request": dict.fromkeys(
         ("body.desired_limit: exclusiveMinimum 0 is None here", "body.desired_limit: minimum None is 1 here"),
@@ -48,6 +56,8 @@ DIFFERENCES: Final[dict[str, dict[str, str]]] = {
     "fishjam_confirm_reset_password": _PASSWORD,
     "fishjam_google_login": _CREDENTIAL,
     "fishjam_google_register": _CREDENTIAL | {"body.registration_token: maxLength None is 255 here": _LIMIT},
+    "fishjam_create_webhook": _WEBHOOK,
+    "fishjam_update_webhook": _WEBHOOK | {"body: required True is False here": "without one nothing changes"},
     "fishjam_change_password": {
         f"body.{name}: maxLength None is 128 here": _LIMIT for name in ("old_password", "new_password")
     },
@@ -92,6 +102,15 @@ class Scene:
 
     def archive(self, client: Client) -> Any:
         return client.delete(f"{TOKENS}/{self.user.tokens.get().uuid}")
+
+    def webhook(self, client: Client, **more: Any) -> Any:
+        """Make one."""
+        body = {"name": "ci", "url": "https://example.com/hook", "authorization_header": "Bearer x", **more}
+        return post(client, WEBHOOKS, body)
+
+    def change_webhook(self, client: Client, **changes: Any) -> Any:
+        path = f"{WEBHOOKS}/{self.webhook(self.token).json()['uuid']}"
+        return client.patch(path, json.dumps(changes), content_type="application/json")
 
     def sign_in(self, password: str = PASSWORD, path: str = "sign-in") -> Any:
         return post(self.nobody, f"{AUTH}/{path}", {"email": EMAIL, "password": password})
@@ -212,4 +231,24 @@ PROVOCATIONS: Final[dict[tuple[str, int], Provoke]] = {
     ("fishjam_archive_api_token", 403): lambda scene: scene.forged.delete(f"{TOKENS}/{NOBODY}"),
     ("fishjam_archive_api_token", 404): lambda scene: scene.session.delete(f"{TOKENS}/{NOBODY}"),
     ("fishjam_archive_api_token", 422): lambda scene: scene.session.delete(f"{TOKENS}/x"),
+    ("fishjam_get_notification_schema", 200): lambda scene: scene.nobody.get("/api/v1/notifications/schema"),
+    ("fishjam_list_webhooks", 200): lambda scene: scene.webhook(scene.token) and scene.token.get(WEBHOOKS),
+    ("fishjam_list_webhooks", 401): lambda scene: scene.nobody.get(WEBHOOKS),
+    ("fishjam_create_webhook", 201): lambda scene: scene.webhook(scene.token, authorization_header=None),
+    ("fishjam_create_webhook", 400): lambda scene: scene.webhook(scene.token, url="https://127.0.0.1/"),
+    ("fishjam_create_webhook", 401): lambda scene: scene.webhook(scene.nobody),
+    ("fishjam_create_webhook", 403): lambda scene: scene.webhook(scene.forged),
+    ("fishjam_create_webhook", 422): lambda scene: post(scene.token, WEBHOOKS, {"name": "ci"}),
+    ("fishjam_update_webhook", 200): lambda scene: scene.change_webhook(scene.session, is_enabled=False),
+    ("fishjam_update_webhook", 400): lambda scene: scene.change_webhook(scene.token, url="http://example.com/"),
+    ("fishjam_update_webhook", 401): lambda scene: scene.change_webhook(scene.nobody),
+    ("fishjam_update_webhook", 403): lambda scene: scene.change_webhook(scene.forged),
+    ("fishjam_update_webhook", 404): lambda scene: scene.token.patch(f"{WEBHOOKS}/{NOBODY}"),
+    ("fishjam_update_webhook", 422): lambda scene: scene.change_webhook(scene.token, is_enabled="yes"),
+    ("fishjam_delete_webhook", 200): lambda scene: scene.token.delete(
+        f"{WEBHOOKS}/{scene.webhook(scene.token).json()['uuid']}"
+    ),
+    ("fishjam_delete_webhook", 401): lambda scene: scene.nobody.delete(f"{WEBHOOKS}/{NOBODY}"),
+    ("fishjam_delete_webhook", 403): lambda scene: scene.forged.delete(f"{WEBHOOKS}/{NOBODY}"),
+    ("fishjam_delete_webhook", 404): lambda scene: scene.token.delete(f"{WEBHOOKS}/{NOBODY}"),
 }

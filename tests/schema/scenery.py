@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from accounts import services as accounts
-from accounts.models import ApiToken, Customer, LimitChangeRequest, User
+from accounts.models import ApiToken, Customer, LimitChangeRequest, User, Webhook
 from jobs import services, states
 from jobs.models import Artifact, Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
 from jobs.policy import Policy
@@ -15,6 +15,7 @@ from jobtypes.models import Category, Error, JobType, RecipeType, Workspace
 from jobtypes.queries import storage_of
 from jobtypes.services import create_error
 from tests.factories import Person, Stage, keep_output, make_admin, make_customer_user, make_job_in, make_operator
+from tests.hooks import make_delivery, make_webhook
 from tests.mapreduce import make_mapreduce
 from tests.recipes import make_recipe
 
@@ -29,12 +30,13 @@ STATES: Final = (
 NAMED_BY: Final = {
     "jobs": "job", "job-executions": "execution", "executions": "number", "operations": "operation", "holds": "hold",
     "quotas": "quota", "errors": "error", "users": "user", "customers": "customer_id", "tokens": "token",
+    "webhooks": "webhook",
     "workspaces": "workspace", "files": "file", "artifacts": "artifact", "recipes": "recipe",
     "recipe-types": "recipe_type", "job-types": "job_type_name", "status": "job_uuid", "cancel": "job_uuid",
     "retry": "job_uuid", "logs": "job_uuid", "limit-change-requests": "limit_request",
 }  # fmt: skip
 # Parameters that have a value of their own, whatever stands before them.
-_FIXED: Final = {"version": "1.0.0", "revision_num": "1", "stream": "combined", "number": "1"}
+_FIXED: Final = {"position": "1", "version": "1.0.0", "revision_num": "1", "stream": "combined", "number": "1"}
 
 
 def filled(path: str, names: Mapping[str, Any]) -> str:
@@ -98,6 +100,7 @@ class Scenery:
             "recipe_type_id": list(RecipeType.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "recipe": list(Recipe.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "limit_request": list(LimitChangeRequest.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
+            "webhook": [str(each) for each in Webhook.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
             "token": [str(each) for each in ApiToken.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
         }
 
@@ -149,6 +152,8 @@ def _make_more(owner: Person) -> None:
     accounts.request_limit(user=actor, desired_limit=50, reason="More rooms.")
     for number in range(3):
         accounts.create_token(user=actor, actor=actor, name=f"more {number}", expires_at=None)
+        make_delivery(make_webhook(actor, "Bearer x"), 1)
+        make_webhook(actor, form="fishjam")
     LoadSample.objects.get_or_create(
         at=Job.objects.earliest("submitted_at").submitted_at.replace(second=0, microsecond=0),
         defaults={"pending": 1, "queued": 2, "running": 3},

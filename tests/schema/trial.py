@@ -53,6 +53,7 @@ WITHOUT_CALLER: Final = frozenset(
         *("obtain_token", "fishjam_sign_in", "fishjam_sign_out", "fishjam_sign_up", "fishjam_verify_user"),
         *("fishjam_resend_verification", "fishjam_get_csrf", "fishjam_reset_password"),
         *("fishjam_confirm_reset_password", "fishjam_google_register", "fishjam_google_login"),
+        "fishjam_get_notification_schema",
     }
 )
 

@@ -9,8 +9,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from accounts.models import ApiToken, Feature, FeedbackType, User
+from accounts.models import ApiToken, Feature, FeedbackType, User, Webhook
+from accounts.services import authorization_of
+from accounts.services.webhooks import MAX_HEADER, MAX_NAME, check_header
 from controlplane.core.bodies import OpenBody
+from controlplane.core.errors import InvalidRequest
+from controlplane.core.outside import MAX_URL
 
 PASSWORD_LENGTH: Final = 128
 EMAIL_LENGTH: Final = 254
@@ -130,3 +134,55 @@ class FeedbackSerializer(OpenBody):
 class LimitRequestSerializer(OpenBody):
     desired_limit = serializers.IntegerField(min_value=1)
     reason = _text(1024)
+
+
+# --- Webhooks --------------------------------------------------------------------------------------
+
+
+@extend_schema_field(OpenApiTypes.URI)
+class UrlField(serializers.CharField):
+    """An address that is looked at later, since one that is not allowed is to be a 400."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(max_length=MAX_URL, trim_whitespace=False, **more)
+
+
+def _header(**more: Any) -> serializers.CharField:
+    return _text(MAX_HEADER, allow_null=True, validators=[_check_header], **more)
+
+
+def _check_header(text: str) -> None:
+    try:
+        check_header(text)
+    except InvalidRequest as error:
+        raise serializers.ValidationError(error.message) from error
+
+
+@extend_schema_serializer(component_name="WebhookIn")
+class NewWebhookSerializer(OpenBody):
+    name = serializers.CharField(max_length=MAX_NAME, trim_whitespace=False)
+    url = UrlField()
+    authorization_header = _header(help_text="Sent as the Authorization header.")
+
+
+@extend_schema_serializer(component_name="WebhookUpdateIn")
+class WebhookChangeSerializer(OpenBody):
+    name = serializers.CharField(max_length=MAX_NAME, trim_whitespace=False, required=False, allow_null=True)
+    url = UrlField(required=False, allow_null=True)
+    authorization_header = _header(required=False, help_text="Null takes it away.")
+    is_enabled = serializers.BooleanField(required=False, allow_null=True)
+
+
+@extend_schema_serializer(component_name="WebhookOut")
+class WebhookSerializer(serializers.Serializer[Webhook]):
+    """A webhook as its owner sees it, with the header in full."""
+
+    uuid = serializers.UUIDField()
+    name = serializers.CharField()
+    url = serializers.URLField()
+    authorization_header = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField()
+    is_enabled = serializers.BooleanField()
+
+    def get_authorization_header(self, webhook: Webhook) -> str | None:
+        return authorization_of(webhook)

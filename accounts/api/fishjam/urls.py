@@ -4,6 +4,7 @@ from accounts.api.fishjam import account_views as account
 from accounts.api.fishjam import google_views as google
 from accounts.api.fishjam import team_views as team
 from accounts.api.fishjam import token_views as tokens
+from accounts.api.fishjam import webhook_views as webhooks
 
 urlpatterns = [
     path("api/v1/auth/sign-in", account.SignIn.as_view(), name="fishjam-sign-in"),
@@ -26,4 +27,7 @@ urlpatterns = [
     path("api/v1/tokens/<str:token_uuid>", tokens.OneToken.as_view(), name="fishjam-token"),
     path("api/v1/feedback", team.SendFeedback.as_view(), name="fishjam-feedback"),
     path("api/v1/limit-change-requests", team.LimitRequests.as_view(), name="fishjam-limit-change-requests"),
+    path("api/v1/notifications/schema", webhooks.NotificationSchema.as_view(), name="fishjam-notification-schema"),
+    path("api/v1/webhooks", webhooks.Webhooks.as_view(), name="fishjam-webhooks"),
+    path("api/v1/webhooks/<str:uuid>", webhooks.OneWebhook.as_view(), name="fishjam-webhook"),
 ]

@@ -26,12 +26,11 @@ from controlplane.core.server_sent import EVENTS, EventsRenderer, PlainAnswers, 
 from controlplane.core.unstorable import UNSTORABLE
 
 LONGEST: Final = 255
-SUBJECTS: Final = tuple(sorted({subject for subject, _, _ in event_kinds.KINDS.values()}))
 PARAMETERS: Final = [
     OpenApiParameter("after", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, description="A position."),
     OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": event_log.MAX_LIMIT, "default": 100}),
     OpenApiParameter("kind", str, many=True, enum=list(event_kinds.KINDS), description="One of these kinds."),
-    OpenApiParameter("subject_kind", str, enum=SUBJECTS, description="What it happened to."),
+    OpenApiParameter("subject_kind", str, enum=event_kinds.SUBJECTS, description="What it happened to."),
     OpenApiParameter(
         "subject",
         {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
@@ -216,8 +215,8 @@ def wanted(request: Request) -> event_log.Wanted:
     kinds, subject_kind, customer = given.getlist("kind"), given.get("subject_kind", ""), given.get("customer", "")
     if any(kind not in event_kinds.KINDS for kind in kinds):
         raise ValidationError({"kind": ["There is no such kind of event: see /v6/events/schema/."]})
-    if subject_kind and subject_kind not in SUBJECTS:
-        raise ValidationError({"subject_kind": [f"This is one of {', '.join(SUBJECTS)}."]})
+    if subject_kind and subject_kind not in event_kinds.SUBJECTS:
+        raise ValidationError({"subject_kind": [f"This is one of {', '.join(event_kinds.SUBJECTS)}."]})
     if len(customer) > LONGEST or UNSTORABLE.search(customer):
         raise ValidationError({"customer": [f"This is text without NUL of at most {LONGEST} characters."]})
     subject_id = whole(request, "subject", -1)

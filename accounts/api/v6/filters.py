@@ -1,10 +1,22 @@
-"""What lists of users, customers and tokens can be asked for."""
+"""What lists of users, customers, tokens, webhooks and deliveries can be asked for."""
 
 from __future__ import annotations
 
 from django.db.models import QuerySet
 
-from accounts.models import ApiToken, Customer, LimitChangeRequest, LimitRequestStatus, Role, User
+from accounts import event_kinds
+from accounts.models import (
+    ApiToken,
+    Customer,
+    DeliveryStatus,
+    Form,
+    LimitChangeRequest,
+    LimitRequestStatus,
+    Role,
+    User,
+    Webhook,
+    WebhookDelivery,
+)
 from controlplane.core.filters import BooleanFilter, ChoicesFilter, FilterSet, MomentFilter, TextsFilter
 
 
@@ -48,4 +60,30 @@ class LimitRequestFilter(FilterSet):
 
     class Meta:
         model = LimitChangeRequest
+        fields: list[str] = []
+
+
+class WebhookFilter(FilterSet):
+    owner = TextsFilter(field_name="owner__username", label="user name of whose it is")
+    name = TextsFilter(field_name="name", label="name")
+    form = ChoicesFilter(  # type: ignore[assignment] # the metaclass takes it away
+        choices=Form.values, field_name="form", label="how it speaks"
+    )
+    is_enabled = BooleanFilter(field_name="is_enabled", label="enabled")
+    failing = BooleanFilter(method="is_failing", label="its last call failed")
+
+    class Meta:
+        model = Webhook
+        fields: list[str] = []
+
+    def is_failing(self, webhooks: QuerySet[Webhook], name: str, value: bool) -> QuerySet[Webhook]:
+        return webhooks.filter(failing_since__isnull=not value)
+
+
+class DeliveryFilter(FilterSet):
+    status = ChoicesFilter(choices=DeliveryStatus.values, field_name="status", label="status")
+    kind = ChoicesFilter(choices=list(event_kinds.KINDS), field_name="kind", label="kind of event")
+
+    class Meta:
+        model = WebhookDelivery
         fields: list[str] = []

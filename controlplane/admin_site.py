@@ -67,6 +67,8 @@ NAVIGATION: Final = (
             ("Invitations", "accounts_invitation", "mail"),
             ("Limit requests", "accounts_limitchangerequest", "trending_up"),
             ("Feedback", "accounts_feedback", "forum"),
+            ("Webhooks", "accounts_webhook", "webhook"),
+            ("Deliveries", "accounts_webhookdelivery", "outgoing_mail"),
         ),
     ),
     ("Log", (("Events", "accounts_event", "history"),)),

@@ -20,6 +20,7 @@ from jobs.models import LoadSample, Operation, Place, Scope, Submission
 from jobtypes.models import Category
 from jobtypes.services import create_error
 from tests.factories import Stage, keep_output, make_job_in, make_job_type, make_jobs
+from tests.hooks import make_delivery, make_webhook
 from tests.mapreduce import make_mapreduce
 from tests.recipes import FORK, make_file, make_recipe, make_recipe_type
 
@@ -80,6 +81,7 @@ def furnish() -> None:
     make_file()
     make_mapreduce()
     make_failing_cloud()
+    make_delivery(make_webhook(actor), 1)
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
 
 

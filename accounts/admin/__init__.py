@@ -1,5 +1,5 @@
-"""Users and what they ask for, tokens, invitations, customers and the event log in the admin."""
+"""Users and what they ask for, tokens, invitations, customers, the event log and webhooks in the admin."""
 
-from accounts.admin import events, feedback, invitations, limit_requests, people, tokens
+from accounts.admin import events, feedback, invitations, limit_requests, people, tokens, webhooks
 
-__all__ = ["events", "feedback", "invitations", "limit_requests", "people", "tokens"]
+__all__ = ["events", "feedback", "invitations", "limit_requests", "people", "tokens", "webhooks"]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
+from typing import Any
 
 import pytest
 
+from accounts.delivering import sign
+from accounts.services import seal
 from tests.deployment import Deployment, Factory
 from tests.environment import CHECKOUT
 
@@ -120,7 +124,7 @@ def test_the_tour_of_policies_works_as_it_is_written(deployment: Factory) -> Non
 
 def test_every_curl_in_the_documents_stands_in_a_tour() -> None:
     pages = {path.name for path in (CHECKOUT / "docs").rglob("*.md") if re.search(r"^\s*curl ", path.read_text(), re.M)}
-    assert pages == {"api.md", "events.md", "mapreduce.md", "policies.md", "seed.md"}
+    assert pages == {"api.md", "events.md", "mapreduce.md", "policies.md", "seed.md", "webhooks.md"}
 
 
 def test_every_setting_it_names_is_read_and_every_one_read_is_named() -> None:
@@ -152,3 +156,27 @@ def test_the_tour_of_events_works_as_it_is_written(deployment: Factory) -> None:
     assert done.returncode == 0, done.stdout + done.stderr + place.logs()
     for text in ("'job.submitted'", '"next_after":', "event: job.submitted"):
         assert text in done.stdout, done.stdout
+
+
+@pytest.mark.runs_once("postgresql", "curl sees the API only")
+def test_the_tour_of_webhooks_works_as_it_is_written(deployment: Factory) -> None:
+    place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
+    done = _typed(_tour_of("webhooks.md", place.start_web()), place)
+    assert done.returncode == 0, done.stdout + done.stderr + place.logs()
+    for text in ('"has_authorization":true', '"count":0', '"is_enabled":false'):
+        assert text in done.stdout, done.stdout
+    assert "of-mine" not in done.stdout
+
+
+def test_what_it_says_of_verifying_webhooks_fits_what_is_sent() -> None:
+    page = (CHECKOUT / "docs" / "webhooks.md").read_text()
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL) if "def verify" in block]
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - it is ours
+    secret, now = seal().signing, int(time.time())
+    headers = {"webhook-id": "evt_42", "webhook-timestamp": str(now)}
+    headers["webhook-signature"] = f"v1,{'A' * 43}= {sign(secret, 'evt_42', now, '{}')}"
+    assert names["verify"](secret, headers, b"{}")
+    assert not names["verify"](secret, headers, b"[]")
+    assert not names["verify"](seal().signing, headers, b"{}")
+    assert not names["verify"](secret, {**headers, "webhook-timestamp": str(now - 600)}, b"{}")

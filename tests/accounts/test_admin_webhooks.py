@@ -174,13 +174,11 @@ def test_it_is_disabled_and_enabled() -> None:
     webhook = make_webhook()
     assert press(webhook, "enable").status_code == 403
     assert press(webhook, "disable").status_code == 302
-    webhook.refresh_from_db()
-    assert not webhook.is_enabled
+    assert not Webhook.objects.get().is_enabled
     assert press(webhook, "disable").status_code == 403
     assert press(webhook, "redeliver", {"first": 1, "last": 1}).status_code == 403
     assert press(webhook, "enable").status_code == 302
-    webhook.refresh_from_db()
-    assert webhook.is_enabled
+    assert Webhook.objects.get().is_enabled
     told = Event.objects.filter(kind="webhook.changed").values_list("actor__username", flat=True)
     assert list(told) == ["browser-admin"] * 2
 

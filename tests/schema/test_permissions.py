@@ -124,7 +124,6 @@ def own_names(owner: User) -> dict[str, Any]:
         "customer_id": owner.customer_id,
         "limit_request": LimitChangeRequest.objects.get(user=owner).pk,
         "webhook": Webhook.objects.filter(owner=owner, form="standard").latest("pk").uuid,
-        "uuid": Webhook.objects.filter(owner=owner, form="fishjam").latest("pk").uuid,
         "token": (token := ApiToken.objects.filter(user=owner).earliest("pk")).uuid,
         "token_uuid": token.uuid,
         "user_uuid": owner.uuid,
@@ -142,7 +141,9 @@ def own_names(owner: User) -> dict[str, Any]:
 def path_of(operation: harness.Operation, names: Mapping[str, Any], owner: User) -> str:
     """The path of an operation with rows of the owner's in it."""
     mapreduce = Job.objects.filter(owner=owner, shape=Shape.MAPREDUCE).latest("pk")
-    return filled(operation.path, {**names, **({"job": mapreduce.uuid} if "/api/v1/" in operation.path else {})})
+    webhook = Webhook.objects.filter(owner=owner, form="fishjam").latest("pk")
+    other = {"job": mapreduce.uuid, "webhook": webhook.uuid}
+    return filled(operation.path, {**names, **(other if "/api/v1/" in operation.path else {})})
 
 
 def body_of(operation: harness.Operation) -> Any:

@@ -251,6 +251,8 @@ class OfWebhookFilter(TextFilter):
 
 
 class StatusFilter(ChoiceFilter):
+    """Those that wait and those that failed have an index each; delivered are all but those."""
+
     title = "status"
     parameters = ("status",)
     words = tuple(DeliveryStatus.choices)

@@ -86,6 +86,7 @@ class WebhookDelivery(models.Model):
         indexes = [
             models.Index(fields=["webhook", "position"], name="delivery_pending", condition=models.Q(status="PENDING")),
             models.Index(fields=["webhook", "-id"], name="delivery_of_webhook"),
+            models.Index(fields=["-id"], name="delivery_failed", condition=models.Q(status="FAILED")),
         ]
         constraints = [
             models.UniqueConstraint(fields=["webhook", "position"], name="delivery_once"),

@@ -23,7 +23,7 @@ from accounts import access, queries
 from accounts.api.fishjam.base import read_uuid
 from accounts.api.scopes import needed
 from accounts.api.v6.base import NativeViewSet, user_of
-from accounts.errors import TokenNotFound
+from accounts.errors import TokenNotFound, WebhookNotFound
 from accounts.models import ApiToken, Role, TokenScope, User
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest, NotFound
 from controlplane.surfaces import own_form
@@ -54,6 +54,15 @@ def _visible(rows: Callable[[User], QuerySet[Any]], area: str) -> Finder:
 def _own_token(user: User, reference: str, action: str) -> None:
     if not queries.own_live_tokens(user).filter(uuid=read_uuid(reference, "token_uuid")).exists():
         raise TokenNotFound
+
+
+def _own_webhook(user: User, reference: str, action: str) -> None:
+    if not queries.own_fishjam_webhooks(user).filter(uuid=read_uuid(reference, "uuid")).exists():
+        raise WebhookNotFound
+
+
+def _limit_request(user: User, reference: str, action: str) -> object:
+    return queries.find_limit_request_for(user, int(reference), action)
 
 
 def _customer(user: User, reference: str, action: str) -> object:
@@ -96,6 +105,10 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "apitoken": Noun("tokens", {"uuid": queries.find_token_for}),
     "own token": Noun("tokens", {"token_uuid": _own_token}),
     "event": Noun("events", _READ_ONLY),
+    "webhook": Noun("webhooks", {"pk": queries.find_webhook_for}),
+    "webhookdelivery": Noun("webhooks", {"webhook": queries.find_webhook_for}),
+    "own webhook": Noun("webhooks", {"uuid": _own_webhook}),
+    "limitchangerequest": Noun("limit_requests", {"pk": _limit_request}),
     **dict.fromkeys(
         ("error", "jobtype", "jobtyperevision", "jobtypepolicy", "recipetype", "recipetyperevision", "workspace"),
         Noun("job_types", _READ_ONLY),
@@ -105,7 +118,9 @@ NOUNS: Final[Mapping[str, Noun]] = {
 # either; what everybody does to themselves.
 READS_ALL: Final = frozenset({("hold", "queue"), ("hold", "status"), ("loadsample", "list"), ("statistics", "list")})
 NOT_AS_OWNER: Final = frozenset({("user", "create"), ("user", "partial_update"), ("file", "create")})
-OF_ONESELF: Final = frozenset({("user", "me"), ("user", "change_me"), ("apitoken", "create")})
+OF_ONESELF: Final = frozenset(
+    {("user", "me"), ("user", "change_me"), ("apitoken", "create"), ("limitchangerequest", "create")}
+)
 
 
 # --- The rules, one after the other ------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -44,6 +45,12 @@ class NativeSession(SessionAuthentication):
         user = viewing.viewed(request._request.session, actor)
         request.viewed_by = None if user is None else actor  # type: ignore[attr-defined] # for the pages
         return (actor if user is None else user), None
+
+
+class _NativeSessionScheme(SessionScheme):  # type: ignore[no-untyped-call] # of its base
+    """What the OpenAPI schema says of it: what it says of Django's."""
+
+    target_class = NativeSession  # type: ignore[assignment] # the base names it by its path
 
 
 class TokenHeader(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # of its base

@@ -27,6 +27,8 @@ class NotificationSchema(OpenOperation):
 
 
 class Webhooks(Operation):
+    noun = "own webhook"
+
     @declared("fishjam_list_webhooks", "Webhooks of the caller", 200, WebhookSerializer(many=True), 401)
     def get(self, request: Request) -> Response:
         rows = queries.own_fishjam_webhooks(user_of(request)).order_by("pk")
@@ -50,6 +52,8 @@ class Webhooks(Operation):
 
 
 class OneWebhook(Operation):
+    noun = "own webhook"
+
     @declared(
         "fishjam_update_webhook",
         "Change a webhook: what is absent or null stays, but a header that is null is taken away",

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from accounts import access, queries, services
 from accounts.api.v6 import filters, serializers
 from accounts.api.v6.base import NativeViewSet, user_of
-from accounts.models import LimitChangeRequest
+from accounts.models import LimitChangeRequest, TokenScope
 from controlplane.core.pagination import LAST_MOMENT, Key, Orders
 
 WISH: Final = OpenApiExample(
@@ -29,6 +29,8 @@ DECISION: Final = OpenApiExample("With a word", request_only=True, value={"note"
 class LimitRequests(NativeViewSet):
     """Who asks for more instances at a time. One of a user waits at most; staff decide once."""
 
+    changes: ClassVar[str] = TokenScope.ADMIN
+    scopes: ClassVar = {"create": TokenScope.MANAGE}
     queryset = LimitChangeRequest.objects.none()
     serializer_class = serializers.LimitRequestSerializer
     filterset_class = filters.LimitRequestFilter

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0004_webhooks"),
+        ("accounts", "0006_invitations_limits_feedback"),
     ]
 
     operations = [

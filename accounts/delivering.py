@@ -1,8 +1,9 @@
 """The resident sender of webhooks: one process that makes deliveries of what happened, and sends them.
 
-One thread asks the database, and each call has a thread of its own, which does not. A webhook that has answered well is
-called AT_ONCE times at a time, any other once. Those others have half of the threads at most; a call that takes longer
-than SLOW_SECONDS counts no more, and while it lasts no other is begun: so a receiver that hangs delays no other.
+One thread asks the database. Each caller has a thread of its own, which does not, and makes up to BATCH calls of one
+webhook, one after the other, until one fails or is slow. A webhook that has answered well has AT_ONCE callers, any
+other one. Those others have half of the threads at most; a call that takes longer than SLOW_SECONDS counts no more, and
+while it lasts no other is begun: so a receiver that hangs delays no other.
 
 Any number of such processes may run. What one that dies was sending is sent again, under the same id.
 """
@@ -20,9 +21,10 @@ import select
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -37,7 +39,7 @@ from django.utils import timezone
 from accounts.fan_out import fan_out
 from accounts.models import Webhook
 from accounts.services import deliveries
-from accounts.services.deliveries import AT_ONCE, Due, Outcome
+from accounts.services.deliveries import Due, Outcome
 from controlplane.core import outside, sets
 from controlplane.core.encryption import SecretUnreadable, decrypt
 from controlplane.core.enqueue import enqueue
@@ -50,6 +52,8 @@ BEAT_SECONDS: Final = 0.5
 IDLE_SECONDS: Final = 3.0  # between looks while there is no webhook at all
 GATHER_SECONDS: Final = 0.005  # in which what ends together is written down together
 LEAVE_SECONDS: Final = 3.0  # for calls that are under way when the process is told to stop
+AT_ONCE: Final = 4  # callers of one webhook
+BATCH: Final = 8  # calls that one makes: what the database is asked for each turn is shared by them
 SLOW_SECONDS: Final = 1.0
 # As many calls in all as there are threads: more than can become slow while the first of them lasts.
 SLOW_TIMES: Final = round(outside.SECONDS / SLOW_SECONDS) + 2
@@ -135,13 +139,28 @@ def _retry_after(text: str) -> timedelta | None:
 # --- Many calls -------------------------------------------------------------------------------------------------------
 
 
+@dataclass(eq=False)
+class _Caller:
+    """A thread that sends deliveries of one webhook. `begun`: when its present call began."""
+
+    webhook_id: int
+    dues: list[Due]
+    begun: float
+    is_over: bool = False
+
+    @property
+    def is_slow(self) -> bool:
+        return time.monotonic() - self.begun > SLOW_SECONDS
+
+
 class Sender:
     """Sends what is due. What it remembers between turns is only what is under way, and who has answered well."""
 
     def __init__(self, token: UUID, threads: int, send: Callable[[Due], Outcome] = call) -> None:
         self._token, self._threads, self._send = token, threads, send
-        self._calls: dict[int, tuple[int, float]] = {}  # delivery -> its webhook, and since when it is called
+        self._callers: set[_Caller] = set()
         self._done: SimpleQueue[Outcome] = SimpleQueue()
+        self._leaves = False
         self._well: set[int] = set()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
@@ -152,7 +171,7 @@ class Sender:
         return bool(ended or begun)
 
     def wait(self, seconds: float) -> bool:
-        """Until a call ends, so long at most. Did one?"""
+        """Until a caller is through, so long at most. Is one?"""
         ready, _, _ = select.select([self._wake], [], [], seconds)
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
@@ -160,28 +179,32 @@ class Sender:
 
     def leave(self, seconds: float) -> None:
         """Begin nothing more, and let calls end for so long; the others are given back, to be sent again."""
+        self._leaves = True
         end = time.monotonic() + seconds
-        while self._calls and time.monotonic() < end:
+        while self._callers and time.monotonic() < end:
             self.wait(end - time.monotonic())
             self._settle()
         deliveries.release(self._token)
-        self._calls.clear()
+        self._callers.clear()
 
     def _settle(self) -> int:
+        over = [caller for caller in self._callers if caller.is_over]  # first: all that they tell is there then
         outcomes: list[Outcome] = []
         with suppress(Empty):
             while True:
                 outcomes.append(self._done.get_nowait())
-        if not outcomes:
+        if not outcomes and not over:
             return 0
         try:
             deliveries.settle(outcomes)
+            if unsent := [due.id for caller in over for due in caller.dues]:
+                deliveries.release(self._token, unsent)
         except DatabaseError:
             for each in outcomes:  # it is true all the same
                 self._done.put(each)
             raise
+        self._callers.difference_update(over)
         for each in outcomes:
-            self._calls.pop(each.due.id, None)
             if each.is_taken:
                 self._well.add(each.due.webhook_id)
             else:
@@ -189,30 +212,35 @@ class Sender:
         return len(outcomes)
 
     def _room(self) -> int:
-        """How many more calls may begin."""
-        since = time.monotonic() - SLOW_SECONDS
-        young = sum(begun >= since for _, begun in self._calls.values())
-        return min(self._threads - young, SLOW_TIMES * self._threads - len(self._calls))
+        """How many more callers may begin."""
+        young = sum(not caller.is_slow for caller in self._callers)
+        return min(self._threads - young, SLOW_TIMES * self._threads - len(self._callers))
 
     def _begin(self) -> int:
         room = self._room()
         if room <= 0:
             return 0
         wanted = self._wanted(deliveries.callable_webhooks(), room)
-        found = deliveries.take(wanted, self._token) if wanted else []
-        for due in found:
-            if due.id not in self._calls:
-                self._calls[due.id] = (due.webhook_id, time.monotonic())
-                threading.Thread(target=self._run, args=(due,), name="webhook", daemon=True).start()
-        return len(found)
+        if not wanted:
+            return 0
+        # One that is not known to be well is called once, and another call waits for what comes of it.
+        most = {pk: BATCH * new if pk in self._well else 1 for pk, new in wanted.items()}
+        of_webhook: defaultdict[int, list[Due]] = defaultdict(list)
+        for due in deliveries.take(most, self._token):
+            of_webhook[due.webhook_id].append(due)
+        for pk, dues in of_webhook.items():
+            for each in range(min(len(dues), wanted[pk])):
+                caller = _Caller(pk, dues[each :: wanted[pk]], time.monotonic())
+                self._callers.add(caller)
+                threading.Thread(target=self._run, args=(caller,), name="webhook", daemon=True).start()
+        return len(of_webhook)
 
     def _wanted(self, hooks: dict[int, bool], room: int) -> dict[int, int]:
-        """How many calls of which webhooks there may be at a time, as far as there is room; whose turn it is, is
-        chance."""
-        under_way = Counter(webhook_id for webhook_id, _ in self._calls.values())
-        others = [begun for pk, begun in self._calls.values() if pk not in self._well]
-        young = sum(begun >= time.monotonic() - SLOW_SECONDS for begun in others)
-        slow = {pk for pk, begun in self._calls.values() if begun < time.monotonic() - SLOW_SECONDS}
+        """How many more callers which webhooks may have, as far as there is room; whose turn it is, is chance."""
+        under_way = Counter(caller.webhook_id for caller in self._callers)
+        others = [caller for caller in self._callers if caller.webhook_id not in self._well]
+        young = sum(not caller.is_slow for caller in others)
+        slow = {caller.webhook_id for caller in self._callers if caller.is_slow}
         left = min(self._threads // 2 - young, SLOW_TIMES * self._threads // 2 - len(others))
         wanted: dict[int, int] = {}
         for pk in random.sample(sorted(hooks), len(hooks)):
@@ -222,14 +250,22 @@ class Sender:
                 continue
             left -= not is_well
             new = min(new, room)
-            wanted[pk] = under_way[pk] + new
+            wanted[pk] = new
             room -= new
             if room <= 0:
                 break
         return wanted
 
-    def _run(self, due: Due) -> None:
-        self._done.put(self._send(due))
+    def _run(self, caller: _Caller) -> None:
+        """Send what `caller` was given; what is left of it then was not."""
+        is_well = True
+        while is_well and caller.dues and not self._leaves:
+            caller.begun = time.monotonic()
+            outcome = self._send(caller.dues[0])
+            del caller.dues[0]
+            is_well = outcome.is_taken and not caller.is_slow
+            self._done.put(outcome)
+        caller.is_over = True
         os.eventfd_write(self._wake, 1)
 
 

@@ -25,8 +25,7 @@ from controlplane.core.enqueue import enqueue
 from controlplane.core.transitions import compare_and_set
 
 HELD_FOR: Final = timedelta(seconds=60)
-DEPTHS: Final = (16, 1024)  # of a webhook's deliveries that are looked at for such as can be sent
-AT_ONCE: Final = 4  # calls of one webhook
+DEPTHS: Final = (64, 1024)  # of a webhook's deliveries that are looked at for such as can be sent
 # Pauses before a delivery is sent again: about a day in all.
 AGAIN_SECONDS: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
 JITTER: Final = 0.1
@@ -91,18 +90,18 @@ def callable_webhooks() -> dict[int, bool]:
 
 
 def take(wanted: Mapping[int, int], holder: UUID) -> list[Due]:
-    """Hold what can be sent of each webhook in `wanted`, so many calls of it at a time, those under way included.
+    """Hold what can be sent of each webhook in `wanted`, so many more of it; of one that fails a single one.
 
-    A webhook from which another process is taking is left out.
+    A webhook of which another process holds something, or is taking, is left out: one process calls it at a time.
     """
     with transaction.atomic():
         # Locked by themselves: what is read next is what the last who took from them has left.
         locked = Webhook.objects.select_for_update(skip_locked=True, no_key=True).filter(pk__in=wanted, is_enabled=True)
         hooks = {hook.pk: hook for hook in locked.order_by("pk")}
-        limits = {pk: 1 if hook.failures else min(wanted[pk], AT_ONCE) for pk, hook in hooks.items()}
+        limits = {pk: 1 if hook.failures else wanted[pk] for pk, hook in hooks.items()}
         chosen: list[int] = []
         for depth in DEPTHS:
-            ids, limits = _choose(limits, depth)
+            ids, limits = _choose(limits, depth, holder)
             chosen += ids
         if not chosen:
             return []
@@ -115,14 +114,14 @@ def take(wanted: Mapping[int, int], holder: UUID) -> list[Due]:
 
 
 _WINDOW: Final = """
-SELECT id, webhook_id, subject_kind, subject_id, due_at <= %s, held_until IS NOT NULL AND held_until >= %s
+SELECT id, webhook_id, subject_kind, subject_id, due_at <= %s, CASE WHEN held_until >= %s THEN holder END
 FROM accounts_webhookdelivery WHERE webhook_id = {} AND status = 'PENDING' ORDER BY position LIMIT %s
 """
 _OF_ALL: Final = f"SELECT d.* FROM unnest(%s::bigint[]) AS h(pk) CROSS JOIN LATERAL ({_WINDOW.format('h.pk')}) AS d"  # noqa: S608
 
 
-def _choose(limits: Mapping[int, int], depth: int) -> tuple[list[int], dict[int, int]]:
-    """What can be sent among the first `depth` deliveries of each webhook; and of which one has to look deeper."""
+def _choose(limits: Mapping[int, int], depth: int, holder: UUID) -> tuple[list[int], dict[int, int]]:
+    """What `holder` can send among the first `depth` deliveries of each webhook; and of which to look deeper."""
     now = timezone.now()
     rows: list[tuple[Any, ...]] = []
     if limits and sets.is_postgresql():
@@ -137,17 +136,18 @@ def _choose(limits: Mapping[int, int], depth: int) -> tuple[list[int], dict[int,
     chosen: list[int] = []
     deeper: dict[int, int] = {}
     for webhook_id, window in windows.items():
-        left = limits[webhook_id] - sum(bool(held) for *_, held in window)
+        if any(holds is not None and UUID(str(holds)) != holder for *_, holds in window):
+            continue
         blocked: set[tuple[str, int]] = set()
         found: list[int] = []
-        for pk, subject_kind, subject_id, is_due, is_held in window:
+        for pk, subject_kind, subject_id, is_due, holds in window:
             subject = (subject_kind, subject_id)
-            if is_due and not is_held and subject not in blocked:
+            if is_due and holds is None and subject not in blocked:
                 found.append(pk)
             blocked.add(subject)
-        if left > 0 and not found and len(window) == depth:
+        if not found and len(window) == depth:
             deeper[webhook_id] = limits[webhook_id]
-        chosen += found[: max(0, left)]
+        chosen += found[: limits[webhook_id]]
     return chosen, deeper
 
 

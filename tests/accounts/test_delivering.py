@@ -211,6 +211,30 @@ def test_four_are_called_at_once_when_all_is_well_and_one_while_it_fails(
     assert there.most_at_once == 1
 
 
+def test_what_a_caller_leaves_when_a_call_fails_is_sent_by_others(owner: User) -> None:
+    hook = make_webhook(owner)
+    many = delivering.BATCH * delivering.AT_ONCE
+    called: list[int] = []
+
+    def send(due: Due) -> Outcome:
+        called.append(due.position)
+        return Outcome(due, timezone.now(), 1, 500 if len(called) == 3 else 200)
+
+    sender = a_sender(send=send)
+    put(1)
+    send_until(sender, all_ended, "that it is known to be well")
+    put(*range(2, 2 + many))
+    waiting = hook.deliveries.filter(status=DeliveryStatus.PENDING)
+    send_until(sender, lambda: waiting.filter(attempts=1).exists(), "that one has failed")
+    Webhook.objects.filter(pk=hook.pk).update(next_call_at=None)
+    send_until(sender, lambda: list(waiting.values_list("attempts", flat=True)) == [1], "that the others are sent")
+    failed = waiting.get().position
+    assert len(called) == 1 + many == len(set(called))
+    make_due(hook)
+    send_until(sender, all_ended, "that the last is sent")
+    assert called.count(failed) == 2
+
+
 def test_receivers_that_hang_delay_no_other(owner: User, receiver: Callable[[], Receiver]) -> None:
     """More of them than there are threads."""
     hanging = [receiver() for _ in range(12)]
@@ -365,11 +389,11 @@ def test_what_is_held_is_taken_by_nobody_else_until_it_is_let_go_or_its_time_is_
     put(1, 2)
     one, other = uuid4(), uuid4()
     (held,) = deliveries.take({hook.pk: 1}, one)
-    (second,) = deliveries.take({hook.pk: 2}, other)
+    assert deliveries.take({hook.pk: 4}, other) == [], "one process calls a webhook at a time"
+    (second,) = deliveries.take({hook.pk: 4}, one)
     assert held.id != second.id
-    assert deliveries.take({hook.pk: 4}, uuid4()) == []
-    assert deliveries.release(one) == 1
-    assert [due.id for due in deliveries.take({hook.pk: 2}, other)] == [held.id]
+    assert deliveries.release(one) == 2
+    assert [due.id for due in deliveries.take({hook.pk: 4}, other)] == [held.id, second.id]
     hook.deliveries.update(held_until=timezone.now() - timedelta(seconds=1))
     assert len(deliveries.take({hook.pk: 4}, one)) == 2
 

@@ -420,6 +420,8 @@ TASKS = {
     "jobs.tasks.advance_recipe": "work",
     "jobs.tasks.advance_stuck_recipes": "work",
     "jobs.tasks.look_for_input": "work",
+    "jobs.tasks.follow_closings": "work",
+    "jobs.tasks.stop_all_of": "work",
     "jobs.tasks.fold_counts": "work",
     "jobs.tasks.price_executions": "work",
     "jobs.tasks.sample_load": "work",

@@ -41,6 +41,16 @@ def sweep() -> None:
     services.look_again()
 
 
+def follow_closings() -> None:
+    """Start to stop what runs of those whose accounts were closed."""
+    services.follow_closings()
+
+
+def stop_all_of(user_id: int) -> None:
+    """Stop what runs of somebody whose account was closed."""
+    services.stop_all_of(user_id)
+
+
 def look_for_input(job_id: int) -> None:
     """Find what a MapReduce job is to read, and queue its first tasks."""
     services.look_for_input(job_id)

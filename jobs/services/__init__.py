@@ -1,6 +1,7 @@
 """Every write of jobs."""
 
 from jobs.services.cancel import cancel_jobs, requeue_jobs
+from jobs.services.closing import follow_closings, stop_all_of
 from jobs.services.dry_run import MOST_FORECAST, Forecast, dry_run
 from jobs.services.files import (
     delete_file,
@@ -50,6 +51,7 @@ __all__ = [
     "dry_run",
     "edit_file",
     "fold_counts",
+    "follow_closings",
     "hold_jobs",
     "leave_crowded",
     "lift_cap",
@@ -78,6 +80,7 @@ __all__ = [
     "set_priority",
     "shown_media_type",
     "start_operation",
+    "stop_all_of",
     "stop_operation",
     "submit_jobs",
     "submit_mapreduce",

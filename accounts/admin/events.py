@@ -42,12 +42,14 @@ class ActorFilter(TextFilter):
 
 @admin.register(Event)
 class EventAdmin(KeysetAdmin):
-    list_display = ("id", "at", "kind", "subject_kind", "subject_id", "actor", "customer", "before", "after")
+    list_display = (
+        *("id", "position", "at", "kind", "subject_kind", "subject_id", "actor", "customer", "before", "after"),
+    )
     list_filter = (SubjectFilter, KindFilter, ActorFilter)
     list_select_related = ("actor", "customer")
     search_fields = ("subject_id",)
     search_help_text = "A subject's id (42, or job 42), a kind, or who did it"
-    fields = ("at", "kind", "subject_kind", "subject_id", "actor", "customer", "before", "after")
+    fields = ("position", "at", "kind", "subject_kind", "subject_id", "actor", "customer", "before", "after")
 
     def search(self, rows: QuerySet[Event], term: str) -> QuerySet[Event]:
         if term.isascii() and term.isdigit() and len(term) < 19:

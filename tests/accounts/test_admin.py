@@ -243,6 +243,17 @@ def test_events_are_found_by_subject_kind_and_who_did_it() -> None:
             assert found == expected, parameters
 
 
+def test_an_event_shows_its_place_among_all_events() -> None:
+    make_job()
+    event = Event.objects.latest("id")
+    Event.objects.filter(pk=event.pk).update(position=71_393)
+    client = browser("monitor")
+    for path in (EVENTS, reverse("admin:accounts_event_change", args=[event.pk])):
+        text = client.get(path).content.decode()
+        assert "71393" in text, path
+        assert "position" in text.lower(), path
+
+
 def test_the_log_costs_the_same_with_more_events() -> None:
     client = browser("operator")
     make_jobs(2)

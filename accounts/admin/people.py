@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts import queries, services, viewing
+from accounts.admin.person_story import person_story
 from accounts.admin.tokens import shown_once
 from accounts.models import Customer, Feature, Role, User
 from accounts.services.limits import HIGHEST
@@ -112,12 +113,20 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
     history_of = "user"
     add_form = NewUserForm
     change_form = UserForm
+    change_form_template = "admin/accounts/user/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return queries.visible_users(request.user)  # type: ignore[arg-type]
 
     def search(self, rows: QuerySet[User], term: str) -> QuerySet[User]:
         return rows.filter(email__iexact=term) if "@" in term else rows.filter(username__startswith=term)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], add: bool = False, change: bool = False,
+        form_url: str = "", obj: Any = None,
+    ) -> HttpResponse:  # fmt: skip
+        sections = person_story(obj, request.user)  # type: ignore[arg-type]
+        return super().render_change_form(request, {**context, "sections": sections}, add, change, form_url, obj)
 
     @admin.display(description="signs in with Google", boolean=True)
     def google_linked(self, row: User) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from django.contrib import admin
+from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
@@ -113,7 +114,7 @@ def _forms(name: str, its: Any, row: Any) -> Iterator[str]:
     if getattr(its, "add_form", None):
         yield reverse(f"{name}_add")
     request = RequestFactory().get("/")
-    request.user = somebody(Role.ADMIN)
+    request.user, request.session = somebody(Role.ADMIN), SessionStore()
     for page in its.row_pages() if isinstance(its, ServiceAdmin) else ():
         if page.allowed(request, row):
             yield reverse(f"{name}_{page.name}", args=[row.pk])

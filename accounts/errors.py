@@ -185,3 +185,15 @@ class WebhookChanged(Conflict):
     """The webhook's secrets were changed meanwhile; try again."""
 
     code = "WEBHOOK_CHANGED"
+
+
+class WrongCode(InvalidRequest):
+    """The code is wrong, or was used already."""
+
+    code = "WRONG_CODE"
+
+
+class NoTotp(Conflict):
+    """They have no device for one-time codes."""
+
+    code = "NO_TOTP"

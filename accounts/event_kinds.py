@@ -79,6 +79,8 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "user.password-changed": ("user", NOTHING, NOTHING),
     "user.role-changed": ("user", "role", "role"),
     "user.signed-up": ("user", NOTHING, "role origin invitation?"),
+    "user.totp-enrolled": ("user", NOTHING, NOTHING),
+    "user.totp-reset": ("user", NOTHING, NOTHING),
     "user.verified": ("user", NOTHING, NOTHING),
     "user.viewed-as": ("user", NOTHING, NOTHING),
     "user.viewed-no-more": ("user", NOTHING, NOTHING),

@@ -7,10 +7,13 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts import access, addresses
 from accounts.errors import (
@@ -147,6 +150,22 @@ def user_called(username: str) -> User:
     if user is None:
         raise UserNotFound(f"There is no user called {username[:150]!r}.", field="user")
     return user
+
+
+TOTP_KEY: Final = "totp_device"  # in a session: which device has proved it
+
+
+def is_proved(session: SessionBase, user: User) -> bool:
+    """May this session do what staff do: with STAFF_TOTP, by a code of the device that `user` has still?"""
+    if not settings.STAFF_TOTP or not user.is_staff:
+        return True
+    device = session.get(TOTP_KEY)
+    return device is not None and bool(TOTPDevice.objects.filter(pk=device, user=user, confirmed=True).exists())
+
+
+def has_totp(user: User) -> bool:
+    """Has `user` a device for one-time codes, confirmed or not?"""
+    return bool(TOTPDevice.objects.filter(user=user).exists())
 
 
 # --- What a user may see ---------------------------------------------------------------------------

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from base64 import b32encode
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth import REDIRECT_FIELD_NAME, logout
 from django.contrib.auth.models import Group
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from django_q.models import Failure, OrmQ, Schedule, Success
 
+from accounts import queries as accounts
+from accounts import services
+from accounts.models import User
+from controlplane.core.admin import ServiceForm
+from controlplane.core.errors import ControlPlaneError
 from jobs import queries
 from jobs.models import RunsFor
 
@@ -82,10 +97,92 @@ class ControlPlaneAdminSite(BaseSite):
     site_title = "Control plane"
     index_title = "What is where"
 
+    def has_permission(self, request: HttpRequest) -> bool:
+        return self._is_staff(request) and self._is_proved(request)
+
+    def _is_staff(self, request: HttpRequest) -> bool:
+        """Is this somebody for whom the admin is, once they have shown all that they are asked for?"""
+        return bool(super().has_permission(request))
+
+    def _is_proved(self, request: HttpRequest) -> bool:
+        """As `is_proved`, looked up once in a request: pages ask many times."""
+        if "is_proved" not in vars(request):
+            vars(request)["is_proved"] = accounts.is_proved(request.session, request.user)  # type: ignore[arg-type]
+        return bool(vars(request)["is_proved"])
+
+    def get_urls(self) -> list[Any]:
+        return [path("totp/", self.totp, name="totp"), *super().get_urls()]
+
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Asks for the password, and leads who owes a one-time code to its page."""
+        if request.method != "POST" and self._is_staff(request) and not self._is_proved(request):
+            return _to_totp(request.GET.get(REDIRECT_FIELD_NAME, ""))
+        answer = super().login(request, extra_context)
+        if answer.status_code == HTTPStatus.FOUND and self._is_staff(request):
+            vars(request).pop("is_proved", None)  # it was about whoever asked for the page
+            if not self._is_proved(request):
+                return _to_totp(answer.headers["Location"])
+        return answer
+
+    @method_decorator([never_cache, csrf_protect])
+    def totp(self, request: HttpRequest) -> HttpResponse:
+        """Asks for a one-time code; before the first one it shows the secret of the device to enrol."""
+        wanted = request.GET.get(REDIRECT_FIELD_NAME, "")
+        if not self._is_staff(request):
+            return HttpResponseRedirect(reverse("admin:login"))
+        if self._is_proved(request):
+            return _to(request, wanted)
+        if "leave" in request.POST:
+            logout(request)
+            return HttpResponseRedirect(reverse("admin:login"))
+        user: User = request.user  # type: ignore[assignment]
+        form = CodeForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                services.prove(request.session, user=user, code=form.cleaned_data["code"])
+                return _to(request, wanted)
+            except ControlPlaneError as error:
+                form.refuse(error)
+        device = services.device_of(user)
+        context = {
+            **self.each_context(request),
+            "title": "One-time code",
+            "is_nav_sidebar_enabled": False,
+            "available_apps": [],
+            "form": form,
+            "enrolling": None if device.confirmed else {"uri": device.config_url, "secret": _in_fours(device.bin_key)},
+        }
+        return TemplateResponse(request, "admin/totp.html", context)
+
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         place = queries.find_place("local", settings.LOCAL_REGION)
         unisolated = place is not None and place.seen_at is not None and place.runs_for != RunsFor.EVERYONE
         return {**super().each_context(request), "unisolated": unisolated, "place": place}
+
+
+class CodeForm(ServiceForm):
+    code = forms.RegexField(
+        r"^[0-9]{6}$",
+        error_messages={"invalid": "Six digits."},
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}),
+    )
+
+
+def _in_fours(key: bytes) -> str:
+    """A secret as people type it."""
+    text = b32encode(key).decode().rstrip("=")
+    return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
+
+
+def _to_totp(wanted: str) -> HttpResponse:
+    return HttpResponseRedirect(f"{reverse('admin:totp')}?{urlencode({REDIRECT_FIELD_NAME: wanted})}")
+
+
+def _to(request: HttpRequest, wanted: str) -> HttpResponse:
+    """On to the page that was wanted, if it is one of ours."""
+    is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return HttpResponseRedirect(wanted if is_ours else reverse("admin:index"))
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -105,8 +202,9 @@ def _items(request: HttpRequest, items: tuple[tuple[str, str, str], ...]) -> lis
 def hide_tables(site: admin.AdminSite) -> None:
     """Take away what nobody edits through the admin.
 
-    django-q2's rows hold pickles that workers run; the groups are migrations' own, and follow from roles.
+    django-q2's rows hold pickles that workers run; the groups are migrations' own, and follow from roles; devices for
+    one-time codes would show their secrets.
     """
-    for model in (Success, Failure, Schedule, OrmQ, Group):
+    for model in (Success, Failure, Schedule, OrmQ, Group, TOTPDevice):
         if site.is_registered(model):
             site.unregister(model)

@@ -83,6 +83,8 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RUN_DIR / "metrics")
 
 # --- Where we are --------------------------------------------------------------------------------
 
+# Names what we make in clouds: two deployments that share an account have two names.
+DEPLOYMENT = env.text("DEPLOYMENT", "controlplane")
 # The address at which machines of clouds reach us; and the keys of PubNub that /get-info hands out to them.
 PUBLIC_URL = env.text("PUBLIC_URL").rstrip("/")
 PUBNUB_PUBLISH_KEY = env.text("PUBNUB_PUBLISH_KEY")
@@ -116,6 +118,8 @@ EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
 EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL")
 EMAIL_TIMEOUT = env.whole("EMAIL_TIMEOUT_SECONDS", 20, minimum=1)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "controlplane@localhost")
+STAFF_TOTP = env.flag("STAFF_TOTP")  # the admin asks staff for a one-time code after the password
+OTP_TOTP_ISSUER = DEPLOYMENT
 # Networks that addresses which callers give may lie in beside the internet: all that is there is open to them.
 CALLABLE_NETWORKS = env.names("CALLABLE_NETWORKS")
 WEBHOOK_THREADS = env.whole("WEBHOOK_THREADS", 32, minimum=4)
@@ -123,8 +127,6 @@ MAX_WEBHOOKS = env.whole("MAX_WEBHOOKS", 20, minimum=1)  # of one user
 
 # --- Clouds --------------------------------------------------------------------------------------
 
-# Names what we make in clouds: two deployments that share an account have two names.
-DEPLOYMENT = env.text("DEPLOYMENT", "controlplane")
 AWS_REGIONS = env.names("AWS_REGIONS")
 # The queues of each region, for jobs that name none: {"eu-central-1": {"HIGH": "urgent", "LOW": "bulk"}}.
 AWS_BATCH_QUEUES = env.document("AWS_BATCH_QUEUES", {})
@@ -234,6 +236,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "axes",
+    *("django_otp", "django_otp.plugins.otp_totp"),
     "corsheaders",
     "controlplane.apps.ControlPlaneConfig",
     "accounts.apps.AccountsConfig",
@@ -470,13 +473,11 @@ AXES_FAILURE_LIMIT = env.whole("AXES_FAILURE_LIMIT", 5, minimum=1)
 AXES_COOLOFF_TIME = timedelta(minutes=env.whole("AXES_COOLOFF_MINUTES", 15, minimum=1))
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "accounts.api.signin.address_of"
 AXES_LOCKOUT_CALLABLE = "accounts.api.signin.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
-AXES_DISABLE_ACCESS_LOG = True
-AXES_ENABLE_ADMIN = False
-AXES_VERBOSE = False
+AXES_RESET_ON_SUCCESS = AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
 
 # --- Logging -------------------------------------------------------------------------------------
 

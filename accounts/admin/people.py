@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -146,7 +147,17 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
             ),
         )
         stop = RowPage("stop-seeing", "Stop seeing as this user", self.sees_as, self._stopped, plain_form)
-        return (*super().row_pages(), limits, see, stop)
+        totp = RowPage(
+            "reset-totp",
+            "Reset one-time codes",
+            self.may_reset_totp,
+            self._totp_reset,
+            plain_form,
+            warning=lambda request, row: (
+                "They are out of the admin at once, and enrol another device when they next sign in."
+            ),
+        )
+        return (*super().row_pages(), limits, see, stop, totp)
 
     def _limited(self, request: HttpRequest, row: User, wish: dict[str, Any], form: Any) -> str:
         services.update_user(
@@ -212,6 +223,14 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
         staff: User = request.user  # type: ignore[assignment]
         enabled = row.role == Role.CUSTOMER and row.is_active
         return enabled and viewing.may_view(staff) and not self.sees_as(request, row)
+
+    def may_reset_totp(self, request: HttpRequest, row: User) -> bool:
+        may = settings.STAFF_TOTP and row != request.user and self.may_change(request, row)
+        return may and queries.has_totp(row)
+
+    def _totp_reset(self, request: HttpRequest, row: User, wish: dict[str, Any], form: Any) -> str:
+        services.reset_totp(user=row, actor=request.user)  # type: ignore[arg-type]
+        return f"{row} enrols another device when they next sign in."
 
     def sees_as(self, request: HttpRequest, row: User) -> bool:
         return viewing.viewed(request.session, request.user) == row  # type: ignore[arg-type]

@@ -35,13 +35,18 @@ class TokenAuthentication(BaseAuthentication):
 
 
 class NativeSession(SessionAuthentication):
-    """The session of a browser; while staff see as a customer's user does, that user, for reading."""
+    """The session of a browser; while staff see as a customer's user does, that user, for reading.
+
+    A session of staff that owes a one-time code is nobody's here either: it could make tokens, and users.
+    """
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
         found = super().authenticate(request)
         if found is None:
             return None
         actor: User = found[0]
+        if not queries.is_proved(request._request.session, actor):
+            return None
         user = viewing.viewed(request._request.session, actor)
         request.viewed_by = None if user is None else actor  # type: ignore[attr-defined] # for the pages
         return (actor if user is None else user), None

@@ -33,6 +33,7 @@ from accounts.services.tokens import (
     regenerate_token,
     revoke_tokens,
 )
+from accounts.services.totp import device_of, prove, reset_totp
 from accounts.services.webhooks import (
     Sealed,
     WebhookChanges,
@@ -65,6 +66,7 @@ __all__ = [
     "create_token",
     "create_user",
     "delete_webhook",
+    "device_of",
     "disable_user",
     "enable_user",
     "ensure_customer",
@@ -77,12 +79,14 @@ __all__ = [
     "number_events",
     "post_feedback",
     "post_left_behind",
+    "prove",
     "redeliver",
     "regenerate_token",
     "register_with_google",
     "reject_limit",
     "request_limit",
     "resend_verification",
+    "reset_totp",
     "revoke_invitation",
     "revoke_tokens",
     "rotate_secret",

@@ -6,11 +6,13 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import queries
 from accounts.errors import LastAdmin
 from accounts.models import Role, User, Webhook
 from accounts.services.limits import withdraw_requests
 from accounts.services.tokens import revoke_tokens
 from accounts.services.told import record_of
+from accounts.services.totp import reset_totp
 from accounts.services.webhooks import delete_webhook
 
 
@@ -28,6 +30,8 @@ def close_account(user: User) -> None:
                 raise LastAdmin
         record_of("user.closing", locked, locked)
         withdraw_requests(locked)
+        if locked.is_staff and queries.has_totp(locked):
+            reset_totp(user=locked, actor=locked)
         revoke_tokens(user=locked, actor=locked)
         for webhook in Webhook.objects.filter(owner=locked).order_by("pk"):
             delete_webhook(webhook=webhook, actor=locked)

@@ -23,6 +23,7 @@ from controlplane.core.connections import refusal_after
 from controlplane.core.errors import NotFound
 from jobs.api.mapreduce import base as mapreduce
 
+MAPREDUCE_PATHS: Final = mapreduce.PATHS
 NATIVE: Final = ("/v6/", "/api-token-auth/")
 WITH_SLASH: Final = ("/admin/", "/static/", "/schema/", "/account/", *NATIVE)
 
@@ -67,7 +68,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     """What nobody knows, in its surface's words; the root belongs to the Mapsor surface."""
     if request.path_info.startswith(NATIVE):
         return rest.not_found(request)
-    if request.path_info.startswith(mapreduce.PATHS):
+    if request.path_info.startswith(MAPREDUCE_PATHS):
         return mapreduce.not_found(request)
     if request.path_info.startswith(fishjam.PATHS):
         return fishjam.not_found(request)

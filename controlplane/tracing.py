@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from controlplane.core.ids import uuid7
 from controlplane.core.instruments import note_request
 from controlplane.core.logs import begin_request, name_caller
+from controlplane.surfaces import MAPREDUCE_PATHS
 
 LONGEST_ID: Final = 128
 # By the first part of the path; the root belongs to the Mapsor surface.
@@ -26,6 +27,9 @@ _SESSIONS: Final = ("/admin/", "/v6/", "/api/v1/")
 
 
 def surface_of(path: str) -> str:
+    """Whose way of speaking a path belongs to; Apollo's and Fishjam's are both below /api/v1/."""
+    if path.startswith("/api/"):
+        return "mapreduce" if path.startswith(MAPREDUCE_PATHS) else "fishjam"
     return _SURFACES.get(path[1:].partition("/")[0], "mapsor")
 
 

@@ -199,6 +199,8 @@ def test_any_other_is_replaced(given: str) -> None:
         ("/submit", "mapsor"), ("/status/1", "mapsor"), ("/v6/jobs/", "native"), ("/api-token-auth/", "native"),
         ("/admin/", "admin"), ("/admin", "admin"), ("/", "site"), ("/static/x.css", "site"), ("/metrics", "site"),
         ("/nothing", "mapsor"), ("//", "site"), ("", "site"),
+        ("/api/v1/jobs/1", "mapreduce"), ("/api/v1/artifacts", "mapreduce"), ("/api/v1/auth/user", "fishjam"),
+        ("/api/v1/nothing", "fishjam"),
     ],
 )  # fmt: skip
 def test_every_path_is_of_a_surface(path: str, surface: str) -> None:

@@ -110,6 +110,7 @@ def test_everybody_below_admin_reads_such_a_page_of_themselves_only(role: str) -
 def test_the_page_costs_the_same_with_more_of_everything() -> None:
     mary, client = _mary(), browser("admin")
     _busy(mary)
+    client.get(_page(mary))  # what a process does once is done
     found = []
     for more in (1, 12):
         _busy(mary, more)

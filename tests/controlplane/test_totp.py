@@ -226,6 +226,13 @@ def test_the_only_admin_is_reset_from_the_command_line(clock: Clock, settings: S
 
 
 @pytest.mark.usefixtures("asked")
+def test_who_closes_their_account_leaves_no_secret(clock: Clock) -> None:
+    _enrolled("operator", clock)
+    services.close_account(somebody("operator"))
+    assert not TOTPDevice.objects.exists()
+
+
+@pytest.mark.usefixtures("asked")
 @pytest.mark.parametrize("role", OTHERS)
 def test_nobody_else_is_asked_for_a_code(role: str) -> None:
     client = browser(role)

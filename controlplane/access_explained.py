@@ -145,8 +145,8 @@ class Explanation:
 
 
 class _Refused(Exception):
-    def __init__(self, status: int) -> None:
-        self.status = status
+    def __init__(self, http_status: int) -> None:
+        self.http_status = http_status
 
 
 class _Asked:
@@ -189,7 +189,7 @@ def explain(token: ApiToken, method: str, path: str) -> Explanation:
     try:
         _ask(asked, token, view, method, name, parameters)
     except _Refused as refused:
-        return Explanation(False, refused.status, asked.rules)
+        return Explanation(False, refused.http_status, asked.rules)
     return Explanation(True, None, asked.rules)
 
 

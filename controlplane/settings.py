@@ -17,6 +17,7 @@ from django.templatetags.static import static
 from controlplane.core.env import Fault, Reader
 from controlplane.core.keys import development_keys
 from controlplane.enum_names import ENUM_NAMES
+from controlplane.schedules import SCHEDULES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Reader()
@@ -411,24 +412,17 @@ TASKS = {
     "jobs.tasks.run_pass": PULSE,
     "jobs.tasks.run_clouds": CLOUDS,
     "accounts.tasks.run_webhooks": WEBHOOKS,
+    **{schedule.path: "work" for schedule in SCHEDULES},
     "accounts.tasks.send_verification": "work",
     "accounts.tasks.send_webhook_disabled": "work",
     "accounts.tasks.send_reset": "work",
     "accounts.tasks.send_limit_decision": "work",
     "accounts.tasks.post_feedback": "work",
-    "accounts.tasks.post_left_behind": "work",
     "jobs.tasks.answer_canary": "work",
-    "jobs.tasks.sweep": "work",
     "jobs.tasks.carry_on": "work",
     "jobs.tasks.advance_recipe": "work",
-    "jobs.tasks.advance_stuck_recipes": "work",
     "jobs.tasks.look_for_input": "work",
-    "jobs.tasks.follow_closings": "work",
     "jobs.tasks.stop_all_of": "work",
-    "jobs.tasks.fold_counts": "work",
-    "jobs.tasks.price_executions": "work",
-    "jobs.tasks.sample_load": "work",
-    "jobs.tasks.apply_retention": "work",
 }
 Q_CLUSTER: dict[str, Any] = {
     "name": "work",

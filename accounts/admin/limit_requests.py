@@ -9,6 +9,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from accounts import queries, services, states
@@ -74,6 +76,18 @@ class LimitChangeRequestAdmin(ServiceAdmin, KeysetAdmin):
     @admin.display(description="status")
     def shown_status(self, row: LimitChangeRequest) -> SafeString:
         return badge(row.status, _TONES[row.status])
+
+    def get_list_display(self, request: HttpRequest) -> tuple[Any, ...]:
+        return (*self.list_display, *(("decide",) if self.has_decide_permission(request) else ()))
+
+    @admin.display(description="")
+    def decide(self, row: LimitChangeRequest) -> SafeString | str:
+        """Buttons that decide at once: they send the list's form, which has its CSRF token, to the row's pages."""
+        if row.status != states.PENDING:
+            return ""
+        pages = (("approve", "Approve"), ("reject", "Reject"))
+        paths = ((reverse(f"admin:accounts_limitchangerequest_{name}", args=[row.pk]), word) for name, word in pages)
+        return format_html_join(" ", '<button type="submit" formaction="{}" formmethod="post">{}</button>', paths)
 
     @admin.display(description="limit now")
     def present_limit(self, row: LimitChangeRequest) -> int:

@@ -126,6 +126,7 @@ def test_a_wish_is_decided_on_its_page_and_from_the_list(role: str, verb: str, s
     page = reverse("admin:accounts_limitchangerequest_change", args=[on_page.pk])
     path = reverse(f"admin:accounts_limitchangerequest_{verb}", args=[on_page.pk])
     assert path in client.get(page).content.decode()
+    assert f'formaction="{path}"' in client.get(REQUESTS).content.decode()
     assert client.get(path).status_code == 200
     assert client.post(path, {"note": "So be it."}).status_code == 302
     client.post(REQUESTS, {"action": verb, "_selected_action": [in_list.pk]})
@@ -149,6 +150,7 @@ def test_nobody_else_decides(role: str) -> None:
         path = reverse(f"admin:accounts_limitchangerequest_{verb}", args=[request.pk])
         assert client.get(path).status_code == refused(role)
         assert client.post(path, {}).status_code == refused(role)
+        assert "formaction" not in client.get(REQUESTS, follow=True).content.decode()
         client.post(REQUESTS, {"action": verb, "_selected_action": [request.pk]})
     request.refresh_from_db()
     assert request.status == "PENDING"

@@ -89,8 +89,7 @@ def test_a_wish_is_granted_and_leaves_the_list_of_what_waits(place: Deployment, 
     listed = f"{place.base_url}/admin/accounts/limitchangerequest/"
     page.goto(listed)
     expect(page.locator("#result_list")).to_contain_text("More rooms.")
-    page.locator("#result_list th a, #result_list td a").first.click()
-    _press(page, "Approve")
+    page.locator("#result_list").get_by_role("button", name="Approve").click()
     expect(page.locator("body")).to_contain_text("Approved the request of mary.")
     assert _value(place, "SELECT instance_limit FROM accounts_user WHERE username = 'mary'") == 50
     page.goto(listed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -12,6 +13,7 @@ from django.urls import set_script_prefix
 from pytest_django import Settings
 
 from accounts import services as accounts
+from accounts.models import WebhookDelivery
 from controlplane.surfaces import NATIVE
 from jobs import states
 from jobs.models import Job
@@ -173,7 +175,11 @@ def test_no_get_with_a_session_changes_anything() -> None:
     browser = Client()
     browser.force_login(scenery.people["admin"].user)
     names = {key: values[0] for key, values in scenery.names().items() if values}
+    names["webhook"] = str(WebhookDelivery.objects.latest("pk").webhook.uuid)
+    asked = urlencode({"token_prefix": scenery.operator.token[:8], "method": "GET", "path": "/v6/jobs/"})
     for template in paths_of_gets():
+        if template == "/v6/access/explain/":
+            template = f"{template}?{asked}"
         path = filled(template, {**names, "job": job.pk, "execution": scenery.stage.execution(job).pk})
         for kind in ("application/json", "text/html"):
             with counted() as found, short_streams():

@@ -61,8 +61,8 @@ def test_a_time_of_another_zone_is_the_same_instant() -> None:
 def test_uuids_are_found_again_by_the_orm() -> None:
     user = User.objects.create(username="u")
     named = uuid.uuid4()
-    fields = ("uuid", "user", "name", "prefix", "digest", "created_at")
-    sets.insert(ApiToken, fields, [(named, user.pk, "", "p", "d", NOON)])
+    fields = ("uuid", "user", "name", "scope", "prefix", "digest", "created_at")
+    sets.insert(ApiToken, fields, [(named, user.pk, "", "read", "p", "d", NOON)])
     assert ApiToken.objects.get(uuid=named).user == user
 
 

@@ -94,7 +94,9 @@ class MadeWebhookSerializer(WebhookSerializer):
 
 
 class SecretSerializer(serializers.Serializer[Any]):
-    secret = serializers.CharField(help_text="What it signs with from now on, this once.")
+    secret = serializers.CharField(
+        allow_null=True, help_text="What it signs with from now on, this once; null in a repeated answer."
+    )
 
 
 class NewWebhookSerializer(Body):

@@ -104,14 +104,20 @@ class Webhooks(NativeViewSet):
     @extend_schema(
         summary="Sign with a new secret",
         operation_id="rotate_webhook_secret",
-        description="From now on. It is shown in this answer only.",
+        description="From now on. It is shown in this answer only; repeated with its Idempotency-Key, it is null.",
         request=None,
         responses={200: serializers.SecretSerializer},
     )
     @action(detail=True, methods=["post"], url_path="rotate-secret")
     def rotate_secret(self, request: Request, pk: str) -> Response:
-        secret = services.rotate_secret(webhook=self._found(pk, access.CHANGE), actor=user_of(request))
-        return Response({"secret": secret}, headers=NOT_KEPT)
+        webhook, made = self._found(pk, access.CHANGE), []
+
+        def work() -> list[str]:
+            made.append(services.rotate_secret(webhook=webhook, actor=user_of(request)))
+            return [str(webhook.pk)]
+
+        self.once(work)
+        return Response({"secret": made[0] if made else None}, headers=NOT_KEPT)
 
     @extend_schema(
         summary="Send again",
@@ -127,7 +133,8 @@ class Webhooks(NativeViewSet):
     @action(detail=True, methods=["post"])
     def redeliver(self, request: Request, pk: str) -> Response:
         webhook, given = self._found(pk, access.CHANGE), self.taken()
-        return Response({"count": services.redeliver(webhook=webhook, actor=user_of(request), **given)})
+        ids = self.once(lambda: [str(services.redeliver(webhook=webhook, actor=user_of(request), **given))])
+        return Response({"count": int(ids[0])})
 
     def _found(self, reference: str, right: str) -> Webhook:
         return queries.find_webhook_for(user_of(self.request), reference, right)

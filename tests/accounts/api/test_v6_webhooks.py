@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from accounts import services
-from accounts.models import DeliveryStatus, Webhook
+from accounts.models import DeliveryStatus, Event, Webhook
 from controlplane.core.encryption import decrypt
 from tests.answers import json_of
 from tests.factories import Person
@@ -174,6 +174,24 @@ def test_what_cannot_be_is_refused_by_name(more: dict[str, Any], field: str, peo
     assert answer.status_code == 400
     assert field in {each["field"].partition(".")[0] for each in answer.json()["errors"]}, answer.json()
     assert not Webhook.objects.exists()
+
+
+def test_with_a_key_a_secret_is_rotated_once_and_shown_once(people: Mapping[str, Person]) -> None:
+    owner, key = people["owner"], {"Idempotency-Key": "k"}
+    webhook = make_webhook(owner.user)
+    first, second = (owner.post(of(webhook, "rotate-secret"), headers=key) for _ in range(2))
+    webhook.refresh_from_db()
+    assert json_of(first)["secret"] == decrypt(webhook.secrets)["signing"]
+    assert json_of(second)["secret"] is None
+
+
+def test_with_a_key_a_range_is_sent_again_once(people: Mapping[str, Person]) -> None:
+    owner, key = people["owner"], {"Idempotency-Key": "k"}
+    webhook = make_webhook(owner.user)
+    make_delivery(webhook, 1)
+    answers = [owner.post(of(webhook, "redeliver"), {"position": 1}, headers=key) for _ in range(2)]
+    assert [json_of(answer) for answer in answers] == [{"count": 1}] * 2
+    assert Event.objects.filter(kind="webhook.redelivered").count() == 1
 
 
 def test_a_stranger_s_path_is_as_one_that_is_not_there(people: Mapping[str, Person]) -> None:

@@ -201,6 +201,8 @@ def _upload_wish(request: Request) -> dict[str, str]:
     wish = {name: text for name in UPLOAD_PARAMETERS if (text := request.query_params.get(name))}
     if "name" not in wish:
         raise InvalidRequest("This is needed.", field="name")
+    if request.query_params.get("protocol") == "":
+        raise InvalidRequest(f"This is one of {', '.join(Protocol.values)}.", field="protocol")
     return wish
 
 

@@ -126,6 +126,7 @@ def test_staff_name_whose_artifact_they_mean(people: People) -> None:
         ({"name": "a\nb"}, "name"),
         ({"name": "a" * 256}, "name"),
         ({"protocol": "smoke"}, "protocol"),
+        ({"protocol": ""}, "protocol"),
         ({"color": "red"}, "color"),
         ({"headers": {"Idempotency-Key": "once"}}, "Idempotency-Key"),
     ],

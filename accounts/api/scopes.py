@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from accounts import access
 from accounts.models import TokenScope
+
+
+class Scoped:
+    """Base of views: how far a token has to reach for them. `scopes` has actions or methods that are not as the rest:
+    READ for what changes nothing, `changes` for what does."""
+
+    changes: ClassVar[str] = TokenScope.MANAGE
+    scopes: ClassVar[Mapping[str, str]] = {}
 
 
 def needed(view: Any, method: str, name: str) -> str:

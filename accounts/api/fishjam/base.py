@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
@@ -25,9 +25,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.authentication import TokenAuthentication
-from accounts.api.scopes import WithinScope
+from accounts.api.scopes import Scoped, WithinScope
 from accounts.errors import SessionNeeded
-from accounts.models import TokenScope
 from controlplane.core.connections import refusal_after
 from controlplane.core.errors import ControlPlaneError, TooLarge
 from controlplane.core.rest import AnyAnswer, JSONBody
@@ -96,7 +95,7 @@ class FaultsSerializer(serializers.Serializer[Any]):
     detail = FaultSerializer(many=True)
 
 
-class Operation(APIView):
+class Operation(Scoped, APIView):
     """Base of the surface's paths, for who is known."""
 
     authentication_classes: tuple[type[BaseAuthentication], ...] = (TokenOnFishjam, SessionOnFishjam)
@@ -104,8 +103,6 @@ class Operation(APIView):
     parser_classes = (JSONBody,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AnyAnswer
-    changes: ClassVar[str] = TokenScope.MANAGE
-    scopes: ClassVar[Mapping[str, str]] = {}
     for_sessions: ClassVar[frozenset[str]] = frozenset()  # methods that take no token, unless a setting lets them
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -13,9 +13,9 @@ from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.authentication import NativeSession, TokenAuthentication
-from accounts.api.scopes import WithinScope
+from accounts.api.scopes import Scoped, WithinScope
 from accounts.idempotency import once
-from accounts.models import TokenScope, User
+from accounts.models import User
 from controlplane.core.filters import Filters
 from controlplane.core.pagination import Key, Orders, Pages
 
@@ -26,7 +26,7 @@ def user_of(request: Request) -> User:
     return request.user
 
 
-class NativeViewSet(GenericViewSet):  # type: ignore[type-arg] # not generic at run time
+class NativeViewSet(Scoped, GenericViewSet):  # type: ignore[type-arg] # not generic at run time
     """A resource of the native surface. Each action calls one service or query and shows what it gave.
 
     `orders` names what its list may be ordered by, `default_order` what it is ordered by unasked. With
@@ -40,8 +40,6 @@ class NativeViewSet(GenericViewSet):  # type: ignore[type-arg] # not generic at 
     orders: ClassVar[Orders] = {"id": Key("pk")}
     default_order: ClassVar[tuple[str, ...]] = ("id",)
     columns: ClassVar[tuple[str, ...]] = ()
-    changes: ClassVar[str] = TokenScope.MANAGE
-    scopes: ClassVar[Mapping[str, str]] = {}
     lookup_value_regex = r"\d{1,18}"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, cast
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
@@ -20,8 +20,8 @@ from rest_framework.views import APIView
 
 from accounts import queries
 from accounts.api.authentication import TokenAuthentication
-from accounts.api.scopes import WithinScope
-from accounts.models import TokenScope, User
+from accounts.api.scopes import Scoped, WithinScope
+from accounts.models import User
 from controlplane.core.connections import refusal_after
 from controlplane.core.errors import ControlPlaneError, NotFound, TooLarge
 from controlplane.core.rest import AnyAnswer
@@ -57,15 +57,13 @@ class TokenOrNobody(TokenAuthentication):
         return 'Bearer realm="mapreduce"'
 
 
-class Operation(APIView):
+class Operation(Scoped, APIView):
     """Base of the surface's paths."""
 
     authentication_classes = (TokenOrNobody,)
     permission_classes = (IsAuthenticated, WithinScope)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AnyAnswer
-    changes: ClassVar[str] = TokenScope.MANAGE
-    scopes: ClassVar[Mapping[str, str]] = {}
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], HttpResponseBase]:
         return failure

@@ -28,8 +28,8 @@ class Wanted:
 class Choice:
     """What is wanted, as far as the reader may read it.
 
-    `own_id`: the customer whose user reads, and is told of its jobs and of what its people did; None for staff, who
-    are told everything. `is_empty`: there is nothing for them.
+    `own_id`: the customer whose user reads, and is told of its jobs; None for staff, who are told everything.
+    `is_empty`: there is nothing for them.
     """
 
     wanted: Wanted = Wanted()

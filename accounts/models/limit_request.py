@@ -6,15 +6,16 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts import states
 from accounts.models.people import User
 
 
 class LimitRequestStatus(models.TextChoices):
     """What became of a request."""
 
-    PENDING = "PENDING"
-    APPROVED = "APPROVED"
-    REJECTED = "REJECTED"
+    PENDING = states.PENDING
+    APPROVED = states.APPROVED
+    REJECTED = states.REJECTED
 
 
 class LimitChangeRequest(models.Model):

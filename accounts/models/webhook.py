@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
+from accounts import states
 from accounts.models.people import User
 
 
@@ -54,9 +55,9 @@ class Webhook(models.Model):
 class DeliveryStatus(models.TextChoices):
     """What became of a delivery."""
 
-    PENDING = "PENDING"
-    DELIVERED = "DELIVERED"
-    FAILED = "FAILED"  # given up; it can be sent again
+    PENDING = states.PENDING
+    DELIVERED = states.DELIVERED
+    FAILED = states.FAILED  # given up; it can be sent again
 
 
 class WebhookDelivery(models.Model):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from accounts.models import User, Webhook
 from controlplane.core.encryption import encrypt
+from tests.waiting import until
 
 SECRET: Final = "whsec_" + base64.b64encode(b"a secret of 24 bytes. ok").decode()
 WAIT_SECONDS: Final = 30
@@ -101,8 +101,5 @@ def receivers() -> Iterator[Callable[[], Receiver]]:
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
-    """Wait for a condition, never for time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"it did not come to pass: {what}"
-        time.sleep(0.01)
+    """As `until`, and longer: calls hang for some seconds here."""
+    until(condition, what, seconds)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -14,16 +12,10 @@ from pytest_django import Settings
 
 from controlplane.core import feeding
 from controlplane.core.errors import TooManyFollowers
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 WAIT_SECONDS = 20
-
-
-def until(what: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "it does not come to pass"
-        time.sleep(0.01)
 
 
 class Counter(feeding.Feeder[feeding.Follower]):

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,12 @@ from jobs.following import feeder, stream
 from jobs.following.facts import look
 from jobs.models import Execution, Job
 from tests.factories import Stage, keep_output, make_job
+from tests.waiting import until
 
 # Followers and their feeder have threads, and so connections, of their own.
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 alone = pytest.mark.django_db
 WAIT_SECONDS = 20
-
-
-def until(what: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "it does not come to pass"
-        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ import functools
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -28,19 +27,13 @@ from tests.accounts.test_positions import Writer
 from tests.answers import json_of
 from tests.factories import Person
 from tests.people import everybody, refused
+from tests.waiting import until
 
 # Followers and their feeder have threads, and so connections, of their own.
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 alone = pytest.mark.django_db
 PATH = "/v6/events/stream/"
 WAIT_SECONDS = 20
-
-
-def until(what: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "it does not come to pass"
-        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

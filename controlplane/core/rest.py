@@ -47,6 +47,17 @@ def body_of(error: ControlPlaneError) -> dict[str, Any]:
     return said
 
 
+def as_ours(exc: Exception, view: object, logger: logging.Logger) -> ControlPlaneError:
+    """What our errors say of one that is not DRF's. What nobody foresaw is logged, and told of in no words."""
+    if isinstance(exc, RequestDataTooBig):
+        return TooLarge()
+    exc = refusal_after(exc) or exc
+    if isinstance(exc, ControlPlaneError):
+        return exc
+    logger.error("%s failed", type(view).__name__, exc_info=exc)
+    return ControlPlaneError("Something failed here; the operators can see what.")
+
+
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's hook: the answer to an error, or None for one that nobody foresaw (500)."""
     if isinstance(exc, RequestDataTooBig):

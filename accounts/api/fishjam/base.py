@@ -27,9 +27,7 @@ from rest_framework.views import APIView
 from accounts.api.authentication import TokenAuthentication
 from accounts.api.scopes import Scoped, WithinScope
 from accounts.errors import SessionNeeded
-from controlplane.core.connections import refusal_after
-from controlplane.core.errors import ControlPlaneError, TooLarge
-from controlplane.core.rest import AnyAnswer, JSONBody
+from controlplane.core.rest import AnyAnswer, JSONBody, as_ours
 
 logger = logging.getLogger("controlplane.fishjam")
 PATHS: Final = "/api/v1/"
@@ -173,16 +171,11 @@ def failure(exc: Exception, context: dict[str, Any]) -> HttpResponseBase:
     if isinstance(exc, exceptions.APIException):
         allow = {"Allow": ", ".join(context["view"].allowed_methods)} if exc.status_code == 405 else {}
         return _said(str(exc.detail), exc.status_code, allow)
-    if isinstance(exc, RequestDataTooBig):
-        exc = TooLarge()
-    if isinstance(exc, SuspiciousOperation):
+    if isinstance(exc, SuspiciousOperation) and not isinstance(exc, RequestDataTooBig):
         return _said([{"type": "json_invalid", "loc": ["body"], "msg": "The body cannot be read."}], 422)
-    exc = refusal_after(exc) or exc
-    if not isinstance(exc, ControlPlaneError):
-        logger.error("%s failed", type(context["view"]).__name__, exc_info=exc)
-        exc = ControlPlaneError("Something failed here; the operators can see what.")
-    retry = getattr(exc, "retry_after_seconds", None)
-    return _said(exc.message, exc.http_status, {"Retry-After": str(retry)} if retry else {})
+    ours = as_ours(exc, context["view"], logger)
+    retry = getattr(ours, "retry_after_seconds", None)
+    return _said(ours.message, ours.http_status, {"Retry-After": str(retry)} if retry else {})
 
 
 def _said(words: Any, status: int, headers: dict[str, str] | None = None) -> HttpResponseBase:

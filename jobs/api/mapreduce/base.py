@@ -22,9 +22,8 @@ from accounts import queries
 from accounts.api.authentication import TokenAuthentication
 from accounts.api.scopes import Scoped, WithinScope
 from accounts.models import User
-from controlplane.core.connections import refusal_after
-from controlplane.core.errors import ControlPlaneError, NotFound, TooLarge
-from controlplane.core.rest import AnyAnswer
+from controlplane.core.errors import NotFound
+from controlplane.core.rest import AnyAnswer, as_ours
 
 logger = logging.getLogger("controlplane.mapreduce")
 PATHS = ("/api/v1/artifacts", "/api/v1/jobs")
@@ -78,17 +77,12 @@ def failure(exc: Exception, context: dict[str, Any]) -> HttpResponseBase:
         if isinstance(exc, exceptions.MethodNotAllowed):
             headers["Allow"] = ", ".join(context["view"].allowed_methods)
         return said(f"{exc.detail}\n", exc.status_code, headers)
-    if isinstance(exc, RequestDataTooBig):
-        exc = TooLarge()
-    if isinstance(exc, SuspiciousOperation):
+    if isinstance(exc, SuspiciousOperation) and not isinstance(exc, RequestDataTooBig):
         return said("The body cannot be read.\n", 400)
-    exc = refusal_after(exc) or exc
-    if not isinstance(exc, ControlPlaneError):
-        logger.error("%s failed", type(context["view"]).__name__, exc_info=exc)
-        exc = ControlPlaneError("Something failed here; the operators can see what.")
-    retry = getattr(exc, "retry_after_seconds", None)
-    text = f"{exc.field}: {exc.message}" if exc.field else exc.message
-    return said(f"{text}\n", exc.http_status, {"Retry-After": str(retry)} if retry else {})
+    ours = as_ours(exc, context["view"], logger)
+    retry = getattr(ours, "retry_after_seconds", None)
+    text = f"{ours.field}: {ours.message}" if ours.field else ours.message
+    return said(f"{text}\n", ours.http_status, {"Retry-After": str(retry)} if retry else {})
 
 
 def said(text: str, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:

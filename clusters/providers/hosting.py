@@ -33,16 +33,27 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """A command that the place runs in the container again and again; exit code 0 tells that it is well.
+    """What the place tries again and again to see whether the container is well. One of three:
 
-    After `retries` others in a row it is not, and is replaced. Those of its first `start_seconds` do not count.
+    * `command`: run in the container; exit code 0 tells that it is well;
+    * `port` and `path`: GET by HTTP; a status from 200 to 399 tells it;
+    * `port` alone: that it takes connections tells it.
+
+    After `retries` others in a row it is not well, and is replaced. Those of its first `start_seconds` do not count.
+    A place that can only run commands tries a port by the image's own `curl`, `wget`, `nc` or `bash`.
     """
 
-    command: Sequence[str]
+    command: Sequence[str] = ()
+    port: int | None = None
+    path: str = ""
     interval_seconds: int = 30
     timeout_seconds: int = 5
     retries: int = 3
     start_seconds: int = 0
+
+    def __post_init__(self) -> None:
+        if bool(self.command) == (self.port is not None) or (self.path and self.port is None):
+            raise ValueError("a health check is a command, or a port with or without a path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,7 @@ class Service:
                 "health_check": check
                 and [
                     list(check.command),
+                    *([check.port, check.path] if check.port is not None else []),
                     check.interval_seconds,
                     check.timeout_seconds,
                     check.retries,

@@ -250,6 +250,37 @@ def hosting(script: Script, roles: Any = None, **wishes: Any) -> AwsHosting:
     return AwsHosting(AwsConfig(REGION, QUEUES, customer_roles=roles or {}, **fixed), rates={})
 
 
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [
+        (
+            HealthCheck(port=80, path="/it's/well?a=1"),
+            "if command -v curl >/dev/null; then curl -fsS -o /dev/null 'http://127.0.0.1:80/it'\"'\"'s/well?a=1'; "
+            "else wget -q -O /dev/null 'http://127.0.0.1:80/it'\"'\"'s/well?a=1'; fi",
+        ),
+        (
+            HealthCheck(port=5002),
+            "if command -v nc >/dev/null; then nc -z 127.0.0.1 5002; else bash -c '</dev/tcp/127.0.0.1/5002'; fi",
+        ),
+    ],
+)
+def test_a_port_is_tried_by_a_line_of_shell(script: Script, check: HealthCheck, expected: str) -> None:
+    script.say("DescribeServices", {"services": []})
+    script.say("ListTaskDefinitions", {"taskDefinitionArns": []})
+    script.say("RegisterTaskDefinition", {"taskDefinition": {"taskDefinitionArn": definition(NEW)}})
+    script.say("DescribeSubnets", {"Subnets": [{"SubnetId": "subnet-1", "AvailabilityZone": "a"}]})
+    script.say("CreateService", {"service": row(deployment(NEW, "IN_PROGRESS"))})
+    hosting(script).provision(Service(NAME, "localhost/web", health_check=check))
+    (made,) = script.asked("RegisterTaskDefinition")
+    assert made["containerDefinitions"][0]["healthCheck"]["command"] == ["CMD-SHELL", expected]
+
+
+@pytest.mark.parametrize("parts", [{}, {"path": "/"}, {"command": ("true",), "port": 80}])
+def test_a_health_check_is_one_thing(parts: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="a command, or a port"):
+        HealthCheck(**parts)
+
+
 def test_what_stands_is_listed_page_by_page(script: Script) -> None:
     names = [new_id() for _ in range(3)]
     arns = [f"{BEGIN}:service/{CLUSTER}/{name}" for name in ("web", *(f"controlplane-{name}" for name in names))]

@@ -35,9 +35,12 @@ def _make_deliveries(events: Sequence[Event]) -> None:
         return
     everywhere: list[_Hook] = []
     of_customer: defaultdict[int | None, list[_Hook]] = defaultdict(list)
+    of_owner: defaultdict[int | None, list[_Hook]] = defaultdict(list)
     for hook in hooks:
         choice = event_log.choose(hook.owner, wanted_by(hook))
-        if hook.form == Form.STANDARD and choice.own_id is None:
+        if hook.form == Form.FISHJAM:
+            of_owner[hook.owner_id].append((hook, choice))
+        elif choice.own_id is None:
             everywhere.append((hook, choice))
         elif hook.owner.customer_id is not None:
             of_customer[hook.owner.customer_id].append((hook, choice))
@@ -45,7 +48,11 @@ def _make_deliveries(events: Sequence[Event]) -> None:
     now = timezone.now()
     rows: list[Sequence[Any]] = []
     for event in events:
-        for hook, choice in (*everywhere, *of_customer.get(event.customer_id, ())):
+        for hook, choice in (
+            *everywhere,
+            *of_customer.get(event.customer_id, ()),
+            *of_owner.get(event.owner_id, ()),
+        ):
             body = _body(event, told[event.position], hook, choice) if event.at >= hook.created_at else None
             if body is not None:
                 said = (event.position, event.kind, event.subject_kind, event.subject_id)
@@ -69,8 +76,7 @@ def _told(events: Sequence[Event]) -> Mapping[int | None, event_log.Told]:
 def _body(event: Event, told: event_log.Told, hook: Webhook, choice: event_log.Choice) -> str | None:
     """What is sent; None of what is not asked for or not the owner's to read, and of what the form has no word for."""
     if hook.form == Form.FISHJAM:
-        own = event.customer_id == hook.owner.customer_id and choice.asks_for(told)
-        return _json(event.fishjam) if own and event.fishjam is not None else None
+        return _json(event.fishjam) if event.fishjam is not None and choice.asks_for(told) else None
     if not choice.takes(told):
         return None
     return f'{{"type":{_json(event.kind)},"timestamp":{_json(event.at)},"data":{choice.text(told)}}}'

@@ -26,6 +26,8 @@ from django.utils import timezone
 from accounts.tasks import WEBHOOKS_BEAT
 from clusters.providers.errors import ProviderError
 from clusters.queries import cloud_regions, local_provider
+from clusters.tasks import CONTAINERS_BEAT
+from controlplane.core.bells import ring
 from controlplane.core.enqueue import enqueue
 from controlplane.core.resident import STOPPING
 from controlplane.processes import living_tree
@@ -148,9 +150,11 @@ class Supervisor:
         self._run = settings.RUN_DIR
         pulse = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.PULSE]
         webhooks = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.WEBHOOKS]
+        containers = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.CONTAINERS]
         self._passes = [
             Cluster(settings.PULSE, pulse["workers"], self._run / PULSE_BEAT, PULSE_SILENT_SECONDS),
             Cluster(settings.WEBHOOKS, webhooks["workers"], self._run / WEBHOOKS_BEAT, PULSE_SILENT_SECONDS),
+            Cluster(settings.CONTAINERS, containers["workers"], self._run / CONTAINERS_BEAT, PULSE_SILENT_SECONDS),
         ]
         if cloud_regions():
             clouds = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.CLOUDS]
@@ -192,7 +196,7 @@ class Supervisor:
             if _age(each.beat) > RING_AFTER_SECONDS and now - self._rung_at.get(each.name, 0.0) > RING_AFTER_SECONDS:
                 self._rung_at[each.name] = now
                 with transaction.atomic():
-                    sql.ring({each.name})
+                    ring({each.name})
         if now - self._canary_at > CANARY_SECONDS and _age(self._work.beat) < 2 * CANARY_SECONDS:
             self._canary_at = now
             enqueue("jobs.tasks.answer_canary")

@@ -27,10 +27,11 @@ from clusters.providers.base import Cloud
 from clusters.providers.errors import AuthFailed, ProviderError, Throttled
 from clusters.queries import cloud_at, cloud_regions
 from controlplane.core import instruments, sets
+from controlplane.core.bells import ring
 from controlplane.core.doorbell import Doorbell, socket_of
 from controlplane.core.resident import lock_alone, token_of_this_machine
 from controlplane.core.storage import StorageError
-from jobs import scheduling, sql, staging, states
+from jobs import scheduling, staging, states
 from jobs.carrying import carry_here
 from jobs.models import Execution, Place, RunsFor
 from jobs.scheduling import submitting
@@ -324,6 +325,6 @@ def run(stopping: Callable[[], bool], beat: Callable[[], None], threads: Iterabl
                     thread.wake()
             rung = bell.wait(BEAT_SECONDS)
         with transaction.atomic():
-            sql.ring({settings.CLOUDS})
+            ring({settings.CLOUDS})
     finally:
         bell.close()

@@ -20,8 +20,9 @@ from clusters.providers.base import Observation, Phase
 from clusters.providers.errors import ProviderError
 from clusters.providers.local.runtime import Runtime
 from controlplane.core import instruments, sets
+from controlplane.core.bells import ring
 from controlplane.core.doorbell import Doorbell, socket_of
-from jobs import scheduling, sql
+from jobs import scheduling
 from jobs.carrying import Carried, carriers_of
 from jobs.models import RunsFor
 from jobs.services import advance_mapreduce, leave_crowded, report_place
@@ -92,7 +93,7 @@ class Pulse:
                 time.sleep(self._pace.gather_seconds())
                 rung = rung or self._bell.wait(TURN_SECONDS, self._provider.fileno(), self._carriers.fileno())
             with transaction.atomic():
-                sql.ring({self._queue})
+                ring({self._queue})
         finally:
             self._bell.close()
 

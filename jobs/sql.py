@@ -7,21 +7,18 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import BooleanField, IntegerField
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from accounts import events
 from accounts.models import User
 from controlplane.core import sets
-from controlplane.core.doorbell import sound
-from controlplane.core.enqueue import bell
+from controlplane.core.bells import bell_of, ring, sound_after_commit
 from jobs import counts, states
 from jobs.models import Job, Lane, Scope, Shape
 
@@ -29,27 +26,6 @@ from jobs.models import Job, Lane, Scope, Shape
 def pulse_queue(cloud: str, region: str) -> str:
     """The queue whose bell wakes whoever schedules this place."""
     return f"pulse-{region}" if cloud == "local" else str(settings.CLOUDS)
-
-
-def _bell_of(queue: str) -> str:
-    residents = {settings.CLOUDS: "jobs.tasks.run_clouds", settings.WEBHOOKS: "accounts.tasks.run_webhooks"}
-    return bell(residents.get(queue, "jobs.tasks.run_pass"))
-
-
-def ring(queues: set[str]) -> None:
-    """Wake the schedulers of `queues`. Caller holds the transaction of what they are to see.
-
-    A bell is rung always, whether or not one is waiting already: whoever leaves it out because of a
-    bell that another transaction is about to take loses the wake-up.
-    """
-    now = timezone.now()
-    sets.insert(OrmQ, ("key", "payload", "lock"), [(queue, _bell_of(queue), now) for queue in queues])
-    _sound(queues)
-
-
-def _sound(queues: set[str]) -> None:
-    for queue in queues:
-        transaction.on_commit(partial(sound, queue))
 
 
 # --- Submit --------------------------------------------------------------------------------------
@@ -126,9 +102,9 @@ def submit(
         proof = (token_digest, token_digest, owner.pk, owner.role, now, list(unless_bounded))
         names = sorted(queues)
         moments = (owner.pk, status, now, queued_at, now, now)
-        bells = (now, names, [_bell_of(name) for name in names])
+        bells = (now, names, [bell_of(name) for name in names])
         made = sets.run(_SUBMIT_POSTGRESQL, [*moments, text, *proof, minute, *bells])
-        _sound(queues)
+        sound_after_commit(queues)
         return {row[1]: row[0] for row in made}
     fixed = (owner.pk, 0, status, "", now, queued_at, now, now)
     fields = (*JOB_FIELDS, "owner", "tries", "status", "reason")

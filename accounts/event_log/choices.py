@@ -28,19 +28,25 @@ class Wanted:
 class Choice:
     """What is wanted, as far as the reader may read it.
 
-    `own_id`: the customer whose user reads, and is told of its jobs; None for staff, who are told everything.
+    `own_id`: the customer whose user reads, and is told of its jobs and of what is theirs alone (`reader_id`); None
+    for staff, who are told everything.
     `is_empty`: there is nothing for them.
     """
 
     wanted: Wanted = Wanted()
     own_id: int | None = None
+    reader_id: int | None = None
     is_empty: bool = False
 
     def takes(self, told: Told) -> bool:
         """Whether this event is one of them."""
-        if self.own_id is not None and (told.customer_id != self.own_id or told.subject_kind != OF_CUSTOMERS):
-            return False
-        return not self.is_empty and self.asks_for(told)
+        return not self.is_empty and self._may_read(told) and self.asks_for(told)
+
+    def _may_read(self, told: Told) -> bool:
+        if self.own_id is None:
+            return True
+        is_theirs = told.subject_kind == OF_CUSTOMERS or (told.owner_id is not None and told.owner_id == self.reader_id)
+        return told.customer_id == self.own_id and is_theirs
 
     def asks_for(self, told: Told) -> bool:
         """Whether it is wanted, whoever may read it."""
@@ -57,8 +63,10 @@ class Choice:
         wanted = self.wanted
         found: list[str] = []
         values: list[Any] = []
+        if self.own_id is not None:
+            found.append("(e.subject_kind = %s OR e.owner_id = %s)")
+            values += [OF_CUSTOMERS, self.reader_id]
         for column, value in (
-            ("subject_kind", None if self.own_id is None else OF_CUSTOMERS),
             ("subject_kind", wanted.subject_kind or None),
             ("subject_id", wanted.subject_id),
         ):
@@ -82,4 +90,4 @@ def choose(user: User, wanted: Wanted) -> Choice:
     if access.decide(user, "events", access.READ).allowed:
         return Choice(wanted)
     own = access.decide(user, "events", access.READ, customer_id=user.customer_id)
-    return Choice(wanted, user.customer_id, is_empty=not own.allowed or user.customer_id is None)
+    return Choice(wanted, user.customer_id, user.pk, is_empty=not own.allowed or user.customer_id is None)

@@ -19,7 +19,7 @@ _POSTGRESQL_AT: Final = """
 replace(to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')"""
 _SQLITE_AT: Final = "replace(e.at, ' ', 'T') || 'Z'"
 _ROWS: Final = """
-SELECT e.position, e.kind, e.subject_kind, e.subject_id, e.customer_id, c.name, u.username, u.customer_id,
+SELECT e.position, e.kind, e.subject_kind, e.subject_id, e.customer_id, c.name, u.username, u.customer_id, e.owner_id,
     {at}, CAST(e.before AS text), CAST(e.after AS text)
 FROM accounts_event e
 LEFT JOIN accounts_customer c ON c.id = e.customer_id
@@ -37,6 +37,7 @@ class Told(NamedTuple):
     customer_id: int | None
     customer: str | None
     actor_customer_id: int | None
+    owner_id: int | None
     head: str
     actor: str
     tail: str
@@ -48,12 +49,13 @@ def rows() -> str:
 
 
 def told(row: Sequence[Any]) -> Told:
-    position, kind, subject_kind, subject_id, customer_id, customer, actor, actor_customer_id, at, before, after = row
+    position, kind, subject_kind, subject_id, customer_id, customer, actor, actor_customer_id, owner_id, *rest = row
+    at, before, after = rest
     subject = f'{{"kind":{_quoted(subject_kind)},"id":{subject_id}}}'
     head = f'{{"position":{position},"at":"{at}","kind":{_quoted(kind)},"subject":{subject},"actor":'
     tail = f',"customer":{_quoted(customer)},"before":{before or "null"},"after":{after or "null"}}}'
     return Told(
-        *(position, kind, subject_kind, subject_id, customer_id, customer, actor_customer_id),
+        *(position, kind, subject_kind, subject_id, customer_id, customer, actor_customer_id, owner_id),
         *(head, _quoted(actor), _harmless(tail)),
     )
 

@@ -30,6 +30,15 @@ class Event(models.Model):
     customer = models.ForeignKey(
         Customer, null=True, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False, related_name="+"
     )
+    owner = models.ForeignKey(
+        User,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_index=False,
+        db_constraint=False,
+        related_name="+",
+        help_text="Whose it is alone: of this customer's users no other is told.",
+    )
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
     fishjam = models.JSONField(

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from controlplane.core import sets
+from controlplane.core.bells import ring
 from controlplane.core.enqueue import enqueue
 from jobs import sql, states
 from jobs.models import MOST_EXECUTIONS, Job, MapReduceSpec, Shape
@@ -108,4 +109,4 @@ def _ring_for(ids: Sequence[int]) -> None:
     """Wake the schedulers of these jobs' places."""
     rows = Job.objects.filter(sets.among("id", list(ids), Job))
     places = rows.order_by().values_list("place__cloud", "place__region").distinct()
-    sql.ring({sql.pulse_queue(cloud, region) for cloud, region in places} if ids else set())
+    ring({sql.pulse_queue(cloud, region) for cloud, region in places} if ids else set())

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from accounts.events import tell
 from accounts.models import User
+from controlplane.core.bells import ring
 from jobs import sql
 from jobs.models import Gate, Place
 
@@ -21,7 +22,7 @@ def let_no_claim_run() -> None:
 
 def ring_all() -> None:
     places = Place.objects.values_list("cloud", "region")
-    sql.ring({sql.pulse_queue(cloud, region) for cloud, region in places})
+    ring({sql.pulse_queue(cloud, region) for cloud, region in places})
 
 
 def set_cap(

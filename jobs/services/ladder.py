@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from clusters.queries import Rate, amount
 from controlplane.core import sets
+from controlplane.core.bells import ring
 from jobs import sql, states
 from jobs.models import Execution, Job, Lane, Place, Shape
 from jobs.policy import Policy, Rung
@@ -212,4 +213,4 @@ def announce(found: Mapping[int, Footing], why: str) -> None:
         i: (each.customer_id, {"place": each.before}, {"place": each.after, "reason": why}) for i, each in gone.items()
     }
     tell_of_jobs("job.placed", changes, None)
-    sql.ring({each.queue for each in gone.values()})
+    ring({each.queue for each in gone.values()})

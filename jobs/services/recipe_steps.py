@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts import events
 from controlplane.core import sets
+from controlplane.core.bells import ring
 from controlplane.core.enqueue import enqueue
 from jobs import sql, states
 from jobs.models import Job, Lane, Outcome, Priority, Recipe, RecipeNode
@@ -217,7 +218,7 @@ class Step:
         if done:
             lanes = {queued[job_id]["lane"] for job_id in done}
             Lane.objects.filter(sets.among("id", list(lanes), Lane), waiting=False).update(waiting=True)
-            sql.ring({sql.pulse_queue(self.recipe.place.cloud, self.recipe.place.region)})
+            ring({sql.pulse_queue(self.recipe.place.cloud, self.recipe.place.region)})
         return [*moved, *done]
 
     def _queued(self, job: Job, fed: Fed) -> dict[str, Any]:

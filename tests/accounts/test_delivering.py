@@ -49,10 +49,15 @@ def owner() -> User:
     return make_operator().user
 
 
-def put(*subjects: int) -> None:
+def put(*subjects: int, owner: User | None = None) -> None:
     acme = ensure_customer("acme")
     said = (None, acme, {"status": "QUEUED"}, {"status": "RUNNING"})
-    events.record([("job.moved", "job", subject, *said) for subject in subjects], {"kind": "moved", "data": {}})
+    entries = [("job.moved", "job", subject, *said) for subject in subjects]
+    if owner is None:
+        events.record(entries)
+    else:
+        payload = {"kind": "moved", "data": {}}
+        events.record_personal([events.Personal(entry, owner.pk, payload) for entry in entries])
     while fan_out():
         pass
 
@@ -116,8 +121,9 @@ def test_a_delivery_is_signed_as_standard_webhooks_has_it(owner: User, receiver:
 
 def test_fishjams_form_is_sent_with_the_authorization_as_it_was_given(receiver: Callable[[], Receiver]) -> None:
     there = receiver()
-    make_webhook(make_customer_user().user, there.url, form=Form.FISHJAM, authorization="Basic  YTpi")
-    put(7)
+    owner = make_customer_user().user
+    make_webhook(owner, there.url, form=Form.FISHJAM, authorization="Basic  YTpi")
+    put(7, owner=owner)
     send_until(a_sender(), all_ended, "that it is sent")
     headers, body = there.taken[0]
     assert json.loads(body) == {"kind": "moved", "data": {}}

@@ -29,7 +29,11 @@ def put(kind: str = "job.moved", subject: int = 7, customer: str | None = "acme"
     actor: User | None = more.pop("actor", None)
     customer_id = ensure_customer(customer) if customer else None
     said = (actor.pk if actor else None, customer_id, {"status": "QUEUED"}, {"status": "RUNNING"})
-    events.record([(kind, kind.split(".")[0], subject, *said)], **more)
+    entry: events.Entry = (kind, kind.split(".")[0], subject, *said)
+    if owner := more.pop("owner", None):
+        events.record_personal([events.Personal(entry, owner.pk, **more)])
+    else:
+        events.record([entry])
 
 
 def all_out() -> None:
@@ -94,22 +98,32 @@ def test_kinds_and_subjects_narrow_what_is_sent() -> None:
     assert [each.kind for each in sent_to(subjects)] == ["hold.placed"]
 
 
-def test_fishjams_form_is_the_payload_of_the_owners_own_customer_and_nothing_else() -> None:
-    hook = make_webhook(make_customer_user().user, form=Form.FISHJAM)
-    payload = {"kind": "instance_state_change", "data": {"id": "ü", "state": "running"}}
-    put("instance.moved", fishjam=payload)
-    put("instance.moved", fishjam=payload, customer="other")
-    put("instance.moved", fishjam=payload, customer=None)
+def test_fishjams_form_is_the_payload_of_what_is_the_owners_own_and_nothing_else() -> None:
+    owner, colleague, admin = make_customer_user().user, make_customer_user().user, make_admin().user
+    hook, others, admins = (make_webhook(each, form=Form.FISHJAM) for each in (owner, colleague, admin))
+    payload = {"kind": "create_container", "data": {"uuid": "1", "name": "ü", "status": "running"}}
+    put("container.moved", owner=owner, fishjam=payload)
+    put("container.moved", owner=owner)
+    put("container.moved")
     put()
     all_out()
     (delivery,) = sent_to(hook)
     assert json.loads(delivery.body) == payload
     assert "ü" in delivery.body
-    nobodys = make_webhook(make_admin().user, form=Form.FISHJAM)
-    put("instance.moved", fishjam=payload, customer=None)
-    put("instance.moved", fishjam=payload)
+    assert sent_to(others) == sent_to(admins) == []
+
+
+def test_what_is_one_users_alone_is_told_to_them_and_to_staff() -> None:
+    owner, colleague, monitor = make_customer_user().user, make_customer_user().user, make_monitor().user
+    hook, others, staffs = (make_webhook(each) for each in (owner, colleague, monitor))
+    put("container.moved", subject=1, owner=owner)
+    put("container.moved", subject=2)
     all_out()
-    assert sent_to(nobodys) == []
+    assert [each.subject_id for each in sent_to(hook)] == [1]
+    assert sent_to(others) == []
+    assert [each.subject_id for each in sent_to(staffs)] == [1, 2]
+    for reader, found in ((owner, 1), (colleague, 0), (monitor, 2)):
+        assert len(read(reader, Wanted(kinds=frozenset({"container.moved"})), 0).events) == found
 
 
 def test_who_is_disabled_and_what_is_disabled_is_sent_nothing() -> None:

@@ -13,10 +13,9 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
-from controlplane.core import doorbell
+from controlplane.core import bells, doorbell
 from controlplane.core.doorbell import Doorbell
 from controlplane.core.enqueue import enqueue
-from jobs import sql
 from tests.query_budget import counted
 
 LONG = 30.0
@@ -156,7 +155,7 @@ def test_nothing_sounds_before_its_commit(pass_bell: Path, ring: Callable[[], No
     door.listen()
     door.wait(0)
     with transaction.atomic():
-        sql.ring({settings.PULSE})
+        bells.ring({settings.PULSE})
         assert door._heard() is False
     assert door._heard() is True
     door.close()

@@ -3,7 +3,7 @@
 Staff roles see the whole deployment. Everybody else stands in a relation to a row: its owner, a
 colleague (another user of the same customer) or a stranger, to whom the row does not exist. What is
 personal (users themselves, their tokens) only admins see of others: the rest of the staff stand there
-as everybody does, each the owner of their own. Others' webhooks they see, too, and leave alone.
+as everybody does, each the owner of their own. Others' webhooks and clusters they see, too, and leave alone.
 """
 
 from __future__ import annotations
@@ -113,6 +113,15 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         COLLEAGUE: frozenset(),
         STRANGER: frozenset(),
     },
+    # Clusters, their containers and recordings: one user's alone. What there is to choose from is everybody's to read.
+    "clusters": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ, CHANGE}),
+        COLLEAGUE: frozenset(),
+        STRANGER: frozenset(),
+    },
     # Nobody writes the log; a customer's users read what became of its jobs.
     "events": {
         Role.ADMIN: frozenset({READ}),
@@ -125,7 +134,7 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
 }
 _REACH: Final = tuple(TokenScope.values)  # each as far as those before it
 # Areas where staff below admin have no say over others' rows, and own theirs as everybody does.
-PERSONAL: Final = frozenset({"users", "tokens", "webhooks"})
+PERSONAL: Final = frozenset({"users", "tokens", "webhooks", "clusters"})
 
 
 @dataclass(frozen=True, slots=True)

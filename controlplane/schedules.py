@@ -14,6 +14,7 @@ class Schedule(NamedTuple):
 SCHEDULES: Final = (
     Schedule("jobs.tasks.sweep", 5, "make the hints of lanes and job types true again, take up what is forgotten"),
     Schedule("jobs.tasks.follow_closings", 5, "stop what runs of those whose accounts were closed"),
+    Schedule("clusters.tasks.follow_closings", 5, "have clusters go of those whose accounts were closed"),
     Schedule("jobs.tasks.fold_counts", 5, "add up what moved of job types' jobs"),
     Schedule("jobs.tasks.price_executions", 10, "keep with executions that have ended what an hour of them cost"),
     Schedule("jobs.tasks.advance_stuck_recipes", 60, "take up recipes whose wake-up was lost"),

@@ -408,10 +408,12 @@ SPECTACULAR_SETTINGS = {
 PULSE = f"pulse-{LOCAL_REGION}"
 CLOUDS = "clouds"
 WEBHOOKS = "webhooks"
+CONTAINERS = "containers"
 TASKS = {
     "jobs.tasks.run_pass": PULSE,
     "jobs.tasks.run_clouds": CLOUDS,
     "accounts.tasks.run_webhooks": WEBHOOKS,
+    "clusters.tasks.run_keepers": CONTAINERS,
     **{schedule.path: "work" for schedule in SCHEDULES},
     "accounts.tasks.send_verification": "work",
     "accounts.tasks.send_webhook_disabled": "work",
@@ -442,7 +444,8 @@ Q_CLUSTER: dict[str, Any] = {
     "broker_class": "controlplane.core.broker.Broker",
     "log_level": env.text("LOG_LEVEL", "WARNING"),
     "ALT_CLUSTERS": {
-        name: {"workers": 1, "queue_limit": 1, "timeout": 60, "retry": 90} for name in (PULSE, CLOUDS, WEBHOOKS)
+        name: {"workers": 1, "queue_limit": 1, "timeout": 60, "retry": 90}
+        for name in (PULSE, CLOUDS, WEBHOOKS, CONTAINERS)
     },
 }
 

@@ -1,16 +1,69 @@
 """Every write of clusters."""
 
+from clusters.providers.hosting import Service
 from clusters.services.aws_prices import read_aws
 from clusters.services.azure_prices import Sizes, read_azure, read_sizes
+from clusters.services.clusters import archive_cluster, change_cluster, make_cluster, scale_cluster, token_of
+from clusters.services.containers import (
+    change_container,
+    drain_container,
+    drop_container,
+    make_container,
+    start_container,
+    stop_container,
+)
+from clusters.services.image_versions import add_image_version, edit_image_version
+from clusters.services.kept import (
+    forget_standing,
+    kept_at,
+    note,
+    note_asked,
+    note_asking,
+    note_found,
+    note_refusal,
+    note_retired,
+    wishes_of,
+)
+from clusters.services.leaving import follow_closings
 from clusters.services.prices import Imported, ListedPrice, import_prices, set_price
+from clusters.services.rollouts import advance_rollouts, pause_rollout, resume_rollout, roll_back, start_rollout
 
 __all__ = [
     "Imported",
     "ListedPrice",
+    "Service",
     "Sizes",
+    "add_image_version",
+    "advance_rollouts",
+    "archive_cluster",
+    "change_cluster",
+    "change_container",
+    "drain_container",
+    "drop_container",
+    "edit_image_version",
+    "follow_closings",
+    "forget_standing",
     "import_prices",
+    "kept_at",
+    "make_cluster",
+    "make_container",
+    "note",
+    "note_asked",
+    "note_asking",
+    "note_found",
+    "note_refusal",
+    "note_retired",
+    "pause_rollout",
     "read_aws",
     "read_azure",
     "read_sizes",
+    "resume_rollout",
+    "roll_back",
+    "scale_cluster",
     "set_price",
+    "start_container",
+    "start_rollout",
+    "stop_container",
+    "token_of",
+    "wishes_of",
 ]

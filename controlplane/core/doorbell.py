@@ -32,7 +32,7 @@ def channel(queue: str) -> str:
 
 def socket_of(queue: str) -> Path | None:
     """Where the resident passes of this machine listen; None for other queues."""
-    names = {settings.PULSE: "pass.bell", settings.CLOUDS: "clouds.bell"}
+    names = {settings.PULSE: "pass.bell", settings.CLOUDS: "clouds.bell", settings.CONTAINERS: "containers.bell"}
     return settings.RUN_DIR / names[queue] if queue in names else None
 
 

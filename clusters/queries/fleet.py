@@ -1,0 +1,183 @@
+"""Reads of clusters and containers, and of what they can be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from django.conf import settings
+from django.db.models import Count, Q, QuerySet
+
+from accounts import access
+from accounts.models import User
+from clusters import states
+from clusters.errors import (
+    ClusterNotFound,
+    ContainerNotFound,
+    ImageVersionNotFound,
+    RolloutNotFound,
+    UnknownImageVersion,
+)
+from clusters.locations import LOCATIONS
+from clusters.models import Cluster, Container, ImageVersion, Location, Placement, Rollout
+from controlplane.core.filters import read_reference
+
+_OF_CONTAINERS: Final = ("cluster", "image_version", "owner")
+
+
+# --- Where -----------------------------------------------------------------------------------------
+
+
+def hosting_regions() -> list[tuple[str, str]]:
+    """The places where this deployment can keep containers, as (cloud, region); the machine itself is the last."""
+    aws = [("aws", region) for region in settings.AWS_ECS_CLUSTERS]
+    return [*aws, ("local", settings.LOCAL_REGION)]
+
+
+def place_of(location: Location) -> tuple[str, str] | None:
+    """The place that has it, as (cloud, region); None where it cannot be had."""
+    if not location.is_offered:
+        return None
+    if location.cloud:
+        where = (location.cloud, location.region)
+        return where if where in hosting_regions() else None
+    if not settings.AWS_ECS_CLUSTERS:
+        return "local", settings.LOCAL_REGION
+    region = LOCATIONS[location.name].aws
+    return ("aws", region) if region in settings.AWS_ECS_CLUSTERS else None
+
+
+def offered_locations() -> Mapping[str, list[str]]:
+    """The machine types that can be had at each location, the smallest first; locations without any are left out."""
+    found: dict[str, list[str]] = {}
+    for row in Location.objects.filter(is_offered=True).order_by("name", "vcpus_milli", "memory_mib"):
+        if place_of(row) is not None:
+            found.setdefault(row.name, []).append(row.machine_type)
+    return {name: found[name] for name in LOCATIONS if name in found}
+
+
+# --- Image versions --------------------------------------------------------------------------------
+
+
+def choosable_versions(user: User) -> QuerySet[ImageVersion]:
+    """The image versions that `user` may choose: everybody's, and those for their customer; staff see all."""
+    rows = ImageVersion.objects.all()
+    if access.decide(user, "clusters", access.READ).allowed:
+        return rows
+    return rows.filter(Q(customers=None) | Q(customers=user.customer_id)).distinct()
+
+
+def version_for(owner: User, version: str) -> ImageVersion:
+    """The image version of that name, if the containers of `owner` may run it. Raises UnknownImageVersion."""
+    rows = ImageVersion.objects.filter(Q(customers=None) | Q(customers=owner.customer_id))
+    found = rows.filter(version=version).first() if version.isprintable() else None
+    if found is None:
+        raise UnknownImageVersion(f"There is no image version {version[:128]!r}.", field="image_version")
+    return found
+
+
+def find_version_for(actor: User, reference: str) -> ImageVersion:
+    """The image version with this id, if `actor` may see it. Raises ImageVersionNotFound."""
+    found = choosable_versions(actor).filter(pk=int(reference)).first()
+    if found is None:
+        raise ImageVersionNotFound
+    return found
+
+
+# --- Clusters --------------------------------------------------------------------------------------
+
+
+def visible_clusters(actor: User) -> QuerySet[Cluster]:
+    """The clusters that `actor` may read, also archived ones."""
+    rows = Cluster.objects.select_related("image_version", "owner")
+    return rows if access.decide(actor, "clusters", access.READ).allowed else rows.filter(owner=actor)
+
+
+def own_clusters(user: User) -> QuerySet[Cluster]:
+    """The clusters of `user` that are not archived, also when they could see others'."""
+    return Cluster.objects.select_related("image_version", "owner").filter(owner=user, archived_at=None)
+
+
+def find_cluster_for(actor: User, reference: str, action: str) -> Cluster:
+    """The cluster with this id or uuid, if `actor` may do `action` to it. Raises ClusterNotFound, Forbidden."""
+    cluster = Cluster.objects.select_related("image_version", "owner").filter(**_named(reference)).first()
+    if cluster is None:
+        raise ClusterNotFound
+    access.enforce(access.decide(actor, "clusters", action, owner_id=cluster.owner_id), ClusterNotFound)
+    return cluster
+
+
+def counts_of(clusters: Iterable[int]) -> dict[int, dict[str, int]]:
+    """How many containers that are not archived each of these clusters has in each state."""
+    found: dict[int, dict[str, int]] = {}
+    rows = Container.objects.filter(cluster__in=list(clusters), archived_at=None).order_by()
+    for cluster_id, status, count in rows.values_list("cluster", "status").annotate(count=Count("pk")):
+        found.setdefault(cluster_id, {})[status] = count
+    return found
+
+
+def status_of(counts: Mapping[str, int]) -> str:
+    """What a cluster is, by how many of its containers are in each state: a word of Fishjam's."""
+    there = {status for status, count in counts.items() if count}
+    if not there:
+        return "idle"
+    for status, word in (
+        (states.RECONFIGURING, "reconfiguring"),
+        (states.PENDING, "pending"),
+        (states.CREATING, "pending"),
+    ):
+        if status in there:
+            return word
+    if there == {states.FAILED}:
+        return "failed"
+    return "degraded" if there & {states.FAILED, states.UNHEALTHY} else "running"
+
+
+# --- Containers ------------------------------------------------------------------------------------
+
+
+def visible_containers(actor: User) -> QuerySet[Container]:
+    """The containers that `actor` may read, also archived ones."""
+    rows = Container.objects.select_related(*_OF_CONTAINERS)
+    return rows if access.decide(actor, "clusters", access.READ).allowed else rows.filter(owner=actor)
+
+
+def own_containers(user: User) -> QuerySet[Container]:
+    """The containers of `user`, also archived ones, and also when they could see others'."""
+    return Container.objects.select_related(*_OF_CONTAINERS).filter(owner=user)
+
+
+def find_container_for(actor: User, reference: str, action: str) -> Container:
+    """The container with this id or uuid, if `actor` may do `action` to it. Raises ContainerNotFound, Forbidden."""
+    container = Container.objects.select_related(*_OF_CONTAINERS).filter(**_named(reference)).first()
+    if container is None:
+        raise ContainerNotFound
+    access.enforce(access.decide(actor, "clusters", action, owner_id=container.owner_id), ContainerNotFound)
+    return container
+
+
+def placements_of(containers: Iterable[int]) -> dict[int, Placement]:
+    """What serves of each of these containers: the newest that has run, else the newest."""
+    found: dict[int, Placement] = {}
+    rows = Placement.objects.select_related("place").filter(container__in=list(containers), status__in=states.THERE)
+    for each in rows.order_by("pk"):
+        before = found.get(each.container_id)
+        if before is None or each.host or not before.host:
+            found[each.container_id] = each
+    return found
+
+
+# --- Rollouts --------------------------------------------------------------------------------------
+
+
+def find_rollout(cluster: Cluster, reference: str) -> Rollout:
+    """The rollout of `cluster` with this id or uuid. Raises RolloutNotFound."""
+    found = cluster.rollouts.select_related("before", "target").filter(**_named(reference)).first()
+    if found is None:
+        raise RolloutNotFound
+    return found
+
+
+def _named(reference: str) -> dict[str, Any]:
+    key = read_reference(reference)
+    return {"pk": key} if isinstance(key, int) else {"uuid": key}

@@ -28,13 +28,13 @@ del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from controlplane.core.remembered import forget_all  # noqa: E402
 from tests import deployment as deployments  # noqa: E402
-from tests.groups import EACH_ONCE, Groups, group_of  # noqa: E402
+from tests.groups import EACH_ONCE, SHARED_OUT, group_of  # noqa: E402
 from tests.lanes import Lanes  # noqa: E402
 from tests.needs import PROBES, missing  # noqa: E402
 from tests.servers import azurite, s3_server  # noqa: E402, F401
 
-_GROUPS = Groups.load()
 _ON_POSTGRESQL = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+MANY = 3  # tests of one function: they are shared out between the databases
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "deployment"}
 
 
@@ -46,14 +46,24 @@ def _uses_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
 
 
-def _runs_here(item: pytest.Item, group: str) -> bool:
-    """Whether a run of all tests has the test on this database."""
+def _runs_here(item: pytest.Item, number: int) -> bool:
+    """Whether a run of all tests has the test on this database; `number`: which of its function's it is, from 0."""
     if marker := item.get_closest_marker("runs_once"):
         database, _why = marker.args
         if database not in ("sqlite", "postgresql"):
             raise pytest.UsageError(f"{item.nodeid}: runs_once on sqlite or on postgresql, not on {database!r}")
         return bool(database == deployments.present_database())
-    return not (_ON_POSTGRESQL and _GROUPS.once(group) and not _uses_database(item))
+    if not _uses_database(item):
+        return not _ON_POSTGRESQL
+    return SHARED_OUT not in os.environ or number < 0 or number % 2 == int(_ON_POSTGRESQL)
+
+
+def _numbers(items: list[pytest.Item]) -> dict[str, int]:
+    """Of the tests that differ in their parameters only, and are many, which is the how manieth; of others -1."""
+    found: dict[str, list[str]] = {}
+    for item in items:
+        found.setdefault(item.nodeid.partition("[")[0], []).append(item.nodeid)
+    return {each: n if len(same) >= MANY else -1 for same in found.values() for n, each in enumerate(same)}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
@@ -62,9 +72,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     kept, dropped = [], []
+    numbers = _numbers(items)
     for item in items:
         group = group_of(item)
-        if EACH_ONCE in os.environ and not _runs_here(item, group):
+        if EACH_ONCE in os.environ and not _runs_here(item, numbers[item.nodeid]):
             dropped.append(item)
             continue
         kept.append(item)

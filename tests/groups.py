@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # Set by tests.run: what runs on one database only is left out on the other.
 EACH_ONCE = "TEST_EACH_ONCE"
+# Set by tests.run: of a function's many parameters, each is tried on one of the two databases.
+SHARED_OUT = "TEST_SHARED_OUT"
 _TABLE = Path(__file__).with_name("groups.toml")
 
 
@@ -22,10 +24,6 @@ class Groups:
     @classmethod
     def load(cls) -> Groups:
         return cls(tomllib.loads(_TABLE.read_text()))
-
-    def once(self, group: str) -> bool:
-        """Whether the group's tests without a database run on SQLite only."""
-        return bool(self.rows.get(group, {}).get("once", False))
 
     def allowance_seconds(self, group: str, database: str) -> float | None:
         value = self.rows.get(group, {}).get(database)

@@ -1,11 +1,15 @@
 """Run the tests on SQLite and on a real PostgreSQL, and say what ran, for how long, and what could not.
 
-    python -m tests.run [--database sqlite|postgresql] [--require-all] [-n WORKERS] [-- PYTEST ARGUMENTS]
+    python -m tests.run [--database sqlite|postgresql] [--whole] [--require-all] [-n WORKERS] [-- PYTEST ARGUMENTS]
 
 Fails when a test fails, when a group takes longer than its allowance (groups.toml), and, with
 --require-all or CI=1, when something a test needs is not there, unless it may be missing (needs.MAY_BE_MISSING).
 With PYTEST ARGUMENTS (a path, -k …) allowances are not judged. What is marked runs_once runs on the database that
-its mark names, and not at all when the other one alone is asked for.
+its mark names, and not at all when the other one alone is asked for; what uses no database runs with SQLite.
+
+Every test function that uses the database runs on both. Of three or more sets of parameters of one function every
+second runs on each, so that all are tried, and the run is short enough to be run often: with --whole, or PYTEST
+ARGUMENTS, all of them run on both.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from typing import Any
 
 from tests.deployment import end_processes
 from tests.environment import RUN_FOLDER
-from tests.groups import EACH_ONCE, Groups
+from tests.groups import EACH_ONCE, SHARED_OUT, Groups
 from tests.needs import MAY_BE_MISSING
 from tests.postgresql import NoPostgreSQL, cluster
 
@@ -50,12 +54,14 @@ class Outcome:
         return self.exit_code not in (0, NOTHING_COLLECTED)
 
 
-def run_pytest(database: str, url: str, workers: str, arguments: list[str]) -> Outcome:
+def run_pytest(database: str, url: str, workers: str, arguments: list[str], *, whole: bool) -> Outcome:
     """One run, with the database's URL in the environment; SQLite needs none."""
     with tempfile.TemporaryDirectory(prefix="cp-test-", ignore_cleanup_errors=True) as folder:
         timings = Path(folder) / "timings.json"
         environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")}
         environment |= {"TEST_TIMINGS": str(timings), RUN_FOLDER: folder, EACH_ONCE: "1"}
+        if not whole:
+            environment[SHARED_OUT] = "1"
         if url:
             environment["DATABASE_URL"] = url
         distribution = ["-n", workers, "--dist", "load"] if workers != "0" else []
@@ -85,13 +91,13 @@ def _run_until_ended(command: list[str], environment: dict[str, str]) -> int:
             raise
 
 
-def run_on(database: str, workers: str, arguments: list[str]) -> Outcome:
+def run_on(database: str, workers: str, arguments: list[str], *, whole: bool) -> Outcome:
     print(f"\n=== {database}", flush=True)
     if database == "sqlite":
-        return run_pytest(database, "", workers, arguments)
+        return run_pytest(database, "", workers, arguments, whole=whole)
     try:
         with cluster() as url:
-            return run_pytest(database, url, workers, arguments)
+            return run_pytest(database, url, workers, arguments, whole=whole)
     except NoPostgreSQL as reason:
         return Outcome(database, impossible=str(reason))
 
@@ -148,13 +154,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=DATABASES, action="append", help="only this one")
     parser.add_argument("--require-all", action="store_true", default=os.environ.get("CI") == "1")
+    parser.add_argument("--whole", action="store_true", help="all parameters on both databases")
     parser.add_argument("-n", dest="workers", default=str(min(os.cpu_count() or 1, 4)), help="processes, 0: just one")
     parser.add_argument("arguments", nargs="*", metavar="PYTEST ARGUMENTS")
     options = parser.parse_args()
     # A polite stop ends pytest and the server as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    outcomes = [run_on(name, options.workers, options.arguments) for name in options.database or DATABASES]
-    return conclude(outcomes, judge_time=not options.arguments, require_all=options.require_all)
+    whole = options.whole or bool(options.arguments)
+    outcomes = [run_on(name, options.workers, options.arguments, whole=whole) for name in options.database or DATABASES]
+    return conclude(outcomes, judge_time=not whole, require_all=options.require_all)
 
 
 if __name__ == "__main__":

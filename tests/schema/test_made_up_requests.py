@@ -20,7 +20,7 @@ MOST_CALLS: Final = int(os.environ.get("SCHEMA_MOST_CALLS", "0"))
 # Who -> (random requests to each operation, one in how many of those at the bounds of fields, 0 for none).
 # Few on SQLite, which takes what PostgreSQL refuses: NULs, numbers beyond a column's, halves of pairs in jsonb.
 SHORT: Final = (
-    {"admin": (8, 8), "customer": (5, 12), "anonymous": (1, 0)}
+    {"admin": (3, 24), "customer": (2, 32), "anonymous": (1, 0)}
     if present_database() == "postgresql"
     else {"admin": (2, 0), "customer": (1, 0), "anonymous": (1, 0)}
 )

@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from accounts.tasks import WEBHOOKS_BEAT
 from clusters.providers.errors import ProviderError
-from clusters.queries import cloud_regions, local_provider
+from clusters.queries import cloud_regions, has_something_to_keep, local_provider
 from clusters.tasks import CONTAINERS_BEAT
 from controlplane.core.bells import ring
 from controlplane.core.enqueue import enqueue
@@ -150,17 +150,16 @@ class Supervisor:
         self._run = settings.RUN_DIR
         pulse = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.PULSE]
         webhooks = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.WEBHOOKS]
-        containers = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.CONTAINERS]
         self._passes = [
             Cluster(settings.PULSE, pulse["workers"], self._run / PULSE_BEAT, PULSE_SILENT_SECONDS),
             Cluster(settings.WEBHOOKS, webhooks["workers"], self._run / WEBHOOKS_BEAT, PULSE_SILENT_SECONDS),
-            Cluster(settings.CONTAINERS, containers["workers"], self._run / CONTAINERS_BEAT, PULSE_SILENT_SECONDS),
         ]
         if cloud_regions():
             clouds = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.CLOUDS]
             beat = self._run / CLOUDS_BEAT
             self._passes.append(Cluster(settings.CLOUDS, clouds["workers"], beat, PULSE_SILENT_SECONDS))
         silent = settings.Q_CLUSTER["timeout"] + 15.0
+        self._keeps_containers = False
         self._work = Cluster("work", settings.Q_CLUSTER["workers"], self._run / CANARY_BEAT, silent)
         self._stopping = False
         self._rung_at: dict[str, float] = {}
@@ -190,8 +189,16 @@ class Supervisor:
         self._stopping = True
 
     def _ring(self) -> None:
-        """Ring what is due: the passes when they rest, the canary, and the table of schedules."""
+        """Ring what is due: the passes when they rest, the canary, and the table of schedules.
+
+        Who keeps no containers has no process for it.
+        """
         now = time.monotonic()
+        if not self._keeps_containers and has_something_to_keep():
+            self._keeps_containers = True
+            containers = settings.Q_CLUSTER["ALT_CLUSTERS"][settings.CONTAINERS]
+            beat = self._run / CONTAINERS_BEAT
+            self._passes.append(Cluster(settings.CONTAINERS, containers["workers"], beat, PULSE_SILENT_SECONDS))
         for each in self._passes:
             if _age(each.beat) > RING_AFTER_SECONDS and now - self._rung_at.get(each.name, 0.0) > RING_AFTER_SECONDS:
                 self._rung_at[each.name] = now

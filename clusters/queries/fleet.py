@@ -56,6 +56,12 @@ def offered_locations() -> Mapping[str, list[str]]:
     return {name: found[name] for name in LOCATIONS if name in found}
 
 
+def has_something_to_keep() -> bool:
+    """Is there a cluster, or anything that stands of one?"""
+    is_there = Cluster.objects.filter(archived_at=None).exists()
+    return is_there or Placement.objects.filter(status__in=states.THERE).exists()
+
+
 # --- Image versions --------------------------------------------------------------------------------
 
 

@@ -48,7 +48,7 @@ def the_actor(stage: Stage) -> Actor:
 
 def moves(row: Container) -> list[str]:
     rows = Event.objects.filter(kind="container.moved", subject_id=row.pk).order_by("pk")
-    return [event.after["status"] for event in rows]
+    return [event.after["status"] for event in rows if event.after]
 
 
 def payloads() -> list[Any]:

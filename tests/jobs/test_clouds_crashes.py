@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from types import FrameType
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -18,52 +13,14 @@ from clusters.providers.errors import ProviderError
 from jobs import states
 from jobs.models import Execution, Job, Place, Submission
 from jobs.scheduling import submitting
+from tests.at_lines import Died, at_line, die, reconnect, some_of
 from tests.clouds import CloudStage
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, serialized_rollback=True),
     pytest.mark.runs_once("postgresql", "what the database keeps of a transaction that is cut off is Django's on both"),
 ]
-WATCHED: Final = submitting.__file__
-# At every line it takes minutes: one in so many, another each day.
-ONE_IN: Final = int(os.environ.get("CRASHES_ONE_IN", "12"))
-
-
-class Died(BaseException):
-    """As SIGKILL would: nothing of the caller's own runs any more."""
-
-
-@contextmanager
-def at_line(number: int, happen: Callable[[], None]) -> Iterator[list[int]]:
-    """Let something happen before line `number`, in the order of running, of the module that is watched.
-
-    Yields how many lines were run. Lines inside a transaction count, too.
-    """
-    seen = [0]
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_filename != WATCHED:
-            return None
-        if event == "line":
-            seen[0] += 1
-            if seen[0] == number:
-                sys.settrace(None)
-                frame.f_trace = None
-                happen()
-        return trace
-
-    sys.settrace(trace)
-    try:
-        yield seen
-    finally:
-        sys.settrace(None)
-
-
-def reconnect() -> None:
-    """A caller that died on its way out of a transaction has left it open."""
-    if connection.in_atomic_block:
-        connection.close()
-        connection.connect()
+WATCHED: Final = (submitting.__file__,)
 
 
 def pass_of_time() -> None:
@@ -92,10 +49,6 @@ def settle(stage: CloudStage) -> None:
         other.turn()
 
 
-def some_of(lines: int) -> range:
-    return range(1 + datetime.now(UTC).toordinal() % ONE_IN, lines + 1, ONE_IN)
-
-
 def one_each(stage: CloudStage, jobs: list[Any], what: str) -> None:
     living = stage.cloud.living()
     assert sorted(living) == sorted(stage.handle(job) for job in jobs), what
@@ -106,7 +59,7 @@ def one_each(stage: CloudStage, jobs: list[Any], what: str) -> None:
 
 def lines_of_a_turn(stage: CloudStage) -> int:
     round_of(stage, 2)
-    with at_line(0, lambda: None) as seen:
+    with at_line(WATCHED, 0, lambda: None) as seen:
         stage.turn()
     assert len(stage.cloud.living()) == 2
     return seen[0]
@@ -118,12 +71,9 @@ def test_a_caller_that_dies_at_any_line_leaves_one_of_each(monkeypatch: pytest.M
     lines = lines_of_a_turn(stage)
     assert lines > 50
 
-    def die() -> None:
-        raise Died
-
     for number in some_of(lines):
         jobs = round_of(stage, 2)
-        with at_line(number, die), pytest.raises(Died):
+        with at_line(WATCHED, number, die), pytest.raises(Died):
             stage.turn()
         reconnect()
         settle(stage)
@@ -147,7 +97,7 @@ def test_a_caller_that_stands_still_at_any_line_past_its_lease_leaves_one_of_eac
 
     for number in some_of(lines):
         jobs = round_of(stage, 2)
-        with at_line(number, meanwhile):
+        with at_line(WATCHED, number, meanwhile):
             stage.turn()
         settle(stage)
         one_each(stage, jobs, f"stood still at line {number} of {lines}")
@@ -165,15 +115,12 @@ def test_a_caller_that_dies_after_a_lost_answer_leaves_one(monkeypatch: pytest.M
         pass_of_time()
         return jobs
 
-    def die() -> None:
-        raise Died
-
     begun()
-    with at_line(0, lambda: None) as seen:
+    with at_line(WATCHED, 0, lambda: None) as seen:
         stage.turn()
     for number in some_of(seen[0]):
         jobs = begun()
-        with at_line(number, die), pytest.raises(Died):
+        with at_line(WATCHED, number, die), pytest.raises(Died):
             stage.turn()
         reconnect()
         settle(stage)

@@ -33,10 +33,10 @@ def start_rollout(*, cluster: Cluster, actor: User | None, image_version: str, m
         raise InvalidRequest(f"This is a whole number from 1 to {MOST}.", field="max_unavailable")
     with transaction.atomic():
         row = lock_cluster(cluster)
-        if version.pk == row.image_version_id:
-            raise InvalidRequest("The cluster has this image version already.", field="image_version")
         if row.rollouts.filter(status__in=states.ROLLOUT_OPEN).exists():
             raise RolloutState("Another rollout of the cluster is under way.")
+        if version.pk == row.image_version_id:
+            raise InvalidRequest("The cluster has this image version already.", field="image_version")
         made = Rollout.objects.create(
             cluster=row, before_id=row.image_version_id, target=version, max_unavailable=max_unavailable
         )

@@ -15,6 +15,7 @@ from clusters.models import Container, HostingPlace, Location, Placement
 from clusters.providers.hosting import HealthCheck, Port, Protocol, Service
 from clusters.services.clusters import token_of
 from clusters.services.fleet_moves import DETAIL, REASON, move, move_placements, release
+from controlplane.core import sets
 
 TOKEN_NAME: Final = "FJ_SERVER_API_TOKEN"  # noqa: S105 # what servers of Fishjam read it from
 _FACTS: Final = (
@@ -120,9 +121,9 @@ def _say_or_move(status: str, values: dict[int, dict[str, Any]], present: Mappin
 
 def _write_facts(verdicts: Sequence[tuple[Kept, Verdict]]) -> None:
     changed = [(row, verdict.facts) for row, verdict in verdicts if verdict.facts]
-    rows = [Placement(pk=row.pk, **{name: getattr(row, name) for name in _FACTS} | facts) for row, facts in changed]
+    rows = [(row.pk, *(facts.get(name, getattr(row, name)) for name in _FACTS)) for row, facts in changed]
     if rows:
-        Placement.objects.bulk_update(rows, _FACTS)
+        sets.update_where(Placement, _FACTS, rows, states.PLACEMENT_STATES, ())
 
 
 def _let_go(rows: Sequence[Kept], now: datetime) -> None:

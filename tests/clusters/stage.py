@@ -20,6 +20,7 @@ class Actor:
         self.revision = service.revision
         self.phase = ServicePhase.PROVISIONING
         self.run = 0
+        self.started_at = datetime.now(UTC)
         self.is_healthy: bool | None = None
         self.restarts = 0
         self.lacks_room = False
@@ -83,6 +84,7 @@ class Stage(Hosting):
     def come(self, actor: Actor, *, is_healthy: bool | None = True) -> None:
         self.started += 1
         actor.phase, actor.revision, actor.run = ServicePhase.RUNNING, actor.wanted, self.started
+        actor.started_at = datetime.now(UTC)
         actor.is_healthy = is_healthy if actor.service.health_check else None
 
     def observe(self, handles: Sequence[str]) -> list[ServiceObservation]:
@@ -98,7 +100,7 @@ class Stage(Hosting):
             handle,
             actor.phase,
             run=str(actor.run) if runs else "",
-            started_at=datetime.now(UTC) if runs else None,
+            started_at=actor.started_at if runs else None,
             addresses=[Address("127.0.0.1", False, {port.number: 40000 + actor.run for port in actor.service.ports})]
             if runs
             else [],

@@ -16,7 +16,8 @@ from django.templatetags.static import static
 
 from controlplane.core.env import Fault, Reader
 from controlplane.core.keys import development_keys
-from controlplane.enum_names import ENUM_NAMES
+from controlplane.rest_settings import REST_FRAMEWORK as REST_FRAMEWORK
+from controlplane.rest_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from controlplane.schedules import SCHEDULES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -353,54 +354,6 @@ else:
     # as they take to run.
     _database["OPTIONS"].setdefault("options", "-c jit=off -c plan_cache_mode=force_generic_plan")
 DATABASES = {"default": _database}
-
-# --- REST ----------------------------------------------------------------------------------------
-
-# What holds for the native surface; the others name their own.
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "accounts.api.authentication.TokenAuthentication",
-        "accounts.api.authentication.NativeSession",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": [
-        "rest_framework.renderers.JSONRenderer",
-        "controlplane.core.browsable.BrowsableAPI",
-    ],
-    "DEFAULT_PARSER_CLASSES": ["controlplane.core.rest.JSONBody"],
-    "DEFAULT_PAGINATION_CLASS": "controlplane.core.pagination.Pages",
-    "DEFAULT_FILTER_BACKENDS": ["controlplane.core.filters.Filters"],
-    "DEFAULT_SCHEMA_CLASS": "controlplane.core.openapi.NativeSchema",
-    "EXCEPTION_HANDLER": "controlplane.core.rest.exception_handler",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Control plane for compute",
-    "DESCRIPTION": "Submit, watch and steer work on AWS, Azure and this machine.",
-    "VERSION": (BASE_DIR / "VERSION").read_text().strip(),
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENFORCE_NON_BLANK_FIELDS": True,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "controlplane.core.openapi.add_components",
-    ],
-    "ENUM_NAME_OVERRIDES": ENUM_NAMES,
-    "APPEND_COMPONENTS": {
-        "securitySchemes": {
-            "TokenAuth": {
-                "type": "apiKey",
-                "in": "query",
-                "name": "token",
-                "description": "Mapsor paths only. Addresses get into logs and histories: the header is safer.",
-            },
-            "TokenHeader": {"type": "http", "scheme": "bearer", "description": "The same token in a header."},
-        }
-    },
-}
 
 # --- Background work: django-q2 ------------------------------------------------------------------
 

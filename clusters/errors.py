@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controlplane.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from controlplane.core.errors import Conflict, ControlPlaneError, Forbidden, InvalidRequest, NotFound, Unavailable
 
 
 class PriceListUnreadable(InvalidRequest):
@@ -99,3 +99,21 @@ class RolloutState(Conflict):
     """The present state of the rollout does not allow this."""
 
     code = "ROLLOUT_STATE"
+
+
+class MetricsUnavailable(Unavailable):
+    """Prometheus is not available."""
+
+    code = "METRICS_UNAVAILABLE"
+
+
+class MetricsUnreadable(ControlPlaneError):
+    """Prometheus gave an answer that cannot be read."""
+
+    code = "METRICS_UNREADABLE"
+
+
+class LogsUnavailable(Unavailable):
+    """The log store is not available."""
+
+    code = "LOGS_UNAVAILABLE"

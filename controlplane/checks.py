@@ -7,6 +7,7 @@ import ipaddress
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.apps import AppConfig
@@ -336,6 +337,31 @@ def check_slack(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register("settings")
+def check_stores_of_telemetry(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    named = {"PROMETHEUS_URL": settings.PROMETHEUS_URL, "LOKI_URL": settings.LOKI_URL}
+    return [
+        Error(
+            f"{name} is not the address of a server.",
+            hint=f"Give one such as http://127.0.0.1:9090, without a user or a query in it; or leave {name} out.",
+            id="controlplane.E022",
+        )
+        for name, url in named.items()
+        if url and not _is_base(url)
+    ]
+
+
+def _is_base(url: str) -> bool:
+    """Can paths be hung on it?"""
+    try:
+        target = urlsplit(url)
+        port = target.port
+    except ValueError:
+        return False
+    plain = target.scheme in ("http", "https") and bool(target.hostname) and port != 0
+    return plain and "@" not in target.netloc and not target.query and not target.fragment and url.isprintable()
 
 
 @register("settings")

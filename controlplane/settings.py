@@ -166,6 +166,18 @@ AZURE_CLIENT_ID = env.text("AZURE_CLIENT_ID")
 AZURE_BATCH_RESOURCE_ID = env.text("AZURE_BATCH_RESOURCE_ID")
 AZURE_CA_FILE = env.text("AZURE_CA_FILE")
 
+# --- What containers tell -----------------------------------------------------------------------
+
+# Who is asked for the metrics and the logs of long-running containers: a Prometheus and a Loki of staff's choice. The
+# token is sent as a bearer's; with a user it is that user's password. Without a Loki logs are read where they run.
+PROMETHEUS_URL = env.text("PROMETHEUS_URL").strip().rstrip("/")
+PROMETHEUS_USER = env.text("PROMETHEUS_USER").strip()
+PROMETHEUS_TOKEN = env.text("PROMETHEUS_TOKEN").strip()
+LOKI_URL = env.text("LOKI_URL").strip().rstrip("/")
+LOKI_TENANT = env.text("LOKI_TENANT").strip()
+LOKI_USER = env.text("LOKI_USER").strip()
+LOKI_TOKEN = env.text("LOKI_TOKEN").strip()
+
 # --- Files ---------------------------------------------------------------------------------------
 
 # Where workspaces that are folders may lie; and addresses beside AWS's and Azure's that storage may be at.

@@ -189,6 +189,24 @@ def test_slack_is_called_over_tls_and_its_address_is_not_told(
     assert "secret" not in " ".join(each.msg for each in found)
 
 
+@pytest.mark.parametrize("name", ["PROMETHEUS_URL", "LOKI_URL"])
+@pytest.mark.parametrize(
+    ("url", "is_one"),
+    [
+        ("", True), ("http://127.0.0.1:9090", True), ("https://metrics.example.com/below", True),
+        ("metrics.example.com:9090", False), ("http://", False), ("http://[", False), ("http://a:port", False),
+        ("http://reader:secret@a", False), ("http://a/?tenant=secret", False), ("http://a/#b", False),
+    ],
+)  # fmt: skip
+def test_a_store_of_telemetry_has_an_address_that_paths_can_be_hung_on(
+    name: str, url: str, is_one: bool, settings: Settings
+) -> None:
+    setattr(settings, name, url)
+    found = checks.check_stores_of_telemetry(None)
+    assert ids(found) == ([] if is_one else ["controlplane.E022"])
+    assert all(name in each.msg and "secret" not in each.msg for each in found)
+
+
 def test_cookies_for_other_sites_are_sent_over_tls_only(settings: Settings) -> None:
     for same_site, secure, expected in (
         ("Lax", False, []),

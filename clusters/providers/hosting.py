@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
@@ -159,6 +160,14 @@ class ServiceObservation:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of output without its end. `written_at` is when the place got it, None where places keep no times."""
+
+    text: str
+    written_at: datetime | None = None
+
+
 class Hosting(ABC):
     """A place that keeps containers running. What is provisioned there has a handle (255 characters at most).
 
@@ -167,6 +176,7 @@ class Hosting(ABC):
     """
 
     CALL_SECONDS: ClassVar[float] = 15.0
+    LINES_AT_MOST: ClassVar[int] = 50_000  # that `newest_lines` goes back
     cloud: ClassVar[str]  # as places name it
 
     @property
@@ -225,6 +235,27 @@ class Hosting(ABC):
         A cursor is of one run: who reads on names the run. Of one that has written nothing yet: an empty page that has
         not ended. Raises NotFound when there is nothing of this handle, and no output of it any more.
         """
+
+    def newest_lines(self, handle: str, start: datetime, end: datetime) -> Iterator[Line]:
+        """The lines that were written from `start` to before `end`, the newest first, LINES_AT_MOST of them at most.
+
+        A place that keeps when lines were written tells those of all runs, and asks for older ones as they are taken.
+        One that keeps no times tells all lines of the newest run, for which all of it is read. Raises as `logs`, but
+        may tell none of a handle that nothing is known of.
+        """
+        seen = next(iter(self.observe([handle])), None)
+        run, after, rest = seen.run if seen else "", 0, ""
+        lines: deque[str] = deque(maxlen=self.LINES_AT_MOST)
+        while True:
+            page = self.logs(handle, after, run=run)
+            *whole, rest = (rest + page.text).split("\n")
+            lines.extend(whole)
+            if page.next_after == after:
+                break
+            after = page.next_after
+        if rest:
+            lines.append(rest)
+        return map(Line, reversed(lines))
 
     @abstractmethod
     def explain(self, handle: str) -> str:

@@ -274,6 +274,22 @@ class HostingContract:
         assert after == len("last words\n")
         hosting.retire([handle])
 
+    def test_lines_are_told_the_newest_first(self, hosting: Hosting) -> None:
+        handle, _ = self.running(hosting, self.service("echo one äöü; echo two; echo three; sleep 1000"))
+        begin, end = (datetime.now(UTC) + timedelta(hours=hours) for hours in (-1, 1))
+
+        def told() -> bool:
+            return [line.text for line in hosting.newest_lines(handle, begin, end)] == ["three", "two", "one äöü"]
+
+        eventually(told, "three lines", WAIT_SECONDS)
+        times = [line.written_at for line in hosting.newest_lines(handle, begin, end)]
+        assert times == [None] * 3 or all(at and begin < at < end for at in times)
+        if times[0] is not None:
+            assert list(hosting.newest_lines(handle, begin - timedelta(hours=1), begin)) == []
+        hosting.retire([handle])
+        self.until(hosting, handle, ServicePhase.GONE)
+        assert told(), "its output is kept"
+
     def test_logs_of_the_unknown_are_not_found(self, hosting: Hosting) -> None:
         for handle in (self.UNKNOWN_HANDLE, "nonsense"):
             with pytest.raises(NotFound):

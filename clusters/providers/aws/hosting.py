@@ -13,6 +13,7 @@ from clusters.providers.aws import services
 from clusters.providers.aws.config import RATES, AwsConfig
 from clusters.providers.aws.handles import ECS, Handle, change_by_account, seen_by_account
 from clusters.providers.aws.links import console_page
+from clusters.providers.aws.log_lines import newest_lines
 from clusters.providers.aws.logs import LONG_AGO, SETTLE_SECONDS, Logs, Source
 from clusters.providers.aws.networks import Networks
 from clusters.providers.aws.probe import Prober
@@ -21,7 +22,7 @@ from clusters.providers.aws.session import Session
 from clusters.providers.aws.task_definitions import TaskDefinitions, stream_of
 from clusters.providers.base import LogPage, Probe
 from clusters.providers.errors import AuthFailed, NotFound, NotYet, Refused
-from clusters.providers.hosting import Hosting, Service, ServiceObservation, ServicePhase
+from clusters.providers.hosting import Hosting, Line, Service, ServiceObservation, ServicePhase
 
 logger = logging.getLogger(__name__)
 
@@ -160,6 +161,12 @@ class AwsHosting(Hosting):
         known = self._one(handle)
         run = run or self._newest_run(known)
         return self._logs.read((known, run), after, limit) if run else LogPage("", max(after, 0), False)
+
+    def newest_lines(self, handle: str, start: datetime, end: datetime) -> Iterator[Line]:
+        known = self._one(handle)
+        begin = stream_of(self._config.prefix, known.id)
+        lines = newest_lines(self._session, known.account, self._containers.log_group, begin, start, end)
+        return itertools.islice(lines, self.LINES_AT_MOST)
 
     def _newest_run(self, handle: Handle) -> str:
         """The one that began to write last; "" while none has. Raises NotFound when there is none and will be none."""

@@ -117,3 +117,15 @@ class LogsUnavailable(Unavailable):
     """The log store is not available."""
 
     code = "LOGS_UNAVAILABLE"
+
+
+class ScopeNotOwned(Forbidden):
+    """One of these ids is not yours."""
+
+    code = "SCOPE_NOT_OWNED"
+
+
+class UnknownMetric(NotFound):
+    """There is no such metric."""
+
+    code = "UNKNOWN_METRIC"

@@ -19,6 +19,7 @@ from clusters.queries.fleet import (
     visible_clusters,
     visible_containers,
 )
+from clusters.queries.observed import log_of, output_of, scope_of, words_of
 from clusters.queries.places import (
     CLOUDS,
     OTHER_SETTINGS,
@@ -67,19 +68,23 @@ __all__ = [
     "image_label",
     "local_is_isolated",
     "local_provider",
+    "log_of",
     "missing_settings",
     "offered_locations",
     "offers_for",
+    "output_of",
     "own_clusters",
     "own_containers",
     "place_of",
     "placements_of",
     "price_for",
     "price_list",
+    "scope_of",
     "settings_fault",
     "settings_of",
     "status_of",
     "version_for",
     "visible_clusters",
     "visible_containers",
+    "words_of",
 ]

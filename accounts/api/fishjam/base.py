@@ -123,6 +123,15 @@ class Operation(Scoped, APIView):
         values: dict[str, Any] = serializer.validated_data
         return values
 
+    def taken_query(self, kind: type[serializers.Serializer[Any]], lists: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The query, as `kind` reads it; `lists` are those that may be repeated. Raises BadQuery."""
+        given = self.request.query_params
+        serializer = kind(data={name: given.getlist(name) if name in lists else given[name] for name in given})
+        if not serializer.is_valid():
+            raise BadQuery(**serializer.errors)
+        values: dict[str, Any] = serializer.validated_data
+        return values
+
 
 def demand_session(request: Request) -> None:
     """Raises SessionNeeded where a token would change what tokens may not."""
@@ -156,13 +165,20 @@ class BadPath(exceptions.ValidationError):
         super().__init__({name: ["This is a uuid."]})
 
 
+class BadQuery(exceptions.ValidationError):
+    """Parameters of the query that cannot be read, with what is wrong with each."""
+
+    def __init__(self, name: str = "", fault: str = "", /, **faults: Any) -> None:
+        super().__init__(faults or {name: [fault]})
+
+
 # --- What goes wrong -------------------------------------------------------------------------------
 
 
 def failure(exc: Exception, context: dict[str, Any]) -> HttpResponseBase:
     """What is said of an error, whoever raised it."""
     if isinstance(exc, exceptions.ValidationError):
-        place = "path" if isinstance(exc, BadPath) else "body"
+        place = "path" if isinstance(exc, BadPath) else "query" if isinstance(exc, BadQuery) else "body"
         return _said(list(_faults(exc.get_full_details(), (place,))), 422)
     if isinstance(exc, exceptions.ParseError | exceptions.UnsupportedMediaType):
         return _said([{"type": "json_invalid", "loc": ["body"], "msg": str(exc.detail)}], 422)

@@ -158,8 +158,9 @@ def test_another_decision_supersedes_it() -> None:
 def test_what_cannot_be_rolled_is_refused() -> None:
     fleet = Fleet(1)
     for wish, field in (({"image_version": "1.0"}, "image_version"), ({"max_unavailable": 0}, "max_unavailable")):
+        wishes: dict[str, Any] = {"image_version": "2.0", **wish}
         with pytest.raises(InvalidRequest) as refused:
-            services.start_rollout(cluster=fleet.cluster, actor=None, **{"image_version": "2.0", **wish})
+            services.start_rollout(cluster=fleet.cluster, actor=None, **wishes)
         assert refused.value.field == field
     with pytest.raises(UnknownImageVersion):
         services.start_rollout(cluster=fleet.cluster, actor=None, image_version="no")

@@ -22,6 +22,7 @@ from clusters.services.fleet_moves import move, wake_keepers
 from clusters.services.fleet_places import place_for
 from controlplane.core.encryption import decrypt, encrypt
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.transitions import compare_and_set
 from controlplane.core.unstorable import UNSTORABLE
 
 MAX_TOKEN: Final = 128
@@ -149,7 +150,8 @@ def scale_cluster(
 def supersede(cluster: Cluster) -> None:
     """End a rollout that is under way: something else was decided. Caller holds a transaction, and the cluster."""
     rows = Rollout.objects.filter(cluster=cluster, status__in=states.ROLLOUT_OPEN)
-    rows.update(status=states.SUPERSEDED, ended_at=timezone.now())
+    values = {pk: {"ended_at": timezone.now()} for pk in rows.values_list("pk", flat=True)}
+    compare_and_set(Rollout, states.ROLLOUT, states.SUPERSEDED, values, ("ended_at",))
 
 
 def tell(kind: str, cluster: Cluster, actor: User | None, after: dict[str, object]) -> None:

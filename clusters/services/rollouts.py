@@ -159,4 +159,4 @@ def _move(row: Rollout, to: str, *, reason: str) -> None:
     values: Mapping[str, Any] = {"reason": reason, "ended_at": timezone.now() if to in _ENDS else None}
     if not compare_and_set(Rollout, states.ROLLOUT, to, {row.pk: values}, tuple(values)):
         raise RolloutState(f"The rollout is {row.status.lower().replace('_', ' ')}, which does not allow this.")
-    row.status, row.reason, row.ended_at = to, reason, values["ended_at"]
+    row.refresh_from_db(fields=["status", *values])

@@ -39,6 +39,8 @@ _WORDS: Final = {
     409: "It is there already, or the present state does not allow it.",
     422: "A field is missing or not valid.",
     429: "Too many attempts; Retry-After says when to ask again.",
+    500: "What was to be done failed here, or somebody we asked gave an answer that cannot be read.",
+    503: "Who has to be asked for this does not answer.",
 }
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import psycopg
 
 from tests import environment, needs
-from tests.bench import cpu, events, job_types, limits, mapreduce, mapreduce_jobs, native, webhooks
+from tests.bench import containers, cpu, events, job_types, limits, mapreduce, mapreduce_jobs, native, webhooks
 from tests.bench.followers import followers
 from tests.bench.line import Line
 from tests.bench.rig import Rig, post_many, server
@@ -235,6 +235,7 @@ PARTS: dict[str, Callable[[str], list[Line]]] = {
     "events": events.events,
     "event-streams": events.streams,
     "webhooks": webhooks.webhooks,
+    "containers": containers.containers,
     "mapreduce": mapreduce.word_count,
     "mapreduce-jobs": mapreduce_jobs.jobs,
 }

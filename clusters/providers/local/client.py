@@ -1,4 +1,7 @@
-"""A control plane process's connection to the runner of a root folder, which it starts where there is none."""
+"""A control plane process's connection to the resident process of a root folder, which it starts where there is none.
+
+That is the runner, or what keeps services; "the local runner" in what is said here.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from typing import BinaryIO
 from clusters.providers.errors import ProviderError
 from clusters.providers.local import folders
 
-_MODULE = "clusters.providers.local.runner"
+_RUNNER = "clusters.providers.local.runner"
 _PROJECT = Path(__file__).parents[3]
 _ANSWERS_WITHIN_SECONDS = 10.0
 _TAKES_WITHIN_SECONDS = 10.0
@@ -35,13 +38,15 @@ class Connection:
     runner had in line is gone. Any thread may use it, and a forked child gets one of its own.
     """
 
-    def __init__(self, root: Path, arguments: Sequence[str]) -> None:
+    def __init__(self, root: Path, arguments: Sequence[str], module: str = _RUNNER) -> None:
         self._root = root
+        self._module = module
         self._arguments = arguments
         self._lock = threading.RLock()
         self._socket: socket.socket | None = None
         self._owner = 0
         self._received = b""
+        self._asked = 0
         self.handed: set[str] = set()
 
     def fileno(self) -> int:
@@ -71,6 +76,35 @@ class Connection:
                 else:
                     self.handed.update(handed)
                     return
+
+    def ask(self, message: Message) -> Message:
+        """Send one message and wait for its answer, which says by "re" what it answers.
+
+        It is asked a second time when the connection was lost meanwhile. Raises ProviderError, also when there is no
+        answer in 10 seconds: whether it was done is not known then.
+        """
+        with self._lock:
+            for _ in (1, 2):
+                self._asked += 1
+                self.send({**message, "re": self._asked})
+                answer = self._answer(self._asked, time.monotonic() + _ANSWERS_WITHIN_SECONDS)
+                if answer is not None:
+                    return answer
+        raise ProviderError(f"the local runner at {self._root} went away: {self._last_words()}")
+
+    def _answer(self, number: int, deadline: float) -> Message | None:
+        """The answer of that number; None when the connection was lost."""
+        while self._socket is not None:
+            for message in self.receive():
+                if message.get("re") == number:
+                    return message
+            poll, left = select.poll(), deadline - time.monotonic()
+            if self._socket is not None:
+                poll.register(self._socket, select.POLLIN)
+                if left <= 0 or not poll.poll(left * 1000):
+                    self.close()
+                    raise ProviderError(f"the local runner at {self._root} does not answer")
+        return None
 
     def receive(self) -> list[Message]:
         """The messages that are there, without waiting. Closes when the runner is gone."""
@@ -156,8 +190,8 @@ class Connection:
 
     def _start(self) -> int:
         """Start a runner that is no child of ours; its environment has none of our secrets."""
-        folders.make_root(str(self._root))
-        command = [sys.executable, "-E", "-s", "-S", "-X", "utf8", "-m", _MODULE, "--detach", *self._arguments]
+        os.makedirs(self._root, 0o700, exist_ok=True)
+        command = [sys.executable, "-E", "-s", "-S", "-X", "utf8", "-m", self._module, "--detach", *self._arguments]
         env = {"PATH": os.environ.get("PATH", os.defpath)}
         with self._open_log() as log:
             process = subprocess.Popen(

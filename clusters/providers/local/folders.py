@@ -93,8 +93,8 @@ def write_exit(folder: str, record: Ended) -> None:
     write_whole(f"{folder}/{EXIT}", json.dumps(record))
 
 
-def write_whole(path: str, text: str) -> None:
-    """Put `text` at `path` in one step."""
+def write_whole(path: str, text: str, *, synced: bool = False) -> None:
+    """Put `text` at `path` in one step; with `synced` it is on the disk before that, and so survives a power cut."""
     new = path + ".new"
     try:
         fd = os.open(new, _NEW, 0o600)
@@ -103,6 +103,8 @@ def write_whole(path: str, text: str) -> None:
         fd = os.open(new, _NEW, 0o600)
     try:
         os.write(fd, text.encode())
+        if synced:
+            os.fsync(fd)
     finally:
         os.close(fd)
     os.rename(new, path)
@@ -110,12 +112,12 @@ def write_whole(path: str, text: str) -> None:
 
 def read_exit(folder: str) -> Ended | None:
     """How the execution ended; None when it has not, or is unknown."""
-    return cast("Ended | None", _read(f"{folder}/{EXIT}"))
+    return cast("Ended | None", read_record(f"{folder}/{EXIT}"))
 
 
 def read_started(folder: str) -> Started | None:
     """Who runs the execution; None when nobody took it, empty when the process is not known (yet)."""
-    return cast("Started | None", _read(f"{folder}/{STARTED}"))
+    return cast("Started | None", read_record(f"{folder}/{STARTED}"))
 
 
 def has_ended(folder: str) -> bool:
@@ -126,7 +128,8 @@ def has_ended(folder: str) -> bool:
         return False
 
 
-def _read(path: str) -> dict[str, object] | None:
+def read_record(path: str) -> dict[str, object] | None:
+    """The JSON object of a small file; None when there is no such file, empty when nothing can be read in it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):

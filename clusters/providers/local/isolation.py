@@ -21,7 +21,6 @@ _SHUT_IN = (
     "--unshare-ipc",
     "--unshare-uts",
     "--unshare-cgroup-try",
-    "--die-with-parent",
     *("--cap-drop", "ALL"),
 )
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -67,13 +66,17 @@ class Sandbox:
     """The command line of bubblewrap; what is the same for every execution is put together once.
 
     `readable` paths are shown at their own place. `hidden` ones are covered where they lie below
-    something that is shown (a data directory in /usr/src); elsewhere they are not there anyway.
+    something that is shown (a data directory in /usr/src); elsewhere they are not there anyway. A command dies with
+    who started it, unless it `outlives` that.
     """
 
-    def __init__(self, bubblewrap: str, readable: Sequence[str] = (), hidden: Sequence[str] = ()) -> None:
+    def __init__(
+        self, bubblewrap: str, readable: Sequence[str] = (), hidden: Sequence[str] = (), *, outlives: bool = False
+    ) -> None:
         self.bubblewrap = bubblewrap
         self._sizes = _has_sizes(bubblewrap)
-        self._before = [bubblewrap, *_SHUT_IN, "--proc", "/proc", *_covered_proc(), "--dev", "/dev"]
+        bound = () if outlives else ("--die-with-parent",)
+        self._before = [bubblewrap, *_SHUT_IN, *bound, "--proc", "/proc", *_covered_proc(), "--dev", "/dev"]
         placed, self._closed = _placed(readable, hidden)
         self._shown = [*_system(), *placed]
 

@@ -44,17 +44,17 @@ class Work:
             raise Malformed("a work is not an object")
         self.execution_id = execution_id(wish.get("id"))
         self.folder = folders.folder_of(root, self.execution_id)
-        self.command = _texts(wish.get("command"))
-        self.env = _environment(wish.get("env", {}))
-        self.vcpus_milli = _number(wish.get("vcpus_milli"), 0)
-        self.memory_mib = _number(wish.get("memory_mib"), 0)
+        self.command = texts(wish.get("command"))
+        self.env = environment(wish.get("env", {}))
+        self.vcpus_milli = number(wish.get("vcpus_milli"), 0)
+        self.memory_mib = number(wish.get("memory_mib"), 0)
         timeout = wish.get("timeout_seconds")
-        self.timeout_seconds = None if timeout is None else _number(timeout, 0)
-        self.priority = _number(wish.get("priority", 100), -_LARGEST)
+        self.timeout_seconds = None if timeout is None else number(timeout, 0)
+        self.priority = number(wish.get("priority", 100), -_LARGEST)
         self.isolate = wish.get("isolate") is True
         self.mounts = _mounts(wish.get("mounts", []))
         shm = wish.get("shm_mib")
-        self.shm_mib = None if shm is None else _number(shm, 0)
+        self.shm_mib = None if shm is None else number(shm, 0)
         self.network = wish.get("network") is not False
         self.arrival = 0
         self.pid = 0
@@ -76,13 +76,15 @@ def execution_id(wish: object) -> str:
     return wish
 
 
-def _texts(wish: object) -> list[str]:
+def texts(wish: object) -> list[str]:
+    """`wish`, if it is a list of strings."""
     if not isinstance(wish, list) or not all(isinstance(word, str) for word in wish):
         raise Malformed("not a list of strings")
     return wish
 
 
-def _environment(wish: object) -> dict[str, str]:
+def environment(wish: object) -> dict[str, str]:
+    """`wish`, if it is one."""
     if not isinstance(wish, dict) or not all(isinstance(value, str) for value in wish.values()):
         raise Malformed("not an environment")
     return wish
@@ -99,7 +101,8 @@ def _mounts(wish: object) -> list[tuple[str, str, bool]]:
     return found
 
 
-def _number(wish: object, least: int) -> int:
+def number(wish: object, least: int) -> int:
+    """`wish`, if it is a whole number, `least` or more, and of reasonable size."""
     if not isinstance(wish, int) or not least <= wish <= _LARGEST:
         raise Malformed("not a number we can count with")
     return wish

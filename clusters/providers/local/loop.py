@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from clusters.providers.local import folders, logcap, recovery, sessions, spawn
+from clusters.providers.local import folders, logcap, recovery, resident, sessions, spawn
 from clusters.providers.local.clients import Client, Clients, Message
 from clusters.providers.local.deadlines import Deadlines
 from clusters.providers.local.journal import Journal
@@ -23,9 +23,6 @@ _TERM_AGAIN_SECONDS = 0.05
 _TRY_AGAIN_SECONDS = 1.0
 _LOG_CHECK_SECONDS = 0.5
 _LOG_SLACK_BYTES = 1 << 20
-
-
-_PROJECT = os.path.abspath(__file__ + "/../../../..")  # our sources are nobody's to read
 
 
 class Options(NamedTuple):
@@ -50,7 +47,7 @@ class Runner:
         self._grace_seconds = options.grace_seconds
         self._idle_exit_seconds = options.idle_exit_seconds
         self._stream_cap_bytes = options.log_cap_bytes // 2
-        self._spawner = spawn.Spawner(boot, options.readable, [self._root, _PROJECT, *options.hidden])
+        self._spawner = spawn.Spawner(boot, options.readable, [self._root, *options.hidden])
         self._journal = Journal(self._root, boot)
         self._line = Line(options.vcpus_milli, options.memory_mib)
         self._deadlines = Deadlines()
@@ -65,7 +62,7 @@ class Runner:
         self._can_start_more = False
         self._told_at = self._checked_at = self._busy_at = self._tried_at = time.monotonic()
         self._leaving = False
-        self._wake = _wake_on_signals()
+        self._wake = resident.wake_on_signals()
         self._selector.register(self._wake, selectors.EVENT_READ, self._woken)
 
     def serve(self) -> None:
@@ -109,9 +106,8 @@ class Runner:
         return time.monotonic() - self._busy_at >= self._idle_exit_seconds
 
     def _woken(self, _mask: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            if signal.SIGTERM in self._wake.recv(4096):
-                self._leaving = True
+        if resident.is_asked_to_go(self._wake):
+            self._leaving = True
 
     # What clients ask
 
@@ -337,14 +333,3 @@ def _list(wish: object) -> list[object]:
     if not isinstance(wish, list):
         raise Malformed("not a list")
     return wish
-
-
-def _wake_on_signals() -> socket.socket:
-    """A socket that becomes readable when a child ends or we are asked to go."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    theirs.setblocking(False)
-    signal.set_wakeup_fd(theirs.detach(), warn_on_full_buffer=False)
-    for signum in (signal.SIGCHLD, signal.SIGTERM):
-        signal.signal(signum, lambda _signum, _frame: None)
-    return ours

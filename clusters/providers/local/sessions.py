@@ -39,17 +39,29 @@ def processes() -> Iterator[Process]:
     for entry in os.listdir("/proc"):
         if not entry.isdecimal():
             continue
-        try:
-            fd = os.open(f"/proc/{entry}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            line = os.read(fd, 4096).decode(errors="replace")
-        except ProcessLookupError:
-            continue
-        finally:
-            os.close(fd)
-        yield _parse(line)
+        if process := _process(entry):
+            yield process
+
+
+def leads(record: Started, boot: str) -> bool:
+    """Whether the recorded process still runs, and is not a later one of the same number."""
+    if "pid" not in record or record.get("boot") != boot:
+        return False
+    process = _process(str(record["pid"]))
+    return process is not None and not process.is_zombie and _is_as_old(process, record)
+
+
+def _process(entry: str) -> Process | None:
+    try:
+        fd = os.open(f"/proc/{entry}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return _parse(os.read(fd, 4096).decode(errors="replace"))
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(fd)
 
 
 def _parse(line: str) -> Process:
@@ -140,8 +152,11 @@ def _members(folder: str, record: Started, by_session: Mapping[int, list[Process
     leader = next((process for process in members if process.pid == pid), None)
     if leader is None:
         return members if _is_at(folder, members) else []
-    age = record["boot_seconds"] - leader.boot_seconds
-    return members if -0.1 <= age <= _START_TOLERANCE_SECONDS else []
+    return members if _is_as_old(leader, record) else []
+
+
+def _is_as_old(leader: Process, record: Started) -> bool:
+    return -0.1 <= record["boot_seconds"] - leader.boot_seconds <= _START_TOLERANCE_SECONDS
 
 
 def _is_at(folder: str, members: Iterable[Process]) -> bool:

@@ -24,8 +24,15 @@ NOT_EXECUTABLE = 126
 
 _OUTPUT = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 # 0 is inherited: the runner's own is /dev/null. The paths are seen from the work folder.
-_FILES = [(os.POSIX_SPAWN_OPEN, 1, "../stdout", _OUTPUT, 0o600), (os.POSIX_SPAWN_OPEN, 2, "../stderr", _OUTPUT, 0o600)]
+Files = Sequence[tuple[object, ...]]
+APART: Files = (
+    (os.POSIX_SPAWN_OPEN, 1, "../stdout", _OUTPUT, 0o600),
+    (os.POSIX_SPAWN_OPEN, 2, "../stderr", _OUTPUT, 0o600),
+)
+JOINED: Files = (APART[0], (os.POSIX_SPAWN_DUP2, 1, 2))
+NOWHERE: Files = (*((os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)),)
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+_PROJECT = os.path.abspath(__file__ + "/../../../..")  # our sources are nobody's to read
 _ROOM_BYTES = 32 << 20
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -40,13 +47,26 @@ class CannotStart(Exception):
 
 
 class Spawner:
-    """Starts commands on this machine."""
+    """Starts commands on this machine. `files` is where their output goes.
 
-    def __init__(self, boot: str, readable: Sequence[str], hidden: Sequence[str]) -> None:
+    With `outlives` isolated commands go on when we die, as all others do.
+    """
+
+    def __init__(
+        self,
+        boot: str,
+        readable: Sequence[str],
+        hidden: Sequence[str],
+        *,
+        files: Files = APART,
+        outlives: bool = False,
+    ) -> None:
         self.node = os.uname().nodename
         self._boot = boot
         bubblewrap = isolation.find_bubblewrap()
-        self._sandbox = isolation.Sandbox(bubblewrap, readable, hidden) if bubblewrap else None
+        hidden = [_PROJECT, *hidden]
+        self._sandbox = isolation.Sandbox(bubblewrap, readable, hidden, outlives=outlives) if bubblewrap else None
+        self._files = files
         self._data_hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         self._after = f', "boot": {json.dumps(boot)}, "node": {json.dumps(self.node)}}}'
 
@@ -64,7 +84,7 @@ class Spawner:
             return False
         try:
             work.started = time.time()
-            self._spawn(work)
+            self.spawn(work)
             made = time.clock_gettime(time.CLOCK_BOOTTIME)
             text = f'{{"pid": {work.pid}, "boot_seconds": {made:.3f}, "started": {work.started:.3f}{self._after}'
             with contextlib.suppress(OSError):  # a full disk: the process is known to us, and found by its folder
@@ -73,7 +93,11 @@ class Spawner:
             os.close(note)
         return True
 
-    def _spawn(self, work: Work) -> None:
+    def spawn(self, work: Work) -> None:
+        """Start the command from the current directory, the execution's folder, without taking the right to run.
+
+        Raises CannotStart. The current directory is another one afterwards.
+        """
         command, env = work.command, work.env
         if not command:
             raise CannotStart(NOT_FOUND, "the command is empty")
@@ -86,7 +110,13 @@ class Spawner:
             else:
                 path = resolve(command[0], env)
                 work.pid = os.posix_spawn(
-                    path, command, env, file_actions=_FILES, setsid=True, setsigmask=(), setsigdef=_IGNORED_BY_PYTHON
+                    path,
+                    command,
+                    env,
+                    file_actions=self._files,
+                    setsid=True,
+                    setsigmask=(),
+                    setsigdef=_IGNORED_BY_PYTHON,
                 )
         except (OSError, ValueError) as error:
             raise _as_cannot_start(command[0], error) from error
@@ -112,7 +142,7 @@ class Spawner:
         resource.setrlimit(resource.RLIMIT_DATA, (own if self._data_hard < 0 else min(own, self._data_hard), before[1]))
         try:
             work.pid = os.posix_spawn(
-                argv[0], argv, env, file_actions=_FILES, setsid=True, setsigmask=(), setsigdef=_IGNORED_BY_PYTHON
+                argv[0], argv, env, file_actions=self._files, setsid=True, setsigmask=(), setsigdef=_IGNORED_BY_PYTHON
             )
         finally:
             resource.setrlimit(resource.RLIMIT_DATA, before)
@@ -158,12 +188,12 @@ def exit_code_of(status: int) -> tuple[int, str]:
     return 128 - code, f"ended by {name}"
 
 
-def refusal_of_bubblewrap(work: Work, code: int) -> CannotStart | None:
+def refusal_of_bubblewrap(work: Work, code: int, stream: str = "stderr") -> CannotStart | None:
     """What bubblewrap says when it could not start the command: it has no exit code of its own for that."""
     if not work.isolate or code != 1:
         return None
     try:
-        with open(f"{work.folder}/stderr", "rb") as file:
+        with open(f"{work.folder}/{stream}", "rb") as file:
             words = file.read(4096)
     except OSError:
         return None
@@ -174,10 +204,10 @@ def refusal_of_bubblewrap(work: Work, code: int) -> CannotStart | None:
     return CannotStart(NOT_FOUND if missing else NOT_EXECUTABLE, reason)
 
 
-def write_reason(work: Work, reason: str) -> None:
+def write_reason(work: Work, reason: str, stream: str = "stderr") -> None:
     """Put why there is no process where people look for it."""
     with contextlib.suppress(OSError):
-        fd = os.open(f"{work.folder}/stderr", _OUTPUT | os.O_CLOEXEC, 0o600)
+        fd = os.open(f"{work.folder}/{stream}", _OUTPUT | os.O_CLOEXEC, 0o600)
         try:
             os.write(fd, f"{reason}\n".encode())
         finally:

@@ -21,7 +21,7 @@ class HostingContract:
     """All of it."""
 
     IMAGE = "localhost/busybox:latest"
-    UNKNOWN_IMAGE = "localhost/no-such-image:1"
+    NOWHERE = "localhost/no-such-image:1"  # named in what is said of a service that never starts
     UNKNOWN_HANDLE = ""  # well-formed, of nothing that was ever there
     ROLLS = True  # the old one serves until the new one is ready
 
@@ -32,6 +32,10 @@ class HostingContract:
     def service(self, text: str = "echo ready; sleep 1000", **wishes: object) -> Service:
         fixed = {"image": self.IMAGE, "command": ("/bin/sh", "-c", text), "vcpus_milli": 250, "memory_mib": 512}
         return Service(new_id(), **{**fixed, "customer": "acme", **wishes})  # type: ignore[arg-type]
+
+    def never_starting(self, service: Service) -> Service:
+        """The same service with something in it that the place cannot start."""
+        return replace(service, image=self.NOWHERE)
 
     def observe(self, hosting: Hosting, handle: str) -> ServiceObservation:
         (found,) = hosting.observe([handle])
@@ -118,11 +122,11 @@ class HostingContract:
         self.until(hosting, handle, ServicePhase.RUNNING, is_healthy=True)
 
     def test_what_never_starts_has_failed_and_says_why(self, hosting: Hosting) -> None:
-        handle = hosting.provision(self.service(image=self.UNKNOWN_IMAGE))
+        handle = hosting.provision(self.never_starting(self.service()))
         seen = self.until(hosting, handle, ServicePhase.FAILED)
-        assert self.UNKNOWN_IMAGE in seen.detail
+        assert self.NOWHERE in seen.detail
         assert seen.wanted == ""
-        assert self.UNKNOWN_IMAGE in hosting.explain(handle)
+        assert self.NOWHERE in hosting.explain(handle)
 
     def test_nothing_to_do_is_fine(self, hosting: Hosting) -> None:
         assert hosting.observe([]) == []
@@ -169,7 +173,7 @@ class HostingContract:
             pytest.skip("the place cannot")
         service = self.service()
         handle, old = self.running(hosting, service)
-        hosting.reconfigure(handle, replace(service, image=self.UNKNOWN_IMAGE))
+        hosting.reconfigure(handle, self.never_starting(service))
 
         def is_settled() -> bool:
             seen = self.observe(hosting, handle)
@@ -177,15 +181,15 @@ class HostingContract:
             return seen.wanted in ("", service.revision)
 
         eventually(is_settled, "the end of the new one", WAIT_SECONDS)
-        assert self.UNKNOWN_IMAGE in hosting.explain(handle)
+        assert self.NOWHERE in hosting.explain(handle)
 
     def test_what_has_failed_is_tried_anew(self, hosting: Hosting) -> None:
-        bad = self.service(image=self.UNKNOWN_IMAGE)
+        good = self.service()
+        bad = self.never_starting(good)
         handle = hosting.provision(bad)
         self.until(hosting, handle, ServicePhase.FAILED)
         hosting.reconfigure(handle, bad)
         self.until(hosting, handle, ServicePhase.FAILED)
-        good = replace(bad, image=self.IMAGE)
         hosting.reconfigure(handle, good)
         self.until(hosting, handle, ServicePhase.RUNNING, revision=good.revision)
 

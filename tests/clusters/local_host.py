@@ -61,9 +61,13 @@ class LocalHost:
     def _is_here(self, pid: int) -> bool:
         for link in ("cwd", "fd/1", "fd/2"):
             with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{pid}/{link}").startswith(f"{self.root}/executions/"):
+                if self.is_work(os.readlink(f"/proc/{pid}/{link}")):
                     return True
         return False
+
+    def is_work(self, path: str) -> bool:
+        """Whether it is a path where commands work or write to."""
+        return path.startswith(f"{self.root}/executions/")
 
     def kill_runners(self) -> None:
         """SIGKILL them, and wait until their sockets and locks are gone with them."""

@@ -102,7 +102,9 @@ def write_whole(path: str, text: str, *, synced: bool = False) -> None:
         os.unlink(new)
         fd = os.open(new, _NEW, 0o600)
     try:
-        os.write(fd, text.encode())
+        left = memoryview(text.encode())
+        while left:  # a disk that is nearly full takes a part, and says so the next time
+            left = left[os.write(fd, left) :]
         if synced:
             os.fsync(fd)
     finally:

@@ -26,7 +26,11 @@ class Protocol(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port that the container listens on. Who may reach it is the place's to say."""
+    """A port that the container listens on. Who may reach it is the place's to say.
+
+    A place whose containers share the ports of a machine gives it another: the program is told which by PORT_<number>
+    in its environment, and of the first of its ports also by PORT. Where these are absent it is the number itself.
+    """
 
     number: int
     protocol: Protocol = Protocol.TCP

@@ -9,11 +9,13 @@ from typing import Final
 
 from django.conf import settings
 
+from accounts.models import Role, User
 from clusters.models import Capacity
 from clusters.providers.aws.config import RATES, AwsConfig, ContainerConfig, CustomerRole
 from clusters.providers.azure.config import CALLS_PER_SECOND, AzureConfig, PoolTemplate
 from clusters.providers.base import CAPACITY_QUEUES, Cloud
 from clusters.providers.hosting import Hosting
+from clusters.providers.local.hosting.provider import LocalHosting
 from clusters.providers.local.isolation import probe
 from clusters.providers.local.provider import LocalProvider
 from clusters.providers.local.runtime import Runtime
@@ -114,10 +116,14 @@ def cloud_at(cloud: str, region: str) -> Cloud:
 
 @lru_cache(maxsize=50)
 def hosting_at(cloud: str, region: str) -> Hosting:
-    """What keeps long-running containers in a region of `cloud_regions`. One for the process, as of `cloud_at`.
+    """What keeps long-running containers in a region. One for the process, as of `cloud_at`.
 
-    Raises ValueError, in words, where nothing does.
+    Raises ValueError, in words, where nothing does, or only another machine.
     """
+    if cloud == "local":
+        if region != settings.LOCAL_REGION:
+            raise ValueError(f"{region} is another machine")
+        return _local_hosting()
     if cloud != "aws":
         raise ValueError(f"{cloud} keeps no long-running containers")
     from clusters.providers.aws.hosting import AwsHosting
@@ -220,6 +226,28 @@ def local_provider() -> Runtime:
         readable_paths=settings.LOCAL_READABLE_PATHS,
         hidden_paths=(str(settings.DATA_DIR), str(settings.BASE_DIR)),
     )
+
+
+def _local_hosting() -> Hosting:
+    if settings.LOCAL_RUNTIME == "docker":
+        raise ValueError("containers of an engine are not kept here yet: LOCAL_RUNTIME=process keeps them")
+    return LocalHosting(
+        settings.DATA_DIR / "services" / settings.LOCAL_REGION,
+        region=settings.LOCAL_REGION,
+        memory_mib=settings.LOCAL_MEMORY_MIB,
+        log_cap_bytes=settings.LOG_CAP_MIB * 2**20,
+        isolate=local_is_isolated(),
+        unisolated=settings.DEBUG or settings.LOCAL_UNISOLATED,
+        readable_paths=settings.LOCAL_READABLE_PATHS,
+        hidden_paths=(str(settings.DATA_DIR), str(settings.BASE_DIR)),
+    )
+
+
+def local_keeps_for(user: User) -> bool:
+    """May this machine keep containers of `user`? Where it isolates nothing, only of who could read our keys anyway."""
+    if local_is_isolated():
+        return True
+    return (settings.DEBUG or settings.LOCAL_UNISOLATED) and user.role in (Role.ADMIN, Role.OPERATOR)
 
 
 def _docker_provider() -> Runtime:

@@ -20,10 +20,12 @@ from clusters.errors import (
     ContainerState,
     FreeTierUsedUp,
     InstanceLimitReached,
+    NotOffered,
     RoutingKeyTaken,
 )
 from clusters.locations import DEFAULT_LOCATION, DEFAULT_MACHINE_TYPE
 from clusters.models import Cluster, Container, HostingPlace, Placement
+from clusters.queries import local_keeps_for
 from clusters.services.fleet_moves import move, release, wake_keepers
 from clusters.services.fleet_places import place_for
 from controlplane.core.errors import InvalidRequest
@@ -71,13 +73,15 @@ def add(
 ) -> list[Container]:
     """So many more containers. Caller holds a transaction, and the cluster in it.
 
-    Raises UserState, InstanceLimitReached, FreeTierUsedUp.
+    Raises UserState, InstanceLimitReached, FreeTierUsedUp, NotOffered.
     """
     # Whoever adds holds the owner, so that two at once are counted.
     owner = User.objects.select_for_update().get(pk=cluster.owner_id)
     if not owner.is_active:
         raise UserState(f"{owner.username} is disabled.")
     _check_free(cluster, count, owner)
+    if place.cloud == "local" and not local_keeps_for(owner):
+        raise NotOffered("This machine isolates nothing, and keeps containers of its staff only.", field="location")
     rows = [
         Container(
             cluster=cluster,

@@ -24,6 +24,7 @@ from clusters.providers.local import folders
 _RUNNER = "clusters.providers.local.runner"
 _PROJECT = Path(__file__).parents[3]
 _ANSWERS_WITHIN_SECONDS = 10.0
+_PAUSES_SECONDS = (0.0, 0.0, 0.1, 0.5)
 _TAKES_WITHIN_SECONDS = 10.0
 _LOG_BYTES = 1 << 20
 _LOG_TAIL_BYTES = 500
@@ -80,11 +81,13 @@ class Connection:
     def ask(self, message: Message) -> Message:
         """Send one message and wait for its answer, which says by "re" what it answers.
 
-        It is asked a second time when the connection was lost meanwhile. Raises ProviderError, also when there is no
-        answer in 10 seconds: whether it was done is not known then.
+        It is asked again when the connection was lost meanwhile: the socket of one that is being killed still takes
+        connections for a moment. Raises ProviderError, also when there is no answer in 10 seconds: whether it was done
+        is not known then.
         """
         with self._lock:
-            for _ in (1, 2):
+            for pause in _PAUSES_SECONDS:
+                time.sleep(pause)
                 self._asked += 1
                 self.send({**message, "re": self._asked})
                 answer = self._answer(self._asked, time.monotonic() + _ANSWERS_WITHIN_SECONDS)

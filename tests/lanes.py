@@ -18,6 +18,8 @@ LANES: Final = (
     ("storage", ("tests/controlplane/storage/",), ""),
     ("drawings", ("tests/jobtypes/recipe/test_drawing.py",), ""),
     ("dockerd", ("tests/clusters/test_docker_provider.py",), "[dockerd"),
+    ("hosting-dockerd", ("tests/clusters/test_docker_hosting.py",), "[dockerd"),
+    ("hosting-podman", ("tests/clusters/test_docker_hosting.py",), "[podman"),
     ("aws", ("tests/clusters/aws/test_provider",), ""),
     ("aws-containers", ("tests/clusters/aws/test_hosting.py",), ""),
     ("aws-terraform", ("tests/clusters/aws/test_terraform.py",), ""),

@@ -268,6 +268,24 @@ def _docker_provider() -> Runtime:
     )
 
 
+@lru_cache(maxsize=1)
+def docker_hosting() -> Hosting:
+    """What keeps long-running containers on this machine by the container engine of the settings. One for the process."""
+    from clusters.providers.local.docker.hosting import DockerHosting
+
+    return DockerHosting(
+        settings.LOCAL_ROOT,
+        settings.LOCAL_REGION,
+        base_url=settings.LOCAL_DOCKER_HOST,
+        log_cap_bytes=settings.LOG_CAP_MIB * 2**20,
+        pull=settings.LOCAL_DOCKER_PULL,
+        network=settings.LOCAL_DOCKER_NETWORK,
+        read_only=settings.LOCAL_DOCKER_READ_ONLY,
+        pids_limit=settings.LOCAL_DOCKER_PIDS,
+        user=settings.LOCAL_DOCKER_USER,
+    )
+
+
 def image_label(image: str, label: str) -> str | None:
     """The value of an image's label, from the container engine of the settings. None when it has none.
 

@@ -27,7 +27,14 @@ ENTRY_IMAGE = "localhost/entry:latest"
 LABEL = ("com.ngageoint.seed.manifest", "a-manifest")
 BUSYBOX = Path("/bin/busybox")
 START_SECONDS = 30.0
-_PROGRAMS = ("cat", "dd", "echo", "env", "false", "grep", "head", "id", "ls", "mount", "sh", "sleep", "tr", "true")
+_PROGRAMS = (
+    *("cat", "dd", "echo", "env", "false", "grep", "head", "httpd", "id", "ls", "mount", "nc", "sh", "sleep", "touch"),
+    *("tr", "true", "wget"),
+)
+_FILES = (
+    ("etc/passwd", 0o644, b"root:x:0:0:root:/:/bin/sh\n"),
+    ("bin/printenv", 0o755, b'#!/bin/sh\neval "echo \\"\\$$1\\""\n'),  # Debian's has none
+)
 
 # Podman's defaults want limits that cannot be raised in a container, and a runtime that knows only cgroups v2.
 _PODMAN_CONF = """
@@ -181,8 +188,8 @@ def _tree() -> bytes:
                 link = tarfile.TarInfo(f"{at}/{name}")
                 link.type, link.linkname = tarfile.SYMTYPE, "/bin/busybox"
                 tar.addfile(link)
-        text = b"root:x:0:0:root:/:/bin/sh\n"
-        passwd = tarfile.TarInfo("etc/passwd")
-        passwd.size = len(text)
-        tar.addfile(passwd, io.BytesIO(text))
+        for name, mode, text in _FILES:
+            file = tarfile.TarInfo(name)
+            file.size, file.mode = len(text), mode
+            tar.addfile(file, io.BytesIO(text))
     return target.getvalue()

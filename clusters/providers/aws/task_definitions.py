@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from clusters.providers.aws.session import Session
 from clusters.providers.aws.sizes import fargate
 from clusters.providers.fingerprints import DIGITS, fingerprint
 from clusters.providers.hosting import HealthCheck, Service
+from clusters.providers.trials import trial
 
 CONTAINER: Final = "main"  # the one in each task
 _LOG_BUFFER: Final = "25m"
@@ -127,7 +127,7 @@ def revision_of(arn: str) -> str:
 
 def _health_check(check: HealthCheck) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "command": ["CMD", *check.command] if check.port is None else ["CMD-SHELL", _trial(check.port, check.path)],
+        "command": ["CMD", *check.command] if check.port is None else ["CMD-SHELL", trial(check.port, check.path)],
         "interval": check.interval_seconds,
         "timeout": check.timeout_seconds,
         "retries": check.retries,
@@ -135,12 +135,3 @@ def _health_check(check: HealthCheck) -> dict[str, Any]:
     if check.start_seconds:
         found["startPeriod"] = check.start_seconds
     return found
-
-
-def _trial(port: int, path: str) -> str:
-    """A line of shell that tries a port from within the container, by whatever of four programs its image has."""
-    if path:
-        url = shlex.quote(f"http://127.0.0.1:{port}{path}")
-        return f"if command -v curl >/dev/null; then curl -fsS -o /dev/null {url}; else wget -q -O /dev/null {url}; fi"
-    with_bash = shlex.quote(f"</dev/tcp/127.0.0.1/{port}")
-    return f"if command -v nc >/dev/null; then nc -z 127.0.0.1 {port}; else bash -c {with_bash}; fi"

@@ -16,17 +16,21 @@ from clusters.providers.local.docker.engine import ROOT_LABEL, Engine, State
 TIMEOUT_LABEL: Final = "control-plane.timeout"
 VCPUS_LABEL: Final = "control-plane.vcpus-milli"
 MEMORY_LABEL: Final = "control-plane.memory-mib"
-_NANO_PER_MILLI: Final = 1_000_000
+NANO_PER_MILLI: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What holds for every container of a deployment. `pids_limit` 0: none; `user` "": the image's."""
+    """What holds for every container of a deployment. `pids_limit` 0: none; `user` "": the image's.
+
+    `log_mib` is how much of its output the engine keeps of a container that does not end.
+    """
 
     network: str = "bridge"
     read_only: bool = False
     pids_limit: int = 0
     user: str = ""
+    log_mib: int = 64
 
 
 def make(engine: Engine, root: str, work: Work, shape: Shape) -> None:
@@ -92,7 +96,7 @@ def _command(work: Work) -> dict[str, Sequence[str]]:
 def _host(work: Work, shape: Shape) -> dict[str, Any]:
     memory = f"{work.memory_mib}m"
     wishes: dict[str, Any] = {
-        "nano_cpus": work.vcpus_milli * _NANO_PER_MILLI,
+        "nano_cpus": work.vcpus_milli * NANO_PER_MILLI,
         "mem_limit": memory,
         "memswap_limit": memory,
         "pids_limit": shape.pids_limit or None,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import struct
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -31,13 +31,15 @@ _STREAMS: Final = {1: "stdout", 2: "stderr"}
 _FRESH: Final = ("created", "configured")
 _OVER: Final = ("exited", "dead", "stopped")
 _UNAVAILABLE: Final = 503
+_AWAY: Final = "the container engine does not answer (does it run, and is its socket the one of LOCAL_DOCKER_HOST?)"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """A container as the engine tells it. Times are seconds since the epoch, None for what has not been.
 
-    `root` is that of the deployment it belongs to, "" when it is nobody's.
+    `root` is that of the deployment it belongs to, "" when it is nobody's. `ports` has the published ones, by their
+    numbers in the container.
     """
 
     status: str
@@ -47,6 +49,7 @@ class State:
     started: float | None
     finished: float | None
     root: str
+    ports: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def is_fresh(self) -> bool:
@@ -65,6 +68,8 @@ class Found:
     name: str
     labels: Mapping[str, str]
     is_over: bool
+    is_fresh: bool
+    is_leaving: bool  # it is being removed
 
 
 class Output:
@@ -153,13 +158,36 @@ class Engine:
             _seconds(told["StartedAt"]),
             _seconds(told["FinishedAt"]),
             str((row["Config"].get("Labels") or {}).get(ROOT_LABEL, "")),
+            _published(row.get("NetworkSettings", {}).get("Ports") or {}),
         )
 
     def containers(self, root: str) -> list[Found]:
         """Every container of the deployment with this root."""
         with self._api() as api:
             rows = api.containers(all=True, filters={"label": f"{ROOT_LABEL}={root}"})
-        return [Found(row["Names"][0].strip("/"), row["Labels"] or {}, row["State"] in _OVER) for row in rows]
+        return [
+            Found(
+                row["Names"][0].strip("/"),
+                row["Labels"] or {},
+                is_over=row["State"] in _OVER,
+                is_fresh=row["State"] in _FRESH,
+                is_leaving=row["State"] == "removing",
+            )
+            for row in rows
+        ]
+
+    def execute(self, name: str, command: Sequence[str]) -> int:
+        """Run `command` in a container that runs, to its end, however long that takes; its exit code."""
+        with self._api() as api:
+            made = api.exec_create(name, list(command))
+            for _ in api.exec_start(made["Id"], stream=True):
+                pass
+            return int(api.exec_inspect(made["Id"])["ExitCode"])
+
+    def check_network(self, name: str) -> None:
+        """Raise NotFound when there is no network of this name."""
+        with self._api() as api:
+            api.inspect_network(name)
 
     def output(self, name: str, *, follow: bool) -> Output:
         """All output of a container from its beginning; with `follow` to its end, else to now."""
@@ -202,7 +230,7 @@ class Engine:
                 raise ProviderError(f"the container engine is not ready: {_words(error)}") from error
             raise Refused(_words(error)) from error
         except (docker.errors.DockerException, requests.RequestException) as error:
-            raise ProviderError(f"the container engine does not answer: {error}") from error
+            raise ProviderError(f"{_AWAY}: {error}") from error
 
     def _connected(self) -> Any:
         with self._lock:
@@ -222,6 +250,15 @@ def _seconds(text: str) -> float | None:
     """Seconds since the epoch; the year 1 stands for never."""
     at = datetime.fromisoformat(text)
     return at.timestamp() if at.year > 1 else None
+
+
+def _published(ports: Mapping[str, Any]) -> dict[int, int]:
+    """Where ports of a container are reached on the engine's machine; of a number with two protocols, by TCP."""
+    found: dict[int, int] = {}
+    for text, bindings in sorted(ports.items(), reverse=True):  # udp before tcp
+        if bindings:
+            found[int(text.partition("/")[0])] = int(bindings[0]["HostPort"])
+    return found
 
 
 def _frames(response: requests.Response) -> Iterator[tuple[str, bytes]]:

@@ -230,7 +230,7 @@ def local_provider() -> Runtime:
 
 def _local_hosting() -> Hosting:
     if settings.LOCAL_RUNTIME == "docker":
-        raise ValueError("containers of an engine are not kept here yet: LOCAL_RUNTIME=process keeps them")
+        return _docker_hosting()
     return LocalHosting(
         settings.DATA_DIR / "services" / settings.LOCAL_REGION,
         region=settings.LOCAL_REGION,
@@ -269,8 +269,8 @@ def _docker_provider() -> Runtime:
 
 
 @lru_cache(maxsize=1)
-def docker_hosting() -> Hosting:
-    """What keeps long-running containers on this machine by the container engine of the settings. One for the process."""
+def _docker_hosting() -> Hosting:
+    """What keeps containers on this machine by the container engine of the settings. One for the process."""
     from clusters.providers.local.docker.hosting import DockerHosting
 
     return DockerHosting(

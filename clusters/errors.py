@@ -129,3 +129,9 @@ class UnknownMetric(NotFound):
     """There is no such metric."""
 
     code = "UNKNOWN_METRIC"
+
+
+class LocationNotFound(NotFound):
+    """There is no such machine type at such a location."""
+
+    code = "LOCATION_NOT_FOUND"

@@ -40,6 +40,9 @@ UP: Final = (RUNNING, UNHEALTHY)
 UP_WANTED, DOWN_WANTED, GONE_WANTED = "RUNNING", "STOPPED", "DELETED"
 DESIRED: Final = (UP_WANTED, DOWN_WANTED, GONE_WANTED)
 
+# What a cluster is, in Fishjam's words, by its containers.
+CLUSTER_STATES: Final = ("idle", "pending", "running", "reconfiguring", "degraded", "failed")
+
 WISHED: Final = "WISHED"  # to be provisioned; perhaps it has been
 STANDING: Final = "STANDING"
 LEAVING: Final = "LEAVING"  # to be retired; perhaps it has been

@@ -25,6 +25,7 @@ from accounts.api.scopes import needed
 from accounts.api.v6.base import NativeViewSet, user_of
 from accounts.errors import TokenNotFound, WebhookNotFound
 from accounts.models import ApiToken, Role, TokenScope, User
+from clusters.queries import find_cluster_for, find_container_for
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest, NotFound
 from controlplane.surfaces import own_form
 from jobs.queries import find_any_execution, find_file, find_job, find_operation, visible_holds, visible_quotas
@@ -109,6 +110,10 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "webhookdelivery": Noun("webhooks", {"webhook": queries.find_webhook_for}),
     "own webhook": Noun("webhooks", {"uuid": _own_webhook}),
     "limitchangerequest": Noun("limit_requests", {"pk": _limit_request}),
+    "cluster": Noun("clusters", {"pk": find_cluster_for, "cluster": find_cluster_for}),
+    "rollout": Noun("clusters", {"cluster": find_cluster_for}),
+    "container": Noun("clusters", {"pk": find_container_for}),
+    **dict.fromkeys(("imageversion", "location"), Noun("clusters", _READ_ONLY)),
     **dict.fromkeys(
         ("error", "jobtype", "jobtyperevision", "jobtypepolicy", "recipetype", "recipetyperevision", "workspace"),
         Noun("job_types", _READ_ONLY),

@@ -36,6 +36,7 @@ from accounts.models import (
     Webhook,
     WebhookDelivery,
 )
+from accounts.models import Standing as FreeTier
 from controlplane.core import sets
 from controlplane.core.connections import is_exhausted, mend
 from controlplane.core.filters import read_reference
@@ -282,3 +283,9 @@ def backlog_of(webhooks: Sequence[Webhook]) -> dict[int, int]:
     """How many deliveries each of `webhooks` has that are not sent yet, by its id; those without any are left out."""
     rows = WebhookDelivery.objects.filter(webhook__in=webhooks, status=DeliveryStatus.PENDING)
     return dict(rows.values_list("webhook").annotate(count=Count("pk")).order_by())
+
+
+def free_tier_of(user: User) -> FreeTier:
+    """How the customer of `user` stands with what is free; without one, nothing was used."""
+    found = FreeTier.objects.filter(customer=user.customer_id).first() if user.customer_id else None
+    return found or FreeTier()

@@ -135,3 +135,27 @@ class LocationNotFound(NotFound):
     """There is no such machine type at such a location."""
 
     code = "LOCATION_NOT_FOUND"
+
+
+class RecordingsNotAllowed(Forbidden):
+    """Recordings are not among what your account may use."""
+
+    code = "RECORDINGS_NOT_ALLOWED"
+
+
+class RecordingSettingsNotFound(NotFound):
+    """The cluster has no settings for recordings."""
+
+    code = "RECORDING_SETTINGS_NOT_FOUND"
+
+
+class RecordingsUnusable(InvalidRequest):
+    """Recordings cannot be written with these settings."""
+
+    code = "RECORDINGS_UNUSABLE"
+
+
+class RecordingsUntried(Unavailable):
+    """AWS cannot be asked just now, so the settings could not be tried."""
+
+    code = "RECORDINGS_UNTRIED"

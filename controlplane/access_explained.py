@@ -25,7 +25,8 @@ from accounts.api.scopes import needed
 from accounts.api.v6.base import NativeViewSet, user_of
 from accounts.errors import TokenNotFound, WebhookNotFound
 from accounts.models import ApiToken, Role, TokenScope, User
-from clusters.queries import find_cluster_for, find_container_for
+from clusters.errors import ClusterNotFound, ContainerNotFound
+from clusters.queries import find_cluster_for, find_container_for, own_clusters, own_containers
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest, NotFound
 from controlplane.surfaces import own_form
 from jobs.queries import find_any_execution, find_file, find_job, find_operation, visible_holds, visible_quotas
@@ -60,6 +61,16 @@ def _own_token(user: User, reference: str, action: str) -> None:
 def _own_webhook(user: User, reference: str, action: str) -> None:
     if not queries.own_fishjam_webhooks(user).filter(uuid=read_uuid(reference, "uuid")).exists():
         raise WebhookNotFound
+
+
+def _own_cluster(user: User, reference: str, action: str) -> None:
+    if not own_clusters(user).filter(uuid=read_uuid(reference, "cluster_uuid_hex")).exists():
+        raise ClusterNotFound
+
+
+def _own_container(user: User, reference: str, action: str) -> None:
+    if not own_containers(user).filter(uuid=read_uuid(reference, "jellyfish_uuid_hex")).exists():
+        raise ContainerNotFound
 
 
 def _limit_request(user: User, reference: str, action: str) -> object:
@@ -109,6 +120,9 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "webhook": Noun("webhooks", {"pk": queries.find_webhook_for}),
     "webhookdelivery": Noun("webhooks", {"webhook": queries.find_webhook_for}),
     "own webhook": Noun("webhooks", {"uuid": _own_webhook}),
+    "own cluster": Noun("clusters", {"cluster_uuid_hex": _own_cluster}),
+    "own container": Noun("clusters", {"jellyfish_uuid_hex": _own_container}),
+    "own recordings": Noun("clusters", _READ_ONLY),
     "limitchangerequest": Noun("limit_requests", {"pk": _limit_request}),
     "cluster": Noun("clusters", {"pk": find_cluster_for, "cluster": find_cluster_for}),
     "rollout": Noun("clusters", {"cluster": find_cluster_for}),
@@ -239,6 +253,9 @@ def _ask(asked: _Asked, token: ApiToken, view: Any, method: str, name: str, para
     if name in getattr(view, "for_sessions", ()):
         allowed = bool(settings.TOKENS_MAY_MANAGE_ACCOUNT)
         asked.rule("session", allowed, f"tokens {'may' if allowed else 'may not'} do this here", 403)
+    if feature := getattr(view, "feature", ""):
+        has = feature in user.allowed_features
+        asked.rule("feature", has, f"{user.username} {'has' if has else 'does not have'} the feature {feature}", 403)
     if roles := getattr(view, "roles", ()):
         asked.rule("role", user.role in roles, f"the role is {user.role}; {', '.join(roles)} may", 403)
     _ask_of_row(asked, user, view, name, scope, parameters)
@@ -267,7 +284,7 @@ def _ask_of_row(asked: _Asked, user: User, view: Any, name: str, scope: str, par
 
 
 class RuleSerializer(serializers.Serializer[Any]):
-    rule = serializers.CharField(help_text="token, user, scope, session, role, access, row, list or open.")
+    rule = serializers.CharField(help_text="token, user, scope, session, feature, role, access, row, list or open.")
     passed = serializers.BooleanField()
     why = serializers.CharField()
 

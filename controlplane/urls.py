@@ -31,6 +31,7 @@ urlpatterns = [
     path("", include("accounts.api.mapsor.urls")),
     path("", include("jobs.api.mapreduce.urls")),
     path("", include("accounts.api.fishjam.urls")),
+    path("", include("clusters.api.fishjam.urls")),
     path("", include("accounts.api.account.urls")),
     path("v6/", include(native.urls)),
     path("v6/", include(jobs.api.v6.urls.urlpatterns)),

@@ -16,12 +16,22 @@ from clusters.errors import (
     ContainerNotFound,
     ImageVersionNotFound,
     LocationNotFound,
+    RecordingSettingsNotFound,
     RolloutNotFound,
     UnknownImageVersion,
 )
 from clusters.judging import REASONS
 from clusters.locations import LOCATIONS
-from clusters.models import Cluster, Container, HostingPlace, ImageVersion, Location, Placement, Rollout
+from clusters.models import (
+    Cluster,
+    Container,
+    HostingPlace,
+    ImageVersion,
+    Location,
+    Placement,
+    RecordingSettings,
+    Rollout,
+)
 from controlplane.core.filters import read_reference
 
 _OF_CONTAINERS: Final = ("cluster", "image_version", "owner")
@@ -69,16 +79,19 @@ def has_something_to_keep() -> bool:
 
 def choosable_versions(user: User) -> QuerySet[ImageVersion]:
     """The image versions that `user` may choose: everybody's, and those for their customer; staff see all."""
-    rows = ImageVersion.objects.all()
     if access.decide(user, "clusters", access.READ).allowed:
-        return rows
-    return rows.filter(Q(customers=None) | Q(customers=user.customer_id)).distinct()
+        return ImageVersion.objects.all()
+    return versions_for(user)
+
+
+def versions_for(owner: User) -> QuerySet[ImageVersion]:
+    """The image versions that containers of `owner` may run, whatever their role."""
+    return ImageVersion.objects.filter(Q(customers=None) | Q(customers=owner.customer_id)).distinct()
 
 
 def version_for(owner: User, version: str) -> ImageVersion:
     """The image version of that name, if the containers of `owner` may run it. Raises UnknownImageVersion."""
-    rows = ImageVersion.objects.filter(Q(customers=None) | Q(customers=owner.customer_id))
-    found = rows.filter(version=version).first() if version.isprintable() else None
+    found = versions_for(owner).filter(version=version).first() if version.isprintable() else None
     if found is None:
         raise UnknownImageVersion(f"There is no image version {version[:128]!r}.", field="image_version")
     return found
@@ -139,6 +152,14 @@ def status_of(counts: Mapping[str, int]) -> str:
     if there == {states.FAILED}:
         return "failed"
     return "degraded" if there & {states.FAILED, states.UNHEALTHY} else "running"
+
+
+def recording_settings_of(cluster: Cluster) -> RecordingSettings:
+    """Where the recordings of `cluster` go. Raises RecordingSettingsNotFound."""
+    found = RecordingSettings.objects.filter(cluster=cluster).first()
+    if found is None:
+        raise RecordingSettingsNotFound
+    return found
 
 
 # --- Containers ------------------------------------------------------------------------------------

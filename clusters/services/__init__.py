@@ -27,6 +27,7 @@ from clusters.services.kept import (
 )
 from clusters.services.leaving import follow_closings
 from clusters.services.prices import Imported, ListedPrice, import_prices, set_price
+from clusters.services.recordings import demand_recordings, set_recording_settings, try_recording_settings
 from clusters.services.rollouts import advance_rollouts, pause_rollout, resume_rollout, roll_back, start_rollout
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "archive_cluster",
     "change_cluster",
     "change_container",
+    "demand_recordings",
     "drain_container",
     "drop_container",
     "edit_image_version",
@@ -63,9 +65,11 @@ __all__ = [
     "roll_back",
     "scale_cluster",
     "set_price",
+    "set_recording_settings",
     "start_container",
     "start_rollout",
     "stop_container",
     "token_of",
+    "try_recording_settings",
     "wishes_of",
 ]

@@ -22,6 +22,7 @@ EXPECTED = {
     "holds": (RC, RC, R, R, NOTHING, NOTHING),
     "limit_requests": (RC, RC, R, R, NOTHING, NOTHING),
     "webhooks": (RC, R, R, RC, NOTHING, NOTHING),
+    "clusters": (RC, R, R, RC, NOTHING, NOTHING),
     "events": (R, R, R, R, R, NOTHING),
 }
 WHO = (Role.ADMIN, Role.OPERATOR, Role.MONITOR, OWNER, COLLEAGUE, STRANGER)

@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from accounts.api.fishjam import urls as fishjam
 from accounts.api.mapsor import urls as users
+from clusters.api.fishjam import urls as clusters
 from controlplane.surfaces import NATIVE, own_form
 from jobs.api.mapreduce import urls as mapreduce
 from jobs.api.mapsor import urls as jobs
@@ -157,7 +158,13 @@ def test_every_operation_has_an_id_of_its_own_a_summary_and_says_how_it_fails() 
 
 
 def test_every_route_of_the_dialects_stands_in_the_schema() -> None:
-    patterns = [*users.urlpatterns, *jobs.urlpatterns, *mapreduce.urlpatterns, *fishjam.urlpatterns]
+    patterns = [
+        *users.urlpatterns,
+        *jobs.urlpatterns,
+        *mapreduce.urlpatterns,
+        *fishjam.urlpatterns,
+        *clusters.urlpatterns,
+    ]
     routes = {re.sub(r"<str:(\w+)>", r"{\1}", f"/{pattern.pattern}") for pattern in patterns}
     assert routes == {path for _, path in harness.generated().operations() if not path.startswith(NATIVE)}
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from accounts import services as accounts
 from accounts.models import ApiToken, Customer, LimitChangeRequest, User, Webhook
+from clusters.models import Cluster, Container, ImageVersion
 from jobs import services, states
 from jobs.models import Artifact, Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
 from jobs.policy import Policy
@@ -15,6 +16,7 @@ from jobtypes.models import Category, Error, JobType, RecipeType, Workspace
 from jobtypes.queries import storage_of
 from jobtypes.services import create_error
 from tests.factories import Person, Stage, keep_output, make_admin, make_customer_user, make_job_in, make_operator
+from tests.fleet import make_cluster, make_container
 from tests.hooks import make_delivery, make_webhook
 from tests.mapreduce import make_mapreduce
 from tests.recipes import make_recipe
@@ -30,7 +32,7 @@ STATES: Final = (
 NAMED_BY: Final = {
     "jobs": "job", "job-executions": "execution", "executions": "number", "operations": "operation", "holds": "hold",
     "quotas": "quota", "errors": "error", "users": "user", "customers": "customer_id", "tokens": "token",
-    "webhooks": "webhook",
+    "webhooks": "webhook", "clusters": "cluster", "jellyfish": "container",
     "workspaces": "workspace", "files": "file", "artifacts": "artifact", "recipes": "recipe",
     "recipe-types": "recipe_type", "job-types": "job_type_name", "status": "job_uuid", "cancel": "job_uuid",
     "retry": "job_uuid", "logs": "job_uuid", "limit-change-requests": "limit_request",
@@ -101,6 +103,9 @@ class Scenery:
             "recipe": list(Recipe.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "limit_request": list(LimitChangeRequest.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "webhook": [str(each) for each in Webhook.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
+            "cluster": [str(each) for each in Cluster.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
+            "container": [str(each) for each in Container.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
+            "image_version": list(ImageVersion.objects.order_by("-pk").values_list("version", flat=True)[:10]),
             "token": [str(each) for each in ApiToken.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
         }
 
@@ -118,7 +123,10 @@ def make_scenery() -> Scenery:
     for owner in (people["customer"], operator):
         make_mapreduce(owner)
         _make_more(owner)
+        make_container(make_cluster(owner.user))
         make_recipe(owner=owner)
+    # Who has the feature may have recordings: of the others, all are refused.
+    accounts.update_user(user=people["customer"].user, actor=operator.user, allowed_features=["recordings"])
     for file in File.objects.select_related("workspace"):
         storage_of(file.workspace).put(file.path, [b"a text"])
     return scenery

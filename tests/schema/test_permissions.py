@@ -21,6 +21,7 @@ from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from accounts.models import ApiToken, LimitChangeRequest, User, Webhook
+from clusters.models import Container
 from jobs import services
 from jobs.models import Artifact, Execution, File, Hold, Job, Operation, Recipe, Scope, Shape
 from jobtypes.models import Error, JobType, RecipeType, Workspace
@@ -38,6 +39,7 @@ WHO: Final = (
 MAY: Final = "may"
 # For operations whose schema has no example: a body that gets past the reading of it.
 BODIES: Final[Mapping[str, Any]] = {
+    "fishjam_create_cluster": {"name": "new", "image_version": "1.0"},
     "fishjam_create_webhook": {"name": "ci", "url": "https://example.com/", "authorization_header": None},
     "mapsor_add_user": {"user": "new", "role": "OPERATOR"},
     "mapsor_disable_user": {"user": "victim"},
@@ -124,6 +126,8 @@ def own_names(owner: User) -> dict[str, Any]:
         "customer_id": owner.customer_id,
         "limit_request": LimitChangeRequest.objects.get(user=owner).pk,
         "webhook": Webhook.objects.filter(owner=owner, form="standard").latest("pk").uuid,
+        "cluster": (container := Container.objects.filter(owner=owner).latest("pk")).cluster.uuid,
+        "container": container.uuid,
         "token": (token := ApiToken.objects.filter(user=owner).earliest("pk")).uuid,
         "token_uuid": token.uuid,
         "user_uuid": owner.uuid,

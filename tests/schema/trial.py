@@ -46,14 +46,14 @@ CHECKED: Final = (
 FIELDS: Final = {"customer": "customer", "job": "job", "owner": "username", "user": "username", "username": "username",
                  "job_id": "job", "error_id": "error", "created_by": "username", "workspace": "workspace",
                  "job_type_id": "job_type", "recipe_type_id": "recipe_type_id", "recipe_id": "recipe",
-                 "parent": "job"}  # fmt: skip
+                 "parent": "job", "cluster_uuid_hex": "cluster", "image_version": "image_version"}  # fmt: skip
 FOLLOWED_SECONDS: Final = 0.1
 WITHOUT_CALLER: Final = frozenset(
     {
         *("obtain_token", "fishjam_sign_in", "fishjam_sign_out", "fishjam_sign_up", "fishjam_verify_user"),
         *("fishjam_resend_verification", "fishjam_get_csrf", "fishjam_reset_password"),
         *("fishjam_confirm_reset_password", "fishjam_google_register", "fishjam_google_login"),
-        "fishjam_get_notification_schema",
+        *("fishjam_get_notification_schema", "fishjam_healthcheck"),
     }
 )
 

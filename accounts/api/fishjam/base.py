@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
@@ -39,8 +39,8 @@ _WORDS: Final = {
     409: "It is there already, or the present state does not allow it.",
     422: "A field is missing or not valid.",
     429: "Too many attempts; Retry-After says when to ask again.",
-    500: "What was to be done failed here, or somebody we asked gave an answer that cannot be read.",
-    503: "Who has to be asked for this does not answer.",
+    500: "It failed here, or somebody we asked gave an answer that cannot be read; the operators can see why.",
+    503: "What this needs elsewhere cannot be had just now; Retry-After says when to ask again.",
 }
 
 
@@ -130,7 +130,7 @@ class Operation(Scoped, APIView):
         given = self.request.query_params
         serializer = kind(data={name: given.getlist(name) if name in lists else given[name] for name in given})
         if not serializer.is_valid():
-            raise BadQuery(**serializer.errors)
+            raise BadQuery(faults=serializer.errors)
         values: dict[str, Any] = serializer.validated_data
         return values
 
@@ -163,15 +163,19 @@ def read_uuid(text: str, name: str) -> uuid.UUID:
 class BadPath(exceptions.ValidationError):
     """A parameter of the path that cannot be read."""
 
+    place = "path"
+
     def __init__(self, name: str) -> None:
         super().__init__({name: ["This is a uuid."]})
 
 
 class BadQuery(exceptions.ValidationError):
-    """Parameters of the query that cannot be read, with what is wrong with each."""
+    """A parameter of the query that is missing (`code` is "required"), or cannot be read; or `faults` of several."""
 
-    def __init__(self, name: str = "", fault: str = "", /, **faults: Any) -> None:
-        super().__init__(faults or {name: [fault]})
+    place = "query"
+
+    def __init__(self, name: str = "", words: str = "", code: str = "invalid", *, faults: Any = None) -> None:
+        super().__init__(faults or {name: [words]}, code)
 
 
 # --- What goes wrong -------------------------------------------------------------------------------
@@ -180,7 +184,7 @@ class BadQuery(exceptions.ValidationError):
 def failure(exc: Exception, context: dict[str, Any]) -> HttpResponseBase:
     """What is said of an error, whoever raised it."""
     if isinstance(exc, exceptions.ValidationError):
-        place = "path" if isinstance(exc, BadPath) else "query" if isinstance(exc, BadQuery) else "body"
+        place = getattr(exc, "place", "body")
         return _said(list(_faults(exc.get_full_details(), (place,))), 422)
     if isinstance(exc, exceptions.ParseError | exceptions.UnsupportedMediaType):
         return _said([{"type": "json_invalid", "loc": ["body"], "msg": str(exc.detail)}], 422)
@@ -221,12 +225,21 @@ def not_found(request: HttpRequest) -> HttpResponseBase:
 # --- The schema ------------------------------------------------------------------------------------
 
 
-def declared(operation_id: str, summary: str, status: int, kind: Any, *codes: int, **more: Any) -> Any:
-    """What the OpenAPI schema says of an operation: answers `kind` with `status`, refuses with `codes`."""
-    refusals = {
-        code: OpenApiResponse(FaultsSerializer if code == 422 else DetailSerializer, description=_WORDS[code])
-        for code in codes
-    }
+def declared(
+    operation_id: str,
+    summary: str,
+    status: int,
+    kind: Any,
+    *codes: int,
+    refusing: Mapping[int, Any] | None = None,
+    **more: Any,
+) -> Any:
+    """What the OpenAPI schema says of an operation: answers `kind` with `status`, refuses with `codes`.
+
+    `refusing`: by the code, the bodies of refusals that are not as all others.
+    """
+    kinds = {422: FaultsSerializer, **(refusing or {})}
+    refusals = {code: OpenApiResponse(kinds.get(code, DetailSerializer), description=_WORDS[code]) for code in codes}
     return extend_schema(
         operation_id=operation_id,
         tags=["Fishjam"],

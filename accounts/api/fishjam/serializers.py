@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.models import ApiToken, Feature, FeedbackType, User, Webhook
+from accounts.queries import free_tier_of
 from accounts.services import authorization_of
 from accounts.services.webhooks import MAX_HEADER, MAX_NAME, check_header
 from controlplane.core.bodies import OpenBody
@@ -85,7 +85,7 @@ class GoogleLoginSerializer(OpenBody):
 
 @extend_schema_serializer(component_name="UserOut")
 class UserSerializer(serializers.Serializer[User]):
-    """A user as Fishjam's clients know them. The free tier is never surpassed as long as nothing is billed."""
+    """A user as Fishjam's clients know them; the free tier is their customer's."""
 
     uuid = serializers.UUIDField()
     email = serializers.SerializerMethodField(help_text="Empty for a user without an e-mail address.")
@@ -100,12 +100,16 @@ class UserSerializer(serializers.Serializer[User]):
     def get_email(self, user: User) -> str:
         return user.email or ""
 
+    def to_representation(self, instance: User) -> dict[str, Any]:
+        self._free_tier = free_tier_of(instance)
+        shown: dict[str, Any] = super().to_representation(instance)
+        return shown
+
     def get_has_surpassed_free_tier(self, user: User) -> bool:
-        return False
+        return self._free_tier.is_surpassed
 
     def get_free_tier_jellyseconds(self, user: User) -> int:
-        seconds: int = settings.FREE_TIER_JELLYSECONDS
-        return seconds
+        return self._free_tier.free
 
     def get_has_password(self, user: User) -> bool:
         return user.has_usable_password()

@@ -114,7 +114,7 @@ class Session:
     def _session(self, account: str) -> Any:
         if account not in self._sessions:
             session = botocore.session.Session()
-            session.register_component("data_loader", _models())
+            session.register_component("data_loader", known_models())
             if account:
                 if account not in self._config.customer_roles:
                     raise AuthFailed(f"there is no role any more for the account of {account!r}")
@@ -138,7 +138,7 @@ class Session:
 
 
 @cache
-def _models() -> Any:
+def known_models() -> Any:
     """What boto knows of AWS's services, read once: it takes tenths of a second and megabytes."""
     return botocore.session.Session().get_component("data_loader")
 

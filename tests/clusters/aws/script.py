@@ -18,7 +18,7 @@ from typing import Any
 import botocore.session
 from botocore.validate import ParamValidator
 
-from tests.clusters.aws import ec2_protocol, query_protocol
+from tests.clusters.aws import ec2_protocol, query_protocol, s3_protocol
 
 # Services of AWS's JSON protocol, by what their requests are headed with.
 TARGETS = {"Logs_20140328": "logs", "AmazonEC2ContainerServiceV20141113": "ecs", "AmazonSSM": "ssm"}
@@ -121,6 +121,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
+        self.do()
+
+    def do_GET(self) -> None:
+        self.do()
+
+    def do_PUT(self) -> None:
+        self.do()
+
+    def do(self) -> None:
         text = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         key = self.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0]
         service, action, body = self.understood(text)
@@ -133,6 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif service in ("sts", "iam"):
             told = query_protocol.answered(service, action, found)
             self.send(200, told, {"Content-Type": "text/xml"})
+        elif service == "s3":
+            self.send(200, s3_protocol.answered(action, found), {"Content-Type": "application/xml"})
         elif service == "ec2":
             told = ec2_protocol.answered(action, found)
             self.send(200, told, {"Content-Type": "text/xml"})
@@ -140,7 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send(200, json.dumps(found, default=datetime.timestamp), {"Content-Type": "application/json"})
 
     def understood(self, text: str) -> tuple[str, str, dict[str, Any]]:
-        """The service, the action and what it is given, of any of AWS's four protocols."""
+        """The service, the action and what it is given, of any of AWS's protocols."""
+        if self.command != "POST":
+            return "s3", *s3_protocol.understood(self.command, self.path)
         if target := self.headers.get("X-Amz-Target"):
             protocol, _, action = target.rpartition(".")
             return TARGETS[protocol], action, json.loads(text)
@@ -163,6 +176,10 @@ class _Handler(BaseHTTPRequestHandler):
         if service in ("sts", "iam"):
             error = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
             self.send(fault.status, f"<ErrorResponse>{error}</ErrorResponse>", {"Content-Type": "text/xml"})
+            return
+        if service == "s3":
+            told = s3_protocol.refused(fault.code, fault.message)
+            self.send(fault.status, told, {"Content-Type": "application/xml"})
             return
         if service == "ec2":
             told = ec2_protocol.refused(fault.code, fault.message)

@@ -122,7 +122,7 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "own webhook": Noun("webhooks", {"uuid": _own_webhook}),
     "own cluster": Noun("clusters", {"cluster_uuid_hex": _own_cluster}),
     "own container": Noun("clusters", {"jellyfish_uuid_hex": _own_container}),
-    "own recordings": Noun("clusters", _READ_ONLY),
+    **dict.fromkeys(("own recordings", "own metrics"), Noun("clusters", _READ_ONLY)),
     "limitchangerequest": Noun("limit_requests", {"pk": _limit_request}),
     "cluster": Noun("clusters", {"pk": find_cluster_for, "cluster": find_cluster_for}),
     "rollout": Noun("clusters", {"cluster": find_cluster_for}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -10,9 +10,6 @@ from django.utils import timezone
 
 from accounts.models import Customer
 from clusters.locations import LOCATIONS, MACHINE_TYPES
-
-LOCATION_CHOICES: Final = [(name, place.title) for name, place in LOCATIONS.items()]
-MACHINE_TYPE_CHOICES: Final = [(name, name) for name in MACHINE_TYPES]
 
 
 class Location(models.Model):
@@ -22,8 +19,8 @@ class Location(models.Model):
     no region of AWS for containers at all, the machine this stands on. CPU in thousandths of a vCPU, memory in MiB.
     """
 
-    name = models.CharField(max_length=16, choices=LOCATION_CHOICES)
-    machine_type = models.CharField(max_length=8, choices=MACHINE_TYPE_CHOICES)
+    name = models.CharField(max_length=16, choices=[(name, place.title) for name, place in LOCATIONS.items()])
+    machine_type = models.CharField(max_length=8, choices=[(name, name) for name in MACHINE_TYPES])
     cloud = models.CharField(max_length=16, blank=True)
     region = models.CharField(max_length=64, blank=True)
     vcpus_milli = models.PositiveIntegerField()

@@ -259,7 +259,8 @@ class Request(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-        received = len(self.requestline) + len(bytes(self.headers)) + int(self.headers.get("Content-Length", "0"))
+        length = self.headers.get("Content-Length", "0")
+        received = len(bytes(self.headers)) + (int(length) if length.isdecimal() else 0)
         self.server.rooms.count_http(received, len(content))
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -9,11 +9,15 @@ from typing import Any, Final, Protocol
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from clusters import states
+from clusters.errors import LogsUnavailable, MetricsUnreadable
 from clusters.models import Cluster, Container
 from clusters.providers.aws import recordings
+from clusters.telemetry.log_lines import Severity
+from clusters.telemetry.logs import LogEntry
 from tests import fleet
 
 JELLYFISH: Final = "/api/v1/jellyfish"
@@ -27,10 +31,44 @@ SETTINGS: Final = {
     "base_path": "/calls/",
 }
 
+METRICS: Final = "/api/v1/metrics"
+LOGS: Final = "/api/v1/logs"
+_NULL: Final = "a parameter that is null is left out of a query"
+_SAME: Final = "what would be left out is refused all the same, and of whole numbers a minimum says it"
+_LIMIT: Final = "numbers and lists have an end"
+_QUESTION: Final = {
+    "query group_by: enum ['cluster_uuid', 'instance_uuid', 'user_email'] is "
+    "[None, 'cluster_uuid', 'instance_uuid', 'user_email'] here": _NULL,
+    **{f"query {name}: minLength None is 1 here": _SAME for name in ("metric", "scope_name", "scope_uuids[]")},
+    **{f"query {name}: minimum None is 1 here": "decision 16: it is positive" for name in ("interval", "resolution")},
+    **{f"query {name}: maximum None is {2**53} here": _LIMIT for name in ("interval", "resolution", "time")},
+    "query time: minimum None is 0 here": _LIMIT,
+    "query scope_uuids: maxItems None is 1000 here": _LIMIT,
+}
+
 _TOKEN: Final = {"body.token: maxLength None is 128 here": "decision 16: texts without a limit have ours"}
 DIFFERENCES: Final[dict[str, dict[str, str]]] = {
     "fishjam_create_cluster": _TOKEN,
     "fishjam_edit_cluster": _TOKEN | {"body: required True is False here": "without one nothing changes"},
+    "fishjam_get_instant_query": _QUESTION | {"status 400: is ours": "decision 16: resolution goes with interval"},
+    "fishjam_get_range_query": _QUESTION
+    | {
+        **{f"query {name}: exclusiveMinimum 0 is None here": _SAME for name in ("start", "end", "step")},
+        **{f"query {name}: maximum None is {2**53} here": _LIMIT for name in ("start", "end", "step")},
+        **{f"query {name}: minimum None is 1 here": _SAME for name in ("start", "end")},
+    },
+    "fishjam_query_logs": {
+        "query end: type ['null', 'string'] is string here": _NULL,
+        "query jellyfish_uuid_hex: maxLength None is 255 here": _LIMIT,
+        **{f"query {name}: minLength None is 1 here": _SAME for name in ("jellyfish_uuid_hex", "start")},
+        "query limit: exclusiveMinimum 0 is None here": _SAME,
+        "query limit: minimum None is 1 here": _SAME,
+        "query search_phrase: maxLength None is 1024 here": _LIMIT,
+        "query severity: enum ['debug', 'error', 'info', 'warning'] is "
+        "[None, 'debug', 'error', 'info', 'warning'] here": _NULL,
+        f"query since_seconds: maximum None is {10**9} here": _LIMIT,
+        "query since_seconds: minimum None is 1 here": "decision 16: it is positive",
+    },
     "fishjam_get_recording_settings": {"status 422: is ours": "decision 16: without a cluster it is 422"},
     "fishjam_validate_recording_settings": {"status 503: is ours": "AWS may be out of reach"},
 }
@@ -62,6 +100,50 @@ def broken(scene: Scene, path: str) -> None:
         raise OperationalError("the store is out of reach")
 
     scene.monkeypatch.setattr(path, fail)
+
+
+def metric(scene: Scene, what: str, client: Client | None = None, **question: Any) -> Any:
+    """A question about the caller's own cluster, to a Prometheus that knows of nothing."""
+    asked = {
+        "metric": "fishjam_rooms",
+        "scope_name": "cluster_uuid",
+        "scope_uuids": cluster(scene).uuid.hex,
+        **question,
+    }
+    if what == "range":
+        asked = {"start": 1_700_000_000, "end": 1_700_000_600, "step": 60, **asked}
+    return (client or scene.token).get(f"{METRICS}/{what}", asked)
+
+
+def measured(scene: Scene, what: str, answer: Any = None, **question: Any) -> Any:
+    """The same, of a Prometheus whose answer is `answer`, or an error."""
+
+    def say(*args: Any, **kwargs: Any) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    scene.monkeypatch.setattr(f"clusters.telemetry.prometheus.{'instant' if what == 'instant' else 'over_time'}", say)
+    return metric(scene, what, **question)
+
+
+def log(scene: Scene, client: Client | None = None, **question: Any) -> Any:
+    asked = {"jellyfish_uuid_hex": container(scene).uuid.hex, "end": "", **question}
+    return (client or scene.token).get(LOGS, asked)
+
+
+def told_log(scene: Scene) -> Any:
+    line = LogEntry(timezone.now(), Severity.INFO, "it runs")
+    scene.monkeypatch.setattr("clusters.queries.observed.newest", lambda *args: [line])
+    return log(scene)
+
+
+def unread_log(scene: Scene) -> Any:
+    def fail(*args: Any) -> Any:
+        raise LogsUnavailable
+
+    scene.monkeypatch.setattr("clusters.queries.observed.newest", fail)
+    return log(scene)
 
 
 def cluster(scene: Scene) -> Cluster:
@@ -228,6 +310,30 @@ PROVOCATIONS: Final[dict[tuple[str, int], Provoke]] = {
     ("fishjam_delete_cluster", 403): lambda scene: delete_cluster(scene, scene.forged),
     ("fishjam_delete_cluster", 404): lambda scene: send(scene.token, "DELETE", f"{CLUSTERS}/{NOBODY}"),
     ("fishjam_delete_cluster", 500): _deletion_broken,
+    ("fishjam_get_instant_query", 200): lambda scene: measured(
+        scene, "instant", [{"metric": {"cluster_uuid": NOBODY}, "value": [1_700_000_000.5, "2"]}]
+    ),
+    ("fishjam_get_instant_query", 401): lambda scene: metric(scene, "instant", scene.nobody),
+    ("fishjam_get_instant_query", 403): lambda scene: metric(scene, "instant", scope_uuids=NOBODY),
+    ("fishjam_get_instant_query", 404): lambda scene: metric(scene, "instant", metric="unheard_of"),
+    ("fishjam_get_instant_query", 422): lambda scene: metric(scene, "instant", interval="long"),
+    ("fishjam_get_instant_query", 500): lambda scene: measured(scene, "instant", MetricsUnreadable()),
+    ("fishjam_get_instant_query", 503): lambda scene: metric(scene, "instant"),
+    ("fishjam_get_range_query", 200): lambda scene: measured(
+        scene, "range", [{"metric": {}, "values": [[1_700_000_000, "2"]]}]
+    ),
+    ("fishjam_get_range_query", 400): lambda scene: metric(scene, "range", end=1),
+    ("fishjam_get_range_query", 401): lambda scene: metric(scene, "range", scene.nobody),
+    ("fishjam_get_range_query", 403): lambda scene: metric(scene, "range", scope_uuids=NOBODY),
+    ("fishjam_get_range_query", 404): lambda scene: metric(scene, "range", metric="unheard_of"),
+    ("fishjam_get_range_query", 422): lambda scene: metric(scene, "range", step="0"),
+    ("fishjam_get_range_query", 500): lambda scene: measured(scene, "range", MetricsUnreadable()),
+    ("fishjam_get_range_query", 503): lambda scene: metric(scene, "range"),
+    ("fishjam_query_logs", 200): told_log,
+    ("fishjam_query_logs", 401): lambda scene: log(scene, scene.nobody),
+    ("fishjam_query_logs", 404): lambda scene: log(scene, jellyfish_uuid_hex=NOBODY),
+    ("fishjam_query_logs", 422): lambda scene: log(scene, limit="0"),
+    ("fishjam_query_logs", 503): unread_log,
     ("fishjam_get_recording_settings", 200): _kept,
     ("fishjam_get_recording_settings", 401): lambda scene: recording(scene, "GET", scene.nobody),
     ("fishjam_get_recording_settings", 403): lambda scene: recording(scene, "GET", feature=False),

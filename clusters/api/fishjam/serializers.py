@@ -21,7 +21,6 @@ IMAGE_VERSION_LENGTH: Final = 128
 # Fishjam's words; the states that it has none for are shown as the nearest.
 _NEAREST: Final = {states.UNHEALTHY: "running", states.STOPPING: "stopped"}
 SHOWN_STATES: Final = ("pending", "creating", "running", "reconfiguring", "deleting", "deleted", "failed", "stopped")
-CLUSTER_STATES: Final = ("idle", "pending", "running", "reconfiguring", "degraded", "failed")
 
 
 def _text(length: int, **more: Any) -> serializers.CharField:
@@ -129,7 +128,7 @@ class ClusterSerializer(serializers.Serializer[Any]):
     uuid = serializers.CharField()
     name = serializers.CharField()
     token = serializers.CharField(help_text="The token that the cluster's servers accept.")
-    status = serializers.ChoiceField(choices=CLUSTER_STATES, help_text="Of its instances.")
+    status = serializers.ChoiceField(choices=states.CLUSTER_STATES, help_text="Of its instances.")
 
 
 @extend_schema_serializer(component_name="DeletedClusterOut")

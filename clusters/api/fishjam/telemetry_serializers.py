@@ -74,7 +74,7 @@ class RangeQuestion(MetricQuestion):
 class LogQuestion(serializers.Serializer[Any]):
     """Which lines are asked for."""
 
-    jellyfish_uuid_hex = ReadableUuid()
+    jellyfish_uuid_hex = serializers.CharField(max_length=255, help_text="With or without dashes.")
     since_seconds = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=10**9, help_text="Look back this many seconds from end."
     )

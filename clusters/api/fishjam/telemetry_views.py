@@ -13,10 +13,10 @@ from rest_framework.response import Response
 
 from accounts.api.fishjam.base import BadQuery, Operation, declared
 from accounts.api.v6.base import user_of
-from accounts.models import User
 from clusters import queries
 from clusters.api.fishjam import telemetry_serializers as serializers
-from clusters.errors import ContainerNotFound, UnknownMetric
+from clusters.api.fishjam.base import own_container
+from clusters.errors import UnknownMetric
 from clusters.telemetry import metrics
 from clusters.telemetry.log_lines import Severity
 from clusters.telemetry.promql import MetricLabel, MetricName, Question
@@ -27,7 +27,7 @@ _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 class MetricOperation(Operation):
     """Base of questions about metrics."""
 
-    noun = "own container"
+    noun = "own metrics"
 
     def asked(self, request: Request, kind: type[serializers.MetricQuestion]) -> tuple[Question, dict[str, Any]]:
         """What the query asks. Raises DRF's ValidationError, UnknownMetric, ScopeNotOwned."""
@@ -75,7 +75,7 @@ class RangeQuery(MetricOperation):
 
 
 class Logs(Operation):
-    noun = "own container"
+    noun = "own metrics"
 
     @declared(
         "fishjam_query_logs",
@@ -87,7 +87,7 @@ class Logs(Operation):
     )
     def get(self, request: Request) -> Response:
         given = self.taken_query(serializers.LogQuestion)
-        container = _own(user_of(request), given["jellyfish_uuid_hex"])
+        container = own_container(user_of(request), given["jellyfish_uuid_hex"])
         end = moment(given["end"], "end") if given["end"] else timezone.now()
         start = moment(given["start"], "start") if given.get("start") else _LONG_AGO
         if given.get("since_seconds"):
@@ -123,10 +123,3 @@ def moment(text: str, name: str) -> datetime:
     if found is None or not 1 < found.year < 9999:
         raise BadQuery(name, "This is a time: ISO 8601, or Unix seconds.")
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _own(user: User, uuid: Any) -> Any:
-    found = queries.own_containers(user).filter(uuid=uuid).first()
-    if found is None:
-        raise ContainerNotFound
-    return found

@@ -10,9 +10,8 @@ from rest_framework import serializers
 from accounts.models import Customer, User
 from clusters import queries, services, states
 from clusters.judging import REASONS
-from clusters.locations import DEFAULT_LOCATION, DEFAULT_MACHINE_TYPE, LOCATIONS
+from clusters.locations import DEFAULT_LOCATION, DEFAULT_MACHINE_TYPE, LOCATIONS, MACHINE_TYPES
 from clusters.models import Cluster, Container, ImageVersion, Location, Placement, Rollout
-from clusters.models.places import LOCATION_CHOICES, MACHINE_TYPE_CHOICES
 from clusters.services.clusters import MAX_TOKEN
 from clusters.services.containers import MAX_NAME, MAX_ROUTING_KEY, MOST
 from clusters.services.image_versions import MAX_PORT, MOST_PORTS
@@ -26,11 +25,11 @@ def _name(**more: Any) -> serializers.CharField:
 
 
 def _location(**more: Any) -> serializers.ChoiceField:
-    return serializers.ChoiceField(choices=LOCATION_CHOICES, **more)
+    return serializers.ChoiceField(choices=list(LOCATIONS), **more)
 
 
 def _machine_type(**more: Any) -> serializers.ChoiceField:
-    return serializers.ChoiceField(choices=MACHINE_TYPE_CHOICES, **more)
+    return serializers.ChoiceField(choices=list(MACHINE_TYPES), **more)
 
 
 def _version(**more: Any) -> serializers.CharField:
@@ -273,6 +272,8 @@ class ImageVersionChangeSerializer(Body):
 
 
 class LocationSerializer(serializers.ModelSerializer[Location]):
+    name = serializers.ChoiceField(choices=list(LOCATIONS))
+    machine_type = serializers.ChoiceField(choices=list(MACHINE_TYPES))
     title = serializers.SerializerMethodField()
     place = serializers.SerializerMethodField(help_text="The cloud and region that has it; null where none has.")
 

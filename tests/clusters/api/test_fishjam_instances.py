@@ -203,6 +203,7 @@ def test_the_limit_counts_what_is_neither_dropped_nor_failed(owner: Person, clus
 
 
 def test_past_the_free_tier_payment_details_are_needed(owner: Person, cluster: Cluster) -> None:
+    assert owner.user.customer is not None
     standing = Standing.objects.create(customer=owner.user.customer, used=101, allowance=100)
     refused = create(owner, cluster)
     assert refused.status_code == 403

@@ -63,7 +63,7 @@ def read_id(text: str) -> uuid.UUID | None:
 
 def read_flag(request: Request, name: str) -> bool:
     """A flag of the query; false when it is not there. Raises BadQuery."""
-    text = request.query_params.get(name, "").lower()
-    if text and text not in _FLAGS:
+    found = _FLAGS.get(request.query_params.get(name, "false").lower())
+    if found is None:
         raise BadQuery(name, "This is true or false.")
-    return _FLAGS.get(text, False)
+    return found

@@ -113,6 +113,8 @@ def change_container(
     """
     _check_routing_key(routing_key)
     place = place_for(location, machine_type)
+    if container.archived_at is not None:  # its cluster may be gone, too
+        raise ContainerState("The container is deleted.")
     with transaction.atomic():
         cluster = lock_cluster(container.cluster)
         row = _locked(container)

@@ -204,7 +204,9 @@ def test_the_limit_counts_what_is_neither_dropped_nor_failed(owner: Person, clus
 
 
 def test_past_the_free_tier_payment_details_are_needed(owner: Person, cluster: Cluster) -> None:
-    standing = Standing.objects.create(customer_id=owner.user.customer_id, used=101, allowance=100)
+    customer = owner.user.customer
+    assert customer is not None
+    standing = Standing.objects.create(customer=customer, used=101, allowance=100)
     refused = create(owner, cluster)
     assert refused.status_code == 403
     assert "free" in refused.json()["detail"]
@@ -337,8 +339,10 @@ def test_a_dropped_one_goes_soon_and_can_still_be_read(owner: Person, cluster: C
     [shown] = owner.get(JELLYFISH, include_archived="true").json()
     assert shown == owner.get(of(row)).json()
     assert shown["status"] == "deleted"
+    assert owner.delete(f"/api/v1/clusters/{cluster.uuid}").status_code == 200
+    assert owner.get(of(row)).json() == shown
     assert owner.delete(of(row)).status_code == 400
-    assert owner.put(of(row), EDIT).status_code == 400
+    assert owner.put(of(row), EDIT).json() == {"detail": "The container is deleted."}
     assert Event.objects.filter(kind="container.moved", subject_id=row.pk).exists()
 
 

@@ -131,12 +131,6 @@ class UnknownMetric(NotFound):
     code = "UNKNOWN_METRIC"
 
 
-class LocationNotFound(NotFound):
-    """There is no such machine type at such a location."""
-
-    code = "LOCATION_NOT_FOUND"
-
-
 class RecordingsNotAllowed(Forbidden):
     """Recordings are not among what your account may use."""
 

@@ -26,7 +26,7 @@ from accounts.api.v6.base import NativeViewSet, user_of
 from accounts.errors import TokenNotFound, WebhookNotFound
 from accounts.models import ApiToken, Role, TokenScope, User
 from clusters.errors import ClusterNotFound, ContainerNotFound
-from clusters.queries import find_cluster_for, find_container_for, own_clusters, own_containers
+from clusters.queries import own_clusters, own_containers
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest, NotFound
 from controlplane.surfaces import own_form
 from jobs.queries import find_any_execution, find_file, find_job, find_operation, visible_holds, visible_quotas
@@ -124,10 +124,6 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "own container": Noun("clusters", {"jellyfish_uuid_hex": _own_container}),
     **dict.fromkeys(("own recordings", "own metrics"), Noun("clusters", _READ_ONLY)),
     "limitchangerequest": Noun("limit_requests", {"pk": _limit_request}),
-    "cluster": Noun("clusters", {"pk": find_cluster_for, "cluster": find_cluster_for}),
-    "rollout": Noun("clusters", {"cluster": find_cluster_for}),
-    "container": Noun("clusters", {"pk": find_container_for}),
-    **dict.fromkeys(("imageversion", "location"), Noun("clusters", _READ_ONLY)),
     **dict.fromkeys(
         ("error", "jobtype", "jobtyperevision", "jobtypepolicy", "recipetype", "recipetyperevision", "workspace"),
         Noun("job_types", _READ_ONLY),

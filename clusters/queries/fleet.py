@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from django.conf import settings
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from accounts import access
 from accounts.models import User
@@ -15,17 +15,14 @@ from clusters.errors import (
     ClusterNotFound,
     ContainerNotFound,
     ImageVersionNotFound,
-    LocationNotFound,
     RecordingSettingsNotFound,
     RolloutNotFound,
     UnknownImageVersion,
 )
-from clusters.judging import REASONS
 from clusters.locations import LOCATIONS
 from clusters.models import (
     Cluster,
     Container,
-    HostingPlace,
     ImageVersion,
     Location,
     Placement,
@@ -193,104 +190,6 @@ def placements_of(containers: Iterable[int]) -> dict[int, Placement]:
         before = found.get(each.container_id)
         if before is None or each.host or not before.host:
             found[each.container_id] = each
-    return found
-
-
-def addresses_of(container: Container, placement: Placement | None) -> list[dict[str, Any]]:
-    """Where the ports of a container are reached, the first port first; none while nothing of it runs."""
-    if placement is None or not placement.host or container.status not in (*states.UP, states.RECONFIGURING):
-        return []
-    numbers = [each["number"] for each in container.image_version.ports]
-    return [
-        {"port": number, "address": f"{placement.host}:{placement.ports.get(str(number), number)}"}
-        for number in numbers
-    ]
-
-
-def prometheus_targets() -> list[dict[str, Any]]:
-    """All that runs and has metrics, as Prometheus's HTTP service discovery takes it, with the labels of scopes.
-
-    https://prometheus.io/docs/prometheus/latest/http_sd/
-    """
-    rows = Container.objects.select_related("cluster", "image_version", "owner").filter(
-        archived_at=None, status__in=(*states.UP, states.RECONFIGURING), image_version__metrics_port__isnull=False
-    )
-    there = {row.pk: row for row in rows.order_by("pk")}
-    found = []
-    for pk, placement in sorted(placements_of(there).items()):
-        row, port = there[pk], there[pk].image_version.metrics_port
-        if placement.host:
-            found.append(
-                {
-                    "targets": [f"{placement.host}:{placement.ports.get(str(port), port)}"],
-                    "labels": {
-                        "__metrics_path__": row.image_version.metrics_path,
-                        "instance_uuid": str(row.uuid),
-                        "cluster_uuid": str(row.cluster.uuid),
-                        "user_email": row.owner.email or "",
-                        "location": row.location,
-                    },
-                }
-            )
-    return found
-
-
-def reasons_of(container: Container, place: HostingPlace | None) -> list[str]:
-    """Why a container is not as wanted, in words, the nearest reason first; nothing when it is."""
-    if container.status == container.desired:
-        return []
-    found = [REASONS[container.reason]] if container.reason in REASONS else []
-    if container.detail:
-        found.append(container.detail)
-    if place is not None and place.failure:
-        since = f" since {place.failing_since:%Y-%m-%d %H:%M:%S} UTC" if place.failing_since else ""
-        found.append(f"{place} fails{since}: {place.failure}")
-    return found or [_WORDS.get(container.status, "")]
-
-
-_WORDS: Final = {
-    states.PENDING: "It is to be asked for at its place.",
-    states.CREATING: "Its place has been asked for it; it is not ready yet.",
-    states.RECONFIGURING: "A new configuration is on its way; the one before serves meanwhile.",
-    states.STOPPING: "It is being stopped.",
-    states.DELETING: "It is being removed.",
-    states.FAILED: "It was given up.",
-    states.UNHEALTHY: "It is not well.",
-}
-
-
-def explained(cluster: Cluster) -> tuple[list[str], list[tuple[Container, list[str]]]]:
-    """Why a cluster is not as wanted: as a whole, and each of its containers that is not."""
-    rows = list(own_rows(cluster).exclude(status=F("desired")).order_by("pk"))
-    placements = placements_of([row.pk for row in rows])
-    places = {pk: placement.place for pk, placement in placements.items()}
-    found = []
-    for rollout in cluster.rollouts.select_related("target", "before").filter(status__in=states.ROLLOUT_OPEN):
-        goal = rollout.before if rollout.is_back else rollout.target
-        paused = f", and is paused: {rollout.reason or 'by hand'}" if rollout.status == states.PAUSED else ""
-        found.append(f"A rollout to {goal.version} is under way{paused}")
-    if cluster.archived_at is not None:
-        found.append("The cluster is archived.")
-    elif not own_rows(cluster).exists():
-        found.append("It has no containers.")
-    return found, [(row, reasons_of(row, places.get(row.pk))) for row in rows]
-
-
-def own_rows(cluster: Cluster) -> QuerySet[Container]:
-    """The containers of a cluster that are not archived."""
-    return Container.objects.filter(cluster=cluster, archived_at=None)
-
-
-def check_may_see_targets(user: User) -> None:
-    """Raise Forbidden unless `user` may read everybody's containers."""
-    access.demand(user, "clusters", access.READ)
-
-
-def find_location(location_id: int) -> Location:
-    """The machine type at a location with this id. Raises LocationNotFound."""
-    found = Location.objects.filter(pk=location_id).first()
-    if found is None:
-        raise LocationNotFound
     return found
 
 

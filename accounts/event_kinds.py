@@ -67,6 +67,7 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "limit_request.approved": ("user", NOTHING, "request desired_limit"),
     "limit_request.made": ("user", NOTHING, "request desired_limit"),
     "limit_request.rejected": ("user", NOTHING, "request desired_limit"),
+    "location.changed": ("location", NOTHING, "name fields"),
     "operation.ended": ("operation", NOTHING, "status why?"),
     "operation.started": ("operation", NOTHING, "kind selection parameters"),
     "operation.stopped": ("operation", NOTHING, "done"),

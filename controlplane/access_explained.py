@@ -26,7 +26,7 @@ from accounts.api.v6.base import NativeViewSet, user_of
 from accounts.errors import TokenNotFound, WebhookNotFound
 from accounts.models import ApiToken, Role, TokenScope, User
 from clusters.errors import ClusterNotFound, ContainerNotFound
-from clusters.queries import own_clusters, own_containers
+from clusters.queries import find_cluster_for, find_container_for, own_clusters, own_containers
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest, NotFound
 from controlplane.surfaces import own_form
 from jobs.queries import find_any_execution, find_file, find_job, find_operation, visible_holds, visible_quotas
@@ -123,6 +123,10 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "own cluster": Noun("clusters", {"cluster_uuid_hex": _own_cluster}),
     "own container": Noun("clusters", {"jellyfish_uuid_hex": _own_container}),
     **dict.fromkeys(("own recordings", "own metrics"), Noun("clusters", _READ_ONLY)),
+    "cluster": Noun("clusters", {"pk": find_cluster_for}),
+    "rollout": Noun("clusters", {"cluster": find_cluster_for}),
+    "container": Noun("clusters", {"pk": find_container_for}),
+    **dict.fromkeys(("imageversion", "location"), Noun("clusters", _READ_ONLY)),
     "limitchangerequest": Noun("limit_requests", {"pk": _limit_request}),
     **dict.fromkeys(
         ("error", "jobtype", "jobtyperevision", "jobtypepolicy", "recipetype", "recipetyperevision", "workspace"),
@@ -131,8 +135,18 @@ NOUNS: Final[Mapping[str, Noun]] = {
 }
 # What is not asked as its method and path would have it: what is for who reads all jobs; what an owner does not do
 # either; what everybody does to themselves.
-READS_ALL: Final = frozenset({("hold", "queue"), ("hold", "status"), ("loadsample", "list"), ("statistics", "list")})
-NOT_AS_OWNER: Final = frozenset({("user", "create"), ("user", "partial_update"), ("file", "create")})
+READS_ALL: Final = frozenset(
+    {
+        *(("hold", "queue"), ("hold", "status"), ("loadsample", "list"), ("statistics", "list")),
+        ("container", "prometheus_targets"),
+    }
+)
+NOT_AS_OWNER: Final = frozenset(
+    {
+        *(("user", "create"), ("user", "partial_update"), ("file", "create")),
+        *(("imageversion", "create"), ("imageversion", "partial_update")),
+    }
+)
 OF_ONESELF: Final = frozenset(
     {("user", "me"), ("user", "change_me"), ("apitoken", "create"), ("limitchangerequest", "create")}
 )

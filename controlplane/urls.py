@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 from rest_framework.routers import DefaultRouter
 
 import accounts.api.v6.urls
+import clusters.api.v6.urls
 import jobs.api.v6.urls
 import jobtypes.api.v6.urls
 from accounts.api.v6.views import ApiTokenAuth
@@ -16,7 +17,12 @@ from controlplane.access_explained import Access
 
 native = DefaultRouter()
 native.include_format_suffixes = False
-for router in (jobs.api.v6.urls.router, jobtypes.api.v6.urls.router, accounts.api.v6.urls.router):
+for router in (
+    jobs.api.v6.urls.router,
+    jobtypes.api.v6.urls.router,
+    accounts.api.v6.urls.router,
+    clusters.api.v6.urls.router,
+):
     native.registry.extend(router.registry)
 
 urlpatterns = [
@@ -31,6 +37,7 @@ urlpatterns = [
     path("v6/", include(jobs.api.v6.urls.urlpatterns)),
     path("v6/", include(jobtypes.api.v6.urls.urlpatterns)),
     path("v6/", include(accounts.api.v6.urls.urlpatterns)),
+    path("v6/", include(clusters.api.v6.urls.urlpatterns)),
     path("v6/access/explain/", Access.as_view({"get": "explain"}), name="access-explain"),
     path("api-token-auth/", ApiTokenAuth.as_view(), name="api-token-auth"),
     path("", health.index, name="index"),

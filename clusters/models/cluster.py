@@ -42,6 +42,7 @@ class Cluster(models.Model):
         indexes = [
             models.Index(fields=["owner", "-id"], name="cluster_of_owner"),
             models.Index(fields=["customer", "-id"], name="cluster_of_customer"),
+            models.Index(fields=["id"], name="cluster_unarchived", condition=Q(archived_at__isnull=True)),
         ]
 
     def __str__(self) -> str:
@@ -96,6 +97,7 @@ class Container(models.Model):
             models.Index(fields=["cluster", "id"], name="container_in_use", condition=Q(archived_at__isnull=True)),
             models.Index(fields=["customer", "-id"], name="container_of_customer"),
             models.Index(fields=["status", "-id"], name="container_status"),
+            models.Index(fields=["id"], name="container_unarchived", condition=Q(archived_at__isnull=True)),
         ]
 
     def __str__(self) -> str:

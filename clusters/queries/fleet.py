@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from accounts import access
-from accounts.models import User
+from accounts.models import Customer, User
 from clusters import states
 from clusters.errors import (
     ClusterNotFound,
@@ -29,9 +29,11 @@ from clusters.models import (
     RecordingSettings,
     Rollout,
 )
+from controlplane.core.errors import InvalidRequest
 from controlplane.core.filters import read_reference
 
-_OF_CONTAINERS: Final = ("cluster", "image_version", "owner")
+_OF_CLUSTERS: Final = ("image_version", "owner", "customer")
+_OF_CONTAINERS: Final = ("cluster", *_OF_CLUSTERS)
 
 
 # --- Where -----------------------------------------------------------------------------------------
@@ -102,23 +104,32 @@ def find_version_for(actor: User, reference: str) -> ImageVersion:
     return found
 
 
+def customers_named(names: Iterable[str]) -> list[Customer]:
+    """The customers of these names. Raises InvalidRequest for one that there is not."""
+    wanted = set(names)
+    found = list(Customer.objects.filter(name__in=wanted))
+    if missing := sorted(wanted - {each.name for each in found}):
+        raise InvalidRequest(f"There is no customer {missing[0][:64]!r}.", field="customers")
+    return found
+
+
 # --- Clusters --------------------------------------------------------------------------------------
 
 
 def visible_clusters(actor: User) -> QuerySet[Cluster]:
     """The clusters that `actor` may read, also archived ones."""
-    rows = Cluster.objects.select_related("image_version", "owner")
+    rows = Cluster.objects.select_related(*_OF_CLUSTERS)
     return rows if access.decide(actor, "clusters", access.READ).allowed else rows.filter(owner=actor)
 
 
 def own_clusters(user: User) -> QuerySet[Cluster]:
     """The clusters of `user` that are not archived, also when they could see others'."""
-    return Cluster.objects.select_related("image_version", "owner").filter(owner=user, archived_at=None)
+    return Cluster.objects.select_related(*_OF_CLUSTERS).filter(owner=user, archived_at=None)
 
 
 def find_cluster_for(actor: User, reference: str, action: str) -> Cluster:
     """The cluster with this id or uuid, if `actor` may do `action` to it. Raises ClusterNotFound, Forbidden."""
-    cluster = Cluster.objects.select_related("image_version", "owner").filter(**_named(reference)).first()
+    cluster = Cluster.objects.select_related(*_OF_CLUSTERS).filter(**_named(reference)).first()
     if cluster is None:
         raise ClusterNotFound
     access.enforce(access.decide(actor, "clusters", action, owner_id=cluster.owner_id), ClusterNotFound)
@@ -159,6 +170,27 @@ def recording_settings_of(cluster: Cluster) -> RecordingSettings:
     return found
 
 
+def clusters_in(clusters: QuerySet[Cluster], words: Iterable[str]) -> QuerySet[Cluster]:
+    """Those of `clusters` that `status_of` calls one of `words`."""
+    there = Container.objects.filter(cluster=OuterRef("pk"), archived_at=None)
+    busy = Exists(there.filter(status__in=(states.RECONFIGURING, states.PENDING, states.CREATING)))
+    unwell = Exists(there.filter(status__in=(states.FAILED, states.UNHEALTHY)))
+    changing = Exists(there.filter(status=states.RECONFIGURING))
+    not_failed = Exists(there.exclude(status=states.FAILED))
+    meant = {
+        "idle": ~Exists(there),
+        "reconfiguring": Q(changing),
+        "pending": Q(busy) & ~changing,
+        "failed": Q(Exists(there)) & ~not_failed,
+        "degraded": Q(unwell) & Q(not_failed) & ~busy,
+        "running": Q(Exists(there)) & ~busy & ~unwell,
+    }
+    either = Q()
+    for word in words:
+        either |= Q(meant[word])
+    return clusters.filter(either)
+
+
 # --- Containers ------------------------------------------------------------------------------------
 
 
@@ -191,6 +223,17 @@ def placements_of(containers: Iterable[int]) -> dict[int, Placement]:
         if before is None or each.host or not before.host:
             found[each.container_id] = each
     return found
+
+
+def metrics_targets() -> list[Placement]:
+    """What serves of each container that is up and shows figures, with all that its target says. In one statement."""
+    rows = Placement.objects.select_related("place", *(f"container__{name}" for name in _OF_CONTAINERS)).filter(
+        status__in=states.THERE,
+        container__archived_at=None,
+        container__status__in=(*states.UP, states.RECONFIGURING),
+        container__image_version__metrics_port__isnull=False,
+    )
+    return list({each.container_id: each for each in rows.exclude(host="").order_by("pk")}.values())
 
 
 # --- Rollouts --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from clusters.services.containers import (
     start_container,
     stop_container,
 )
+from clusters.services.fleet_places import edit_location
 from clusters.services.image_versions import add_image_version, edit_image_version
 from clusters.services.kept import (
     forget_standing,
@@ -43,6 +44,7 @@ __all__ = [
     "drain_container",
     "drop_container",
     "edit_image_version",
+    "edit_location",
     "follow_closings",
     "forget_standing",
     "import_prices",

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db import transaction
+
+from accounts import events
+from accounts.models import User
 from clusters.errors import NotOffered
 from clusters.locations import LOCATIONS, MACHINE_TYPES
 from clusters.models import HostingPlace, Location
-from clusters.queries import place_of
+from clusters.queries import CLOUDS, place_of
+from controlplane.core.errors import InvalidRequest
 
 
 def place_for(location: str, machine_type: str) -> HostingPlace:
@@ -19,3 +26,41 @@ def place_for(location: str, machine_type: str) -> HostingPlace:
     if where is None:
         raise NotOffered(f"{machine_type} is not offered at {location}.", field="location")
     return HostingPlace.objects.get_or_create(cloud=where[0], region=where[1])[0]
+
+
+def edit_location(
+    *,
+    row: Location,
+    actor: User | None,
+    cloud: str | None = None,
+    region: str | None = None,
+    vcpus_milli: int | None = None,
+    memory_mib: int | None = None,
+    is_offered: bool | None = None,
+) -> Location:
+    """Set what is given: for containers that are asked for from now on. Both of cloud and region empty: by the
+    deployment. Raises InvalidRequest.
+    """
+    given: dict[str, Any] = {
+        "cloud": cloud,
+        "region": region,
+        "vcpus_milli": vcpus_milli,
+        "memory_mib": memory_mib,
+        "is_offered": is_offered,
+    }
+    with transaction.atomic():
+        row = Location.objects.select_for_update().get(pk=row.pk)
+        fields = [name for name, value in given.items() if value is not None and value != getattr(row, name)]
+        for name in fields:
+            setattr(row, name, given[name])
+        if bool(row.cloud) != bool(row.region):
+            raise InvalidRequest("A place has a cloud and a region, or neither.", field="region")
+        if row.cloud and row.cloud not in CLOUDS:
+            raise InvalidRequest(f"There is no cloud {row.cloud[:64]!r}.", field="cloud")
+        for name in ("vcpus_milli", "memory_mib"):
+            if getattr(row, name) < 1:
+                raise InvalidRequest("This is a whole number from 1.", field=name)
+        if fields:
+            row.save(update_fields=fields)
+            events.tell("location.changed", row.pk, actor, {"name": str(row), "fields": fields})
+    return row

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from accounts import services as accounts
 from accounts.models import ApiToken, Customer, LimitChangeRequest, User, Webhook
-from clusters.models import Cluster, Container, ImageVersion
+from clusters import services as clusters
+from clusters.models import Cluster, Container, ImageVersion, Rollout
 from jobs import services, states
 from jobs.models import Artifact, Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
 from jobs.policy import Policy
@@ -16,7 +17,7 @@ from jobtypes.models import Category, Error, JobType, RecipeType, Workspace
 from jobtypes.queries import storage_of
 from jobtypes.services import create_error
 from tests.factories import Person, Stage, keep_output, make_admin, make_customer_user, make_job_in, make_operator
-from tests.fleet import make_cluster, make_container
+from tests.fleet import make_cluster, make_container, make_version
 from tests.hooks import make_delivery, make_webhook
 from tests.mapreduce import make_mapreduce
 from tests.recipes import make_recipe
@@ -32,7 +33,8 @@ STATES: Final = (
 NAMED_BY: Final = {
     "jobs": "job", "job-executions": "execution", "executions": "number", "operations": "operation", "holds": "hold",
     "quotas": "quota", "errors": "error", "users": "user", "customers": "customer_id", "tokens": "token",
-    "webhooks": "webhook", "clusters": "cluster", "jellyfish": "container",
+    "webhooks": "webhook", "clusters": "cluster", "jellyfish": "container", "containers": "container",
+    "rollouts": "rollout", "image-versions": "image_version_id",
     "workspaces": "workspace", "files": "file", "artifacts": "artifact", "recipes": "recipe",
     "recipe-types": "recipe_type", "job-types": "job_type_name", "status": "job_uuid", "cancel": "job_uuid",
     "retry": "job_uuid", "logs": "job_uuid", "limit-change-requests": "limit_request",
@@ -102,6 +104,8 @@ class Scenery:
             "recipe_type_id": list(RecipeType.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "recipe": list(Recipe.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "limit_request": list(LimitChangeRequest.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
+            "rollout": list(Rollout.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
+            "image_version_id": list(ImageVersion.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "webhook": [str(each) for each in Webhook.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
             "cluster": [str(each) for each in Cluster.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
             "container": [str(each) for each in Container.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
@@ -162,6 +166,10 @@ def _make_more(owner: Person) -> None:
         accounts.create_token(user=actor, actor=actor, name=f"more {number}", expires_at=None)
         make_delivery(make_webhook(actor, "Bearer x"), 1)
         make_webhook(actor, form="fishjam")
+    make_version("2.0")
+    cluster = make_cluster(actor, f"of-{actor.pk}")
+    make_container(cluster)
+    clusters.start_rollout(cluster=cluster, actor=actor, image_version="2.0")
     LoadSample.objects.get_or_create(
         at=Job.objects.earliest("submitted_at").submitted_at.replace(second=0, microsecond=0),
         defaults={"pending": 1, "queued": 2, "running": 3},

@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from accounts.models import ApiToken, LimitChangeRequest, User, Webhook
-from clusters.models import Container
+from clusters.models import Cluster, Container, Rollout
 from jobs import services
 from jobs.models import Artifact, Execution, File, Hold, Job, Operation, Recipe, Scope, Shape
 from jobtypes.models import Error, JobType, RecipeType, Workspace
@@ -128,6 +128,8 @@ def own_names(owner: User) -> dict[str, Any]:
         "webhook": Webhook.objects.filter(owner=owner, form="standard").latest("pk").uuid,
         "cluster": (container := Container.objects.filter(owner=owner).latest("pk")).cluster.uuid,
         "container": container.uuid,
+        "rollout": Rollout.objects.filter(cluster=container.cluster_id).latest("pk").pk,
+        "image_version_id": container.image_version_id,
         "token": (token := ApiToken.objects.filter(user=owner).earliest("pk")).uuid,
         "token_uuid": token.uuid,
         "user_uuid": owner.uuid,
@@ -154,6 +156,8 @@ def body_of(operation: harness.Operation) -> Any:
     """A body: ours, or the schema's example; None when the operation takes none."""
     if operation.id in BODIES:
         return BODIES[operation.id]
+    if operation.id == "create_container":
+        return {"cluster": str(Cluster.objects.filter(owner__username="ada").latest("pk").pk)}
     if operation.id == "create_recipe":
         return {"recipe_type": RecipeType.objects.latest("pk").name}
     said = operation.body()

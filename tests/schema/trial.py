@@ -44,9 +44,10 @@ CHECKED: Final = (
 )
 # Fields of bodies and of queries that name what exists.
 FIELDS: Final = {"customer": "customer", "job": "job", "owner": "username", "user": "username", "username": "username",
-                 "job_id": "job", "error_id": "error", "created_by": "username", "workspace": "workspace",
+                 "job_id": "job", "cluster": "cluster", "image_version": "image_version",
+         "error_id": "error", "created_by": "username", "workspace": "workspace",
                  "job_type_id": "job_type", "recipe_type_id": "recipe_type_id", "recipe_id": "recipe",
-                 "parent": "job", "cluster_uuid_hex": "cluster", "image_version": "image_version"}  # fmt: skip
+                 "parent": "job", "cluster_uuid_hex": "cluster"}  # fmt: skip
 FOLLOWED_SECONDS: Final = 0.1
 WITHOUT_CALLER: Final = frozenset(
     {

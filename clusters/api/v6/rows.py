@@ -90,7 +90,8 @@ def addresses_of(row: Container, placement: Placement | None) -> list[dict[str, 
 
 def port_at(placement: Placement, port: int) -> int:
     """The port of the place that leads to this port of the container."""
-    return placement.ports.get(str(port), port)
+    found: int = placement.ports.get(str(port), port)
+    return found
 
 
 def target(placement: Placement) -> dict[str, Any]:

@@ -109,10 +109,11 @@ def test_a_location_is_edited_as_a_whole_or_not(people: Mapping[str, Person]) ->
         ({"memory_mib": 0}, "memory_mib"),
     ):
         with pytest.raises(InvalidRequest) as refusal:
-            services.edit_location(row=row, actor=admin, **more)  # type: ignore[arg-type] # of several types
+            services.edit_location(row=row, actor=admin, **more)
         assert refusal.value.field == field
     services.edit_location(row=row, actor=admin, cloud="aws", region="eu-west-1", memory_mib=2048)
     row.refresh_from_db()
     assert (row.cloud, row.region, row.memory_mib) == ("aws", "eu-west-1", 2048)
     event = Event.objects.get(kind="location.changed")
+    assert event.after is not None
     assert event.after["fields"] == ["cloud", "region", "memory_mib"]

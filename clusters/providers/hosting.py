@@ -28,8 +28,9 @@ class Protocol(enum.StrEnum):
 class Port:
     """A port that the container listens on. Who may reach it is the place's to say.
 
-    A place whose containers share the ports of a machine gives it another: the program is told which by PORT_<number>
-    in its environment, and of the first of its ports also by PORT. Where these are absent it is the number itself.
+    Where containers share a machine's ports, as processes on ours do, it is another one there (`Address.ports`), which
+    the container is told of and has to take: `PORT_<number>` in its environment, and `PORT` for the first of its ports.
+    They win over those of `env`. Elsewhere there are no such variables.
     """
 
     number: int

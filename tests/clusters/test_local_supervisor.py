@@ -34,7 +34,7 @@ def host() -> Iterator[ServicesHost]:
         yield host
 
 
-def script(text: str = "sleep 1000", **wishes: object) -> Service:
+def script(text: str = "exec sleep 1000", **wishes: object) -> Service:
     fixed: dict[str, object] = {"image": "busybox", "env": {"PATH": "/usr/bin:/bin"}, "memory_mib": 512}
     return Service(new_id(), command=("/bin/sh", "-c", text), **{**fixed, **wishes})  # type: ignore[arg-type]
 

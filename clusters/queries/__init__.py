@@ -24,7 +24,7 @@ from clusters.queries.fleet import (
     visible_clusters,
     visible_containers,
 )
-from clusters.queries.observed import log_of, output_of, scope_of, words_of
+from clusters.queries.observed import log_of, output_of, scope_of
 from clusters.queries.places import (
     CLOUDS,
     OTHER_SETTINGS,
@@ -98,5 +98,4 @@ __all__ = [
     "versions_for",
     "visible_clusters",
     "visible_containers",
-    "words_of",
 ]

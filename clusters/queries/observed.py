@@ -79,18 +79,6 @@ def output_of(container: Container, after: int, limit: int, run: str) -> LogPage
         raise LogsUnavailable from error
 
 
-def words_of(container: Container) -> str:
-    """What its place says of it, in its own words; why it says nothing if it cannot be asked."""
-    placement = _placement(container)
-    hosting = _hosting(placement)
-    if placement is None or hosting is None:
-        return ""
-    try:
-        return hosting.explain(placement.handle)
-    except ProviderError as error:
-        return f"The place does not answer: {error}"
-
-
 def _placement(container: Container) -> Placement | None:
     """Where it runs, or ran last."""
     rows = Placement.objects.select_related("place").filter(container=container).exclude(handle="")

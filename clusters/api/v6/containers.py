@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from datetime import timedelta
+from typing import Any, ClassVar, Final
 
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
 from accounts import access
 from accounts.api.v6.base import NativeViewSet, user_of
 from clusters import explaining, queries, services
+from clusters.api.fishjam.telemetry_serializers import LogEntrySerializer
 from clusters.api.v6 import rows, serializers
 from clusters.api.v6.clusters import unarchived
 from clusters.api.v6.filters import ContainerFilter
 from clusters.models import Container
+from clusters.telemetry.log_lines import Severity
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.filters import read_reference
 from controlplane.core.openapi import REFERENCE
 from controlplane.core.pagination import Key, Orders
+from controlplane.core.times import parse_moment
+
+MOST_LINES: Final = 1000
+MOST_BYTES: Final = 2**20
+_LONG: Final = timedelta(days=3650)
+_LOG: Final = [
+    OpenApiParameter("since", str, description="ISO 8601, or a duration before now such as PT1H."),
+    OpenApiParameter("until", str, description="The same; before this moment."),
+    OpenApiParameter("phrase", str, description="Text that stands in the line, in any case."),
+    OpenApiParameter("severity", str, enum=[each.value for each in Severity], description="This one, or worse."),
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST_LINES, "default": 100}),
+]
+_OUTPUT: Final = [
+    OpenApiParameter("after", {"type": "integer", "minimum": 0, "maximum": 2**53, "default": 0}, description="A byte."),
+    OpenApiParameter("limit", {"type": "integer", "minimum": 16, "maximum": MOST_BYTES, "default": MOST_BYTES}),
+    OpenApiParameter("run", str, description="One run of the container; without it the newest."),
+]
 
 
 @extend_schema_view(
@@ -37,6 +60,7 @@ class Containers(NativeViewSet):
     refusals: ClassVar = {
         "create": (403, 404, 409),
         "prometheus_targets": (403,),
+        **dict.fromkeys(("logs", "output"), (503,)),
         **dict.fromkeys(
             ("partial_update", "destroy", "start", "stop", "drain", "undrain"),
             (403, 404, 409),
@@ -119,9 +143,47 @@ class Containers(NativeViewSet):
     def explain(self, request: Request, pk: str) -> Response:
         row = self._found(pk, access.READ)
         placement = queries.placements_of([row.pk]).get(row.pk)
-        events = request.build_absolute_uri(f"/v6/events/?subject_kind=container&subject={row.pk}")
+        events = f"{reverse('events', request=request)}?subject_kind=container&subject={row.pk}"
         said = {**explaining.explain(row, placement), "said": explaining.words_of(placement), "events": events}
         return Response(serializers.ContainerExplanationSerializer(said).data)
+
+    @extend_schema(
+        summary="The newest lines of its log",
+        parameters=_LOG,
+        filters=False,
+        responses={200: LogEntrySerializer(many=True)},
+    )
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def logs(self, request: Request, pk: str) -> Response:
+        row, given = self._found(pk, access.READ), request.query_params
+        now = timezone.now()
+        severity = given.get("severity") or None
+        if severity is not None and severity not in [*Severity]:
+            raise ValidationError({"severity": [f"This is one of {', '.join(Severity)}."]})
+        found = queries.log_of(
+            row,
+            start=_moment(given.get("since"), "since", now - _LONG),
+            end=_moment(given.get("until"), "until", now),
+            limit=_whole(given.get("limit"), "limit", 100, 1, MOST_LINES),
+            phrase=given.get("phrase") or "",
+            severity=Severity(severity) if severity else None,
+        )
+        shown = [{"timestamp": each.timestamp, "severity": each.severity, "message": each.message} for each in found]
+        return Response(LogEntrySerializer(shown, many=True).data)
+
+    @extend_schema(
+        summary="Its output, as it is written",
+        description="From a byte on: whoever asks again and again with `next_after` follows it.",
+        parameters=_OUTPUT,
+        responses={200: serializers.OutputSerializer},
+    )
+    @action(detail=True, methods=["get"])
+    def output(self, request: Request, pk: str) -> Response:
+        row, given = self._found(pk, access.READ), request.query_params
+        after = _whole(given.get("after"), "after", 0, 0, 2**53)
+        limit = _whole(given.get("limit"), "limit", MOST_BYTES, 16, MOST_BYTES)
+        page = queries.output_of(row, after, limit, given.get("run") or "")
+        return Response({"text": page.text, "next_after": page.next_after, "ended": page.ended})
 
     @extend_schema(
         summary="Where Prometheus finds the figures of containers",
@@ -154,3 +216,20 @@ class Containers(NativeViewSet):
         if again:
             row = self._found(str(row.pk), access.READ)
         return Response(rows.containers([row])[0])
+
+
+def _moment(text: str | None, name: str, default: Any) -> Any:
+    if not text:
+        return default
+    found = parse_moment(text)
+    if found is None:
+        raise ValidationError({name: ["This is an ISO 8601 date-time with zone, or a duration such as PT1H."]})
+    return found
+
+
+def _whole(text: str | None, name: str, default: int, least: int, most: int) -> int:
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and least <= int(text) <= most):
+        raise ValidationError({name: [f"This is a whole number from {least} to {most}."]})
+    return int(text)

@@ -9,7 +9,8 @@ from django.db.models import QuerySet
 from clusters import states
 from clusters.locations import LOCATIONS, MACHINE_TYPES
 from clusters.models import Cluster, Container, ImageVersion
-from clusters.queries import CLUSTER_STATES, clusters_in
+from clusters.queries import clusters_in
+from clusters.states import CLUSTER_STATES
 from controlplane.core.filters import BooleanFilter, ChoicesFilter, FilterSet, ReferencesFilter, TextsFilter
 
 

@@ -10,9 +10,9 @@ from clusters import states
 from clusters.locations import DEFAULT_LOCATION, DEFAULT_MACHINE_TYPE, LOCATIONS, MACHINE_TYPES
 from clusters.models import ImageVersion
 from clusters.providers.hosting import Protocol
-from clusters.queries import CLUSTER_STATES
 from clusters.services.clusters import MAX_TOKEN
 from clusters.services.containers import MAX_NAME, MAX_ROUTING_KEY, MOST
+from clusters.states import CLUSTER_STATES
 from controlplane.core.bodies import Body
 
 
@@ -270,3 +270,9 @@ class LocationSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     title = serializers.CharField()
     machine_types = MachineTypeSerializer(many=True)
+
+
+class OutputSerializer(serializers.Serializer[Any]):
+    text = serializers.CharField(allow_blank=True)
+    next_after = serializers.IntegerField(help_text="Where the next read goes on.")
+    ended = serializers.BooleanField(help_text="There comes no more of this run.")

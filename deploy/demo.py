@@ -3,8 +3,9 @@
 It starts a fresh deployment in .data/demo, and works with it over HTTP as any client would: jobs read the
 Python standard library of this machine (some thousands of source files), hash it, count its words and lines
 and look for its longest functions. Beside them one job fails, one runs past its timeout, one is cancelled
-while it runs and one is retried. Then a Seed job type is registered and run on files, a MapReduce job counts words,
-and jobs go to AWS, which moto plays. It prints what happened, and exits with 1 if anything is not as it should be.
+while it runs and one is retried. Then a cluster of media servers is scaled, rolled and healed, a Seed job type is
+registered and run on files, a MapReduce job counts words, and jobs go to AWS, which moto plays. It prints what
+happened, and exits with 1 if anything is not as it should be.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import cloud_tour
+import cluster_tour
 import mapreduce_tour
 import native_tour
 import seed_tour
@@ -121,9 +123,16 @@ def main() -> int:
     manage(environment, "migrate", "--verbosity", "0")
     admin = manage(environment, "bootstrap", "--username", "admin", f"--password={password}", "--quiet").strip()
     try:
-        with cloud_tour.aws(free_port(), DATA) as cloud, served({**environment, **cloud}, DATA) as base:
+        port = free_port()
+        with (
+            cloud_tour.aws(free_port(), DATA) as cloud,
+            cluster_tour.prometheus(free_port(), port, DATA) as measuring,
+            served({**environment, **cloud, **measuring}, DATA, port) as base,
+        ):
             operator = Client(base, admin).call("POST", "/add-user?role=operator", {"user": "demo"})["token"]
+            monitor = Client(base, admin).call("POST", "/add-user?role=monitor", {"user": "prometheus"})["token"]
             tour(Client(base, operator), environment)
+            cluster_tour.walk(Client(base, admin), Client(base, operator), monitor, DATA, check)
             native_tour.walk(Client(base, operator), check)
             seed_tour.walk(Client(base, operator), DATA / "workspaces", check)
             mapreduce_tour.walk(Client(base, operator), STDLIB, DATA / "mapreduce", check)
@@ -142,7 +151,7 @@ def fresh_deployment(data: Path = DATA) -> dict[str, str]:
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True, mode=0o700)
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "SECRET_KEY")}
-    readable = f"{STDLIB},{sys.base_prefix},{seed_tour.HERE}"
+    readable = f"{STDLIB},{sys.base_prefix},{seed_tour.HERE},{cluster_tour.HERE}"
     own = {"DATA_DIR": str(data), "LOCAL_READABLE_PATHS": readable, "MAPREDUCE_FOLDERS": str(data / "mapreduce")}
     return {**kept, "DEBUG": "1", **own}
 
@@ -162,9 +171,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(environment: dict[str, str], folder: Path) -> Iterator[str]:
+def served(environment: dict[str, str], folder: Path, port: int = 0) -> Iterator[str]:
     """Web and workers of a deployment in `folder`, until the block ends; gives its address."""
-    port = free_port()
+    port = port or free_port()
     with (folder / "serve.log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "manage.py", "serve", "--port", str(port)],

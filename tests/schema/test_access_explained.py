@@ -24,7 +24,13 @@ from tests.schema.test_permissions import (  # noqa: F401 - fixtures
 )
 
 # Here the body says for whom.
-BY_THE_BODY: Final = frozenset({("create_job", "stranger"), ("mapsor_submit_job", "stranger")})
+BY_THE_BODY: Final = frozenset(
+    {
+        ("create_job", "stranger"),
+        ("mapsor_submit_job", "stranger"),
+        *(("create_container", who) for who in ("operator", "monitor", "colleague", "stranger")),
+    }
+)
 
 
 def explained(asker: Person, token: str, method: str, path: str) -> dict[str, object]:

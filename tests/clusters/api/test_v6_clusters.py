@@ -238,7 +238,6 @@ def test_a_rollout_is_steered_and_shown(people: Mapping[str, Person]) -> None:
     assert (shown["before"], shown["image_version"], shown["max_unavailable"]) == ("1.0", "2.0", 2)
     assert json_of(owner.get(path)) == shown
     refused(send(owner, "post", of(cluster, "rollouts"), {"image_version": "1.0"}), 409, "ROLLOUT_STATE")
-    refused(send(owner, "post", of(cluster, "rollouts"), body), 400, "", "image_version")
     refused(send(owner, "post", f"{path}resume/"), 409, "ROLLOUT_STATE")
     assert send(owner, "post", f"{path}pause/").json()["status"] == "PAUSED"
     refused(send(owner, "post", f"{path}pause/"), 409, "ROLLOUT_STATE")

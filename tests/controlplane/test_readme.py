@@ -122,9 +122,20 @@ def test_the_tour_of_policies_works_as_it_is_written(deployment: Factory) -> Non
         assert text in done.stdout, done.stdout
 
 
+@pytest.mark.runs_once("sqlite", "curl sees the API only")
+def test_the_tour_of_clusters_works_as_it_is_written(deployment: Factory) -> None:
+    place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
+    place.start_manage("work")
+    base = place.start_web()
+    done = _typed(_tour_of("clusters.md", base), place)
+    assert done.returncode == 0, done.stdout + done.stderr + place.logs()
+    for text in ('"machine_type":"xsmall"', "1.0", "as process", "GET /version", '"count":2'):
+        assert text in done.stdout, done.stdout
+
+
 def test_every_curl_in_the_documents_stands_in_a_tour() -> None:
     pages = {path.name for path in (CHECKOUT / "docs").rglob("*.md") if re.search(r"^\s*curl ", path.read_text(), re.M)}
-    assert pages == {"api.md", "events.md", "mapreduce.md", "policies.md", "seed.md", "webhooks.md"}
+    assert pages == {"api.md", "clusters.md", "events.md", "mapreduce.md", "policies.md", "seed.md", "webhooks.md"}
 
 
 def test_every_setting_it_names_is_read_and_every_one_read_is_named() -> None:

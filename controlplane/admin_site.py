@@ -34,7 +34,8 @@ if TYPE_CHECKING or settings.ADMIN_THEME != "unfold":
 else:
     from unfold.sites import UnfoldAdminSite as BaseSite
 
-# The side bar: group, then title, model and icon of each entry. Who may not see a model gets no entry for it.
+# The side bar: group, then title, model and icon of each entry, and its page where
+# that is not the list. Who may not see a model gets no entry for it.
 NAVIGATION: Final = (
     (
         "Jobs",
@@ -64,6 +65,17 @@ NAVIGATION: Final = (
             ("Places", "jobs_place", "dns"),
             ("Lanes", "jobs_lane", "format_list_numbered"),
             ("Load", "jobs_loadsample", "monitoring"),
+        ),
+    ),
+    (
+        "Fleet",
+        (
+            ("Fleet map", "clusters_container", "map", "clusters_fleet"),
+            ("Clusters", "clusters_cluster", "hub"),
+            ("Containers", "clusters_container", "deployed_code_update"),
+            ("Image versions", "clusters_imageversion", "layers"),
+            ("Locations", "clusters_location", "public"),
+            ("Hosting places", "clusters_hostingplace", "cloud"),
         ),
     ),
     (
@@ -111,7 +123,18 @@ class ControlPlaneAdminSite(BaseSite):
         return bool(vars(request)["is_proved"])
 
     def get_urls(self) -> list[Any]:
-        return [path("totp/", self.totp, name="totp"), *super().get_urls()]
+        own = [
+            path("totp/", self.totp, name="totp"),
+            path("clusters/fleet/", self.admin_view(self.fleet), name="clusters_fleet"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def fleet(self, request: HttpRequest) -> HttpResponse:
+        """The map of all that is kept running."""
+        # Pages of the apps register themselves with this site, which has to be there before them.
+        from clusters.admin.fleet import fleet_page
+
+        return fleet_page(request, self.each_context(request))
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -190,12 +213,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return [{"title": title, "separator": True, "items": _items(request, items)} for title, items in NAVIGATION]
 
 
-def _items(request: HttpRequest, items: tuple[tuple[str, str, str], ...]) -> list[dict[str, Any]]:
+def _items(request: HttpRequest, items: tuple[tuple[str, ...], ...]) -> list[dict[str, Any]]:
     found = []
-    for title, model, icon in items:
+    for title, model, icon, *page in items:
         app, _, name = model.partition("_")
         if request.user.has_perm(f"{app}.view_{name}"):
-            found.append({"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist")})
+            found.append(
+                {"title": title, "icon": icon, "link": reverse(f"admin:{page[0] if page else f'{model}_changelist'}")}
+            )
     return found
 
 

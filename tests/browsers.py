@@ -21,6 +21,7 @@ from jobs.models import LoadSample, Operation, Place, Scope, Submission
 from jobtypes.models import Category
 from jobtypes.services import create_error
 from tests.factories import Stage, keep_output, make_job_in, make_job_type, make_jobs
+from tests.fleet import make_cluster, make_container
 from tests.hooks import make_delivery, make_webhook
 from tests.mapreduce import make_mapreduce
 from tests.recipes import FORK, make_file, make_recipe, make_recipe_type
@@ -83,6 +84,7 @@ def furnish() -> None:
     make_mapreduce()
     make_failing_cloud()
     make_delivery(make_webhook(actor), 1)
+    make_container(make_cluster(actor))
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
 
 
@@ -97,7 +99,7 @@ def make_failing_cloud() -> Place:
 
 def pages(*, changing: bool) -> Iterator[str]:
     """Every page of the admin that reads; `changing`: those with forms that write, too."""
-    yield from (reverse("admin:index"), reverse("admin:password_change"))
+    yield from (reverse("admin:index"), reverse("admin:password_change"), reverse("admin:clusters_fleet"))
     for label in ("accounts", "clusters", "jobs", "jobtypes"):
         yield reverse("admin:app_list", args=[label])
     for model, its in admin.site._registry.items():
@@ -116,7 +118,7 @@ def _forms(name: str, its: Any, row: Any) -> Iterator[str]:
     request = RequestFactory().get("/")
     request.user, request.session = somebody(Role.ADMIN), SessionStore()
     for page in its.row_pages() if isinstance(its, ServiceAdmin) else ():
-        if page.allowed(request, row):
+        if page.allowed(request, its.get_queryset(request).get(pk=row.pk)):
             yield reverse(f"{name}_{page.name}", args=[row.pk])
     if name == "admin:jobtypes_jobtype":
         yield reverse(f"{name}_compare", args=[row.pk])

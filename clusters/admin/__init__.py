@@ -1,5 +1,5 @@
-"""Offers and prices in the admin."""
+"""Offers, prices and the fleet in the admin."""
 
-from clusters.admin import offers, prices
+from clusters.admin import clusters, containers, hosting_places, image_versions, locations, offers, prices
 
-__all__ = ["offers", "prices"]
+__all__ = ["clusters", "containers", "hosting_places", "image_versions", "locations", "offers", "prices"]

@@ -24,6 +24,7 @@ from clusters.queries.fleet import (
     visible_clusters,
     visible_containers,
 )
+from clusters.queries.fleet_map import FleetMap, fleet_map
 from clusters.queries.observed import log_of, output_of, scope_of
 from clusters.queries.places import (
     CLOUDS,
@@ -52,6 +53,7 @@ __all__ = [
     "CURRENCY",
     "OTHER_SETTINGS",
     "REQUIRED_SETTINGS",
+    "FleetMap",
     "PriceList",
     "Rate",
     "SettingFacts",
@@ -70,6 +72,7 @@ __all__ = [
     "find_container_for",
     "find_rollout",
     "find_version_for",
+    "fleet_map",
     "has_something_to_keep",
     "hosting_at",
     "hosting_regions",

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from clusters import queries, services, states
 from clusters.admin.clusters import CustomerFilter, OwnerFilter
+from clusters.admin.graphs import graphs
 from clusters.admin.story import cluster_link, note, state_badge, timeline
 from clusters.judging import REASONS
 from clusters.models import Container, Placement
@@ -105,6 +106,7 @@ class ContainerAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
             line=REASONS.get(row.reason, row.reason),
             cards=(("What it is to be", _wanted(row)), ("What it is", _observed(row))),
             sections=(
+                ("The last hour", graphs(row)),
                 ("Where it stands", _placements(row)),
                 ("What happened", timeline("container", row.pk)),
             ),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from clusters import queries, services, states
 from clusters.admin.clusters import CustomerFilter, OwnerFilter
 from clusters.admin.graphs import graphs
+from clusters.admin.log_tail import log_section, tail
 from clusters.admin.story import cluster_link, note, state_badge, timeline
 from clusters.judging import REASONS
 from clusters.models import Container, Placement
@@ -56,6 +58,7 @@ class ContainerChangeList(KeysetChangeList):
 class ContainerAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     """Admins change them, the rest of the staff look."""
 
+    change_form_template = "admin/clusters/container/change_form.html"
     list_display = (
         *("name", "of_cluster", "state", "location", "machine_type", "image_version", "place", "restarts", "since"),
     )
@@ -107,10 +110,21 @@ class ContainerAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
             cards=(("What it is to be", _wanted(row)), ("What it is", _observed(row))),
             sections=(
                 ("The last hour", graphs(row)),
+                ("Log", log_section(row)),
                 ("Where it stands", _placements(row)),
                 ("What happened", timeline("container", row.pk)),
             ),
         )
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self._log)
+        return [path("<int:pk>/log/", view, name="clusters_container_log"), *super().get_urls()]
+
+    def _log(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What the page's script asks for, again and again."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return JsonResponse(tail(self._row(request, pk)))
 
     # --- Buttons -------------------------------------------------------------------------------------
 

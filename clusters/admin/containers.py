@@ -17,6 +17,7 @@ from clusters.admin.clusters import CustomerFilter, OwnerFilter
 from clusters.admin.graphs import graphs
 from clusters.admin.log_tail import log_section, tail
 from clusters.admin.story import cluster_link, note, state_badge, timeline
+from clusters.explaining import words_of
 from clusters.judging import REASONS
 from clusters.models import Container, Placement
 from controlplane.core.admin import badge, facts, link, table, when
@@ -225,7 +226,7 @@ def _observed(row: Container) -> SafeString | str:
             ("Place", place),
             ("Address", _address(serves) if serves else ""),
             ("Restarts", serves.restarts if serves else None),
-            ("What its place says", queries.words_of(row)),
+            ("What its place says", words_of(serves)),
         )
     )
 

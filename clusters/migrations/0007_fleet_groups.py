@@ -21,5 +21,5 @@ def add_permissions(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("clusters", "0005_locations"), ("jobs", "0003_staff_groups")]
+    dependencies = [("clusters", "0006_unarchived"), ("jobs", "0003_staff_groups")]
     operations = [migrations.RunPython(add_permissions, migrations.RunPython.noop)]

@@ -24,7 +24,8 @@ CONTAINERS = "/admin/clusters/container/"
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """The place of all containers."""
     made = Stage()
-    monkeypatch.setattr("clusters.queries.observed.hosting_at", lambda cloud, region: made)
+    for module in ("clusters.queries.observed", "clusters.explaining"):
+        monkeypatch.setattr(f"{module}.hosting_at", lambda cloud, region: made)
     return made
 
 

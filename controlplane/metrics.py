@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from threading import Lock
 from typing import Final
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Count
+from django.db.models import Count, FilteredRelation, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -28,6 +29,8 @@ from accounts import services
 from accounts.models import DeliveryStatus, Follower, ParkedEvent, WebhookDelivery
 from accounts.queries import TOKEN_PREFIX_LENGTH, user_of_token
 from accounts.services.positions import NUMBERED
+from clusters import states
+from clusters.models import Container, HostingPlace
 from controlplane.core import metric_files
 from controlplane.core.errors import ControlPlaneError, Unauthorized
 from controlplane.core.logs import name_caller
@@ -111,6 +114,7 @@ def _families() -> Iterator[Metric]:
         [((*named[pk], status), jobs) for pk, status, jobs in sql.active_jobs() if pk in named],
     )
     yield from _of_events()
+    yield from _of_containers(now)
     seen = [(named[pk], (now - each.seen_at).total_seconds()) for pk, each in places.items() if each.seen_at]
     yield _gauge("worker_seen_age_seconds", "Time since the place's worker was seen.", ["cloud", "region"], seen)
     yield _gauge("work_canary_age_seconds", "Time since this machine's cluster `work` took a task.", [], _canary())
@@ -126,6 +130,35 @@ def _of_events() -> Iterator[Metric]:
     parked = ParkedEvent.objects.values_list("follower").annotate(count=Count("pk")).order_by("follower")
     counts = [([name], count) for name, count in parked]
     yield _gauge("parked_events", "Events that could not be dealt with and were passed.", ["follower"], counts)
+
+
+def _of_containers(now: datetime) -> Iterator[Metric]:
+    """A container without a placement is at the place of no name."""
+    held = FilteredRelation("placements", condition=Q(placements__status__in=states.HELD))
+    counts = (
+        Container.objects.filter(archived_at__isnull=True)
+        .annotate(held=held)
+        .values_list("held__place", "status")
+        .annotate(count=Count("pk"))
+        .order_by("held__place", "status")
+    )
+    places = {place.pk: place for place in HostingPlace.objects.order_by("cloud", "region")}
+    yield _gauge(
+        "containers",
+        "Containers that have not been dropped.",
+        ["place", "status"],
+        [([str(places.get(pk, "")), status], count) for pk, status, count in counts],
+    )
+    yield _gauge(
+        "hosting_place_failing_seconds",
+        "How long a place of containers has failed; 0 while it answers.",
+        ["place"],
+        [([str(each)], _since(each.failing_since, now)) for each in places.values()],
+    )
+
+
+def _since(moment: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - moment).total_seconds()) if moment else 0.0
 
 
 def _canary() -> list[tuple[list[str], float]]:

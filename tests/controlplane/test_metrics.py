@@ -23,6 +23,8 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
 from accounts import services as accounts
+from clusters import states as container_states
+from clusters.models import Container, HostingPlace, Placement
 from clusters.providers.errors import Throttled
 from controlplane import metrics
 from controlplane.core import instruments, metric_files
@@ -44,6 +46,7 @@ from tests.factories import (
     make_operator,
     make_place,
 )
+from tests.fleet import make_cluster, make_container
 from tests.postgresql import free_port
 from tests.query_budget import counted
 
@@ -200,6 +203,34 @@ def test_it_tells_how_long_the_oldest_waits_and_the_worker_was_silent() -> None:
     assert 500 <= value(samples, "oldest_waiting_job_age_seconds", **here) < 520
     assert 70 <= value(samples, "worker_seen_age_seconds", **here) < 90
     assert value(samples, "jobs_waiting", reason="NO_WORKER") == 2
+
+
+@pytest.mark.django_db
+def test_containers_are_counted_by_place_and_status() -> None:
+    cluster = make_cluster(make_operator().user)
+    place = HostingPlace.objects.create(cloud="aws", region="eu-west-1")
+    placed, moved, dropped, alone = (make_container(cluster, name=f"c{number}") for number in range(4))
+    Placement.objects.all().delete()
+    for container in (placed, moved, dropped):
+        Placement.objects.create(container=container, place=place)
+    Placement.objects.create(container=moved, place=place, status=container_states.GONE, ended_at=timezone.now())
+    Container.objects.filter(pk__in=[placed.pk, moved.pk]).update(status=container_states.RUNNING)
+    Container.objects.filter(pk=dropped.pk).update(desired=container_states.GONE_WANTED, archived_at=timezone.now())
+    Container.objects.filter(pk=alone.pk).update(status=container_states.STOPPED)
+    assert named(page_of(make_monitor()), "containers") == {
+        (("place", "aws/eu-west-1"), ("status", "RUNNING")): 2,
+        (("place", ""), ("status", "STOPPED")): 1,
+    }
+
+
+@pytest.mark.django_db
+def test_it_tells_how_long_a_place_of_containers_has_failed() -> None:
+    since = timezone.now() - timedelta(seconds=300)
+    HostingPlace.objects.create(cloud="aws", region="us-east-1", failing_since=since)
+    HostingPlace.objects.create(cloud="aws", region="eu-west-1")
+    samples = page_of(make_monitor())
+    assert 300 <= value(samples, "hosting_place_failing_seconds", place="aws/us-east-1") < 320
+    assert named(samples, "hosting_place_failing_seconds")[("place", "aws/eu-west-1"),] == 0
 
 
 @pytest.mark.django_db

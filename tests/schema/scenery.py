@@ -127,7 +127,6 @@ def make_scenery() -> Scenery:
     for owner in (people["customer"], operator):
         make_mapreduce(owner)
         _make_more(owner)
-        make_container(make_cluster(owner.user))
         make_recipe(owner=owner)
     # Who has the feature may have recordings: of the others, all are refused.
     accounts.update_user(user=people["customer"].user, actor=operator.user, allowed_features=["recordings"])
@@ -166,7 +165,9 @@ def _make_more(owner: Person) -> None:
         accounts.create_token(user=actor, actor=actor, name=f"more {number}", expires_at=None)
         make_delivery(make_webhook(actor, "Bearer x"), 1)
         make_webhook(actor, form="fishjam")
+    make_container(make_cluster(actor))
     make_version("2.0")
+    # The newest one has a rollout: names of the newest go together.
     cluster = make_cluster(actor, f"of-{actor.pk}")
     make_container(cluster)
     clusters.start_rollout(cluster=cluster, actor=actor, image_version="2.0")

@@ -12,17 +12,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import IO, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from clusters import services, states
 from clusters.judging import PLACE_FAILS, REFUSED, WAITS_FOR_ROOM, Kept, Verdict, is_due, judge, may_go
@@ -31,13 +30,11 @@ from clusters.providers.errors import AuthFailed, NoCapacity, NotFound, NotYet, 
 from clusters.providers.hosting import Hosting
 from clusters.queries import hosting_at, hosting_regions
 from controlplane.core import instruments, sets
-from controlplane.core.bells import ring
-from controlplane.core.doorbell import Doorbell, socket_of
+from controlplane.core.bells import answer
 from controlplane.core.resident import lock_alone, token_of_this_machine
 
 logger = logging.getLogger("clusters.keeping")
-TERM_SECONDS: Final = 20.0
-BEAT_SECONDS: Final = 0.5
+SEEN_SECONDS: Final = 0.5  # so often at most it is written down that the place was seen
 HELD_FOR: Final = timedelta(seconds=60)  # twice what a step may take: it is held anew before each
 EMPTY_SECONDS: Final = 5.0
 SWEEP_SECONDS: Final = 300.0
@@ -75,7 +72,7 @@ class Keeper:
             verdicts = self._look(rows)
             calls = self._act(rows, verdicts)
             self._sweep()
-        except (AuthFailed, Throttled, ProviderError) as error:
+        except ProviderError as error:
             return self._failed(rows, error)
         self._succeeded()
         if not rows:
@@ -213,7 +210,7 @@ class Keeper:
         self._failures = 0
         place = HostingPlace.objects.filter(pk=self._place.pk)
         place.exclude(failure="").update(failure="", failing_since=None)
-        place.filter(Q(seen_at=None) | Q(seen_at__lt=timezone.now() - timedelta(seconds=BEAT_SECONDS))).update(
+        place.filter(Q(seen_at=None) | Q(seen_at__lt=timezone.now() - timedelta(seconds=SEEN_SECONDS))).update(
             seen_at=timezone.now()
         )
 
@@ -222,8 +219,8 @@ def _is_on_its_way(row: Kept) -> bool:
     return is_due(row) or row.container_status in states.CHANGING or row.status == states.LEAVING
 
 
-def _is_due_to_go(row: Kept, now: object) -> bool:
-    return row.retired_at is None or timezone.now() - row.retired_at > RETIRE_AGAIN
+def _is_due_to_go(row: Kept, now: datetime) -> bool:
+    return row.retired_at is None or now - row.retired_at > RETIRE_AGAIN
 
 
 class KeeperThread:
@@ -282,27 +279,4 @@ def keepers() -> tuple[KeeperThread, ...]:
 
 def run(stopping: Callable[[], bool], beat: Callable[[], None], threads: Iterable[KeeperThread]) -> None:
     """Keep the keepers awake for a term; then ring, so that another pass follows."""
-    threads = tuple(threads)
-    bell = Doorbell(settings.CONTAINERS, socket_of(settings.CONTAINERS))
-    end = time.monotonic() + TERM_SECONDS
-    rung = True
-    try:
-        while not stopping() and time.monotonic() < end:
-            beat()
-            bell.listen()
-            if rung and _take_bells():
-                for thread in threads:
-                    thread.wake()
-            rung = bell.wait(BEAT_SECONDS)
-        with transaction.atomic():
-            ring({settings.CONTAINERS})
-    finally:
-        bell.close()
-
-
-def _take_bells() -> bool:
-    """Were there any? On SQLite every commit sounds: so look before writing anything."""
-    if not OrmQ.objects.filter(key=settings.CONTAINERS).exists():
-        return False
-    sets.run("DELETE FROM django_q_ormq WHERE key = %s", [settings.CONTAINERS])
-    return True
+    answer(settings.CONTAINERS, stopping, beat, threads)

@@ -17,18 +17,16 @@ from typing import IO, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from clusters.providers.base import Cloud
 from clusters.providers.errors import AuthFailed, ProviderError, Throttled
 from clusters.queries import cloud_at, cloud_regions
 from controlplane.core import instruments, sets
-from controlplane.core.bells import ring
-from controlplane.core.doorbell import Doorbell, socket_of
+from controlplane.core.bells import answer
 from controlplane.core.resident import lock_alone, token_of_this_machine
 from controlplane.core.storage import StorageError
 from jobs import scheduling, staging, states
@@ -39,8 +37,6 @@ from jobs.services import advance_mapreduce, leave_crowded, report_place
 from jobs.services.places import place_id
 
 logger = logging.getLogger("jobs.clouds")
-TERM_SECONDS: Final = 20.0
-BEAT_SECONDS: Final = 0.5
 HELD_FOR: Final = timedelta(seconds=30)  # as long as a step takes: it is held anew before each
 CAPACITY_SECONDS: Final = 60.0
 BUSY_SECONDS: Final = 2.0
@@ -302,29 +298,6 @@ def callers() -> tuple[CallerThread, ...]:
     return tuple(CallerThread(place_id(cloud, region), cloud_at(cloud, region)) for cloud, region in cloud_regions())
 
 
-def _take_bells() -> bool:
-    """Were there any? On SQLite every commit sounds, those of the callers, too: so look before writing anything."""
-    if not OrmQ.objects.filter(key=settings.CLOUDS).exists():
-        return False
-    sets.run("DELETE FROM django_q_ormq WHERE key = %s", [settings.CLOUDS])
-    return True
-
-
 def run(stopping: Callable[[], bool], beat: Callable[[], None], threads: Iterable[CallerThread]) -> None:
     """Keep the callers awake for a term; then ring, so that another pass follows."""
-    threads = tuple(threads)
-    bell = Doorbell(settings.CLOUDS, socket_of(settings.CLOUDS))
-    end = time.monotonic() + TERM_SECONDS
-    rung = True
-    try:
-        while not stopping() and time.monotonic() < end:
-            beat()
-            bell.listen()
-            if rung and _take_bells():
-                for thread in threads:
-                    thread.wake()
-            rung = bell.wait(BEAT_SECONDS)
-        with transaction.atomic():
-            ring({settings.CLOUDS})
-    finally:
-        bell.close()
+    answer(settings.CLOUDS, stopping, beat, threads)

@@ -298,8 +298,9 @@ def _belonging_to(folder: Path) -> list[psutil.Process]:
 def _is_of(process: psutil.Process, folder: Path) -> bool:
     try:
         mark = process.environ().get(MARK)
-        # What has no mark names its data on its command line.
-        return any(text == str(folder) or f"{folder}/" in text for text in ([mark] if mark else process.cmdline()))
+        # What has no mark names its data on its command line, or works in it: what outlived who started it, too.
+        texts = [mark] if mark else [*process.cmdline(), process.cwd()]
+        return any(text == str(folder) or f"{folder}/" in text for text in texts)
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError):
         return False
 

@@ -96,6 +96,18 @@ def walk(admin: Client, customer: Client, monitor: str, folder: Path, check: Che
     cluster = customer.call("POST", "/api/v1/clusters", {"name": "demo", "image_version": "1.0"})
     uuid, token = cluster["uuid"], cluster["token"]
     print(f"\nA cluster of media servers (/v6/clusters/{uuid}/):")
+    try:
+        _show(customer, uuid, token, folder, begun, check)
+    finally:  # servers outlive the deployment by design: none is left, whatever was seen
+        addresses = _addresses(_rows(customer, uuid))
+        for row in _rows(customer, uuid):
+            customer.call("DELETE", f"/api/v1/jellyfish/{row['uuid'].replace('-', '')}")
+        _until(lambda: not any(_answers(each) for each in addresses), "that no server answers any more", check)
+    customer.call("DELETE", f"/api/v1/clusters/{uuid}")
+    print("  dropped; no server answers any more")
+
+
+def _show(customer: Client, uuid: str, token: str, folder: Path, begun: float, check: Check) -> None:
     customer.call("POST", f"/v6/clusters/{uuid}/scale/", {"count": 2})
     rows = _running(customer, uuid, check)
     took = time.monotonic() - begun
@@ -105,11 +117,6 @@ def walk(admin: Client, customer: Client, monitor: str, folder: Path, check: Che
     _read_log(customer, rows[0]["uuid"], check)
     _roll(customer, uuid, check)
     _heal(customer, uuid, check)
-    for row in _rows(customer, uuid):
-        customer.call("DELETE", f"/api/v1/jellyfish/{row['uuid'].replace('-', '')}")
-    _until(lambda: not any(_answers(each) for each in _addresses(rows)), "that no server answers any more", check)
-    customer.call("DELETE", f"/api/v1/clusters/{uuid}")
-    print("  dropped; no server answers any more")
 
 
 def _image(version: str) -> dict[str, Any]:

@@ -43,9 +43,14 @@ from clusters import services, states
 from clusters.keeping import Keeper
 from clusters.models import Cluster, Container, HostingPlace, Placement
 from clusters.queries import hosting_at
-wanted, cluster = int(sys.argv[1]), Cluster.objects.get()
-for _ in range(wanted // 1000):
-    services.scale_cluster(cluster=cluster, actor=None, count=min(wanted, cluster.containers.count() + 1000))
+from clusters.services.containers import MOST
+wanted, first = int(sys.argv[1]), Cluster.objects.get()
+for _ in range(wanted // MOST - 1):
+    services.make_cluster(owner=first.owner, actor=None, name=f"more-{_}", image_version="1.0")
+def scale(count):
+    for cluster in Cluster.objects.all():
+        services.scale_cluster(cluster=cluster, actor=None, count=count)
+scale(MOST)
 hosting = hosting_at("local", settings.LOCAL_REGION)
 place = HostingPlace.objects.get()
 keeper = Keeper(place, hosting)
@@ -71,8 +76,7 @@ found = {"turn": median(keeper.turn), "bare": median(bare)}
 with CaptureQueriesContext(connection) as captured:
     keeper.turn()
 found["queries"] = len(captured)
-services.scale_cluster(cluster=cluster, actor=None, count=wanted - 1000)
-services.scale_cluster(cluster=cluster, actor=None, count=0)
+scale(0)
 while Placement.objects.exclude(status="GONE").exists():
     keeper.turn()
 hosting.leave()

@@ -60,7 +60,7 @@ class Containers(NativeViewSet):
     refusals: ClassVar = {
         "create": (403, 404, 409),
         "prometheus_targets": (403,),
-        **dict.fromkeys(("logs", "output"), (503,)),
+        "output": (400,),
         **dict.fromkeys(
             ("partial_update", "destroy", "start", "stop", "drain", "undrain"),
             (403, 404, 409),

@@ -77,6 +77,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "compiler": lambda: _first(lambda: _runs("gcc", "--version"), lambda: _runs("cc", "--version")),
     "docker": lambda: _runs("docker", "version", "--format", "{{.Server.Version}}"),
     "dockerd": lambda: _engine("dockerd"),
+    "nginx": lambda: _runs("nginx", "-v"),
     "podman": lambda: _engine("podman"),
     "postgresql": _postgresql,
     "prometheus": lambda: _runs("prometheus", "--version"),

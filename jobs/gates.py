@@ -6,13 +6,15 @@ which it names nothing, `jobs.queries.explain` shows all it names. So they canno
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 from accounts.models import Role
 from jobs.models import Lane, Place, RunsFor, Scope
+from jobs.spend_sql import SpendFacts
 from jobs.sql import Candidate, CapFacts, HoldFacts, LaneFacts
 
 RESERVE_AFTER = timedelta(minutes=5)
@@ -20,6 +22,8 @@ WORKER_SILENT_AFTER = timedelta(seconds=15)
 CALLER_SILENT_AFTER = timedelta(minutes=5)  # who calls a cloud may rest, or wait for an answer
 
 ScopeKey = tuple[str, str]
+
+BUDGET: Final = "BUDGET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,36 @@ def scopes(lane: Lane | LaneFacts) -> tuple[ScopeKey, ...]:
 
 
 @dataclass(slots=True)
+class Spending:
+    """Budgets, what is reserved of them by scope, and what a candidate would come to; billionths of USD."""
+
+    gates: dict[ScopeKey, list[SpendFacts]]
+    reserved: dict[ScopeKey, int]
+    cost: Callable[[Candidate, LaneFacts], int]
+
+    def over(self, lane: LaneFacts) -> list[tuple[SpendFacts, int]]:
+        """The budgets that cover a lane, each with what is spent and reserved of it."""
+        return [
+            (gate, gate.spent_nano + self.reserved.get(scope, 0))
+            for scope in scopes(lane)
+            for gate in self.gates.get(scope, ())
+        ]
+
+    def is_used_up(self, lane: LaneFacts) -> bool:
+        """Is there no money for any job of the lane, not even one that costs nothing?"""
+        return any(used > gate.limit_nano for gate, used in self.over(lane))
+
+    def reserve(self, candidate: Candidate, lane: LaneFacts) -> int:
+        """Keep what `candidate` may come to, if a budget covers it; how much that is."""
+        if not self.over(lane):
+            return 0
+        cost = self.cost(candidate, lane)
+        for scope in scopes(lane):
+            self.reserved[scope] = self.reserved.get(scope, 0) + cost
+        return cost
+
+
+@dataclass(slots=True)
 class Counters:
     """What a claim decides by, kept up to date while it walks its candidates.
 
@@ -75,6 +109,7 @@ class Counters:
     gates: dict[ScopeKey, CapFacts] = field(default_factory=dict)
     holds: dict[ScopeKey, list[HoldFacts]] = field(default_factory=dict)
     used: dict[ScopeKey, Used] = field(default_factory=dict)
+    spending: Spending | None = None
     ahead: float = 0.0
     reserved_for: int | None = None
 
@@ -99,6 +134,7 @@ def reasons(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterat
     yield from _held(candidate, lane, counters)
     yield from _of_type(lane, counters)
     yield from _capped(candidate, lane, counters)
+    yield from _afforded(candidate, lane, counters)
     yield from _place(lane, counters)
     yield from _room(candidate, counters)
 
@@ -155,6 +191,23 @@ def _capped(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterat
             yield Reason("CAP_JOBS", hint, gate.since, used.jobs, gate.max_jobs, by)
         if gate.max_vcpus_milli is not None and used.vcpus_milli + candidate.vcpus_milli > gate.max_vcpus_milli:
             yield Reason("CAP_VCPUS", hint, gate.since, used.vcpus_milli, gate.max_vcpus_milli, by)
+
+
+def _afforded(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
+    over = counters.spending.over(lane) if counters.spending else []
+    if not over or counters.spending is None:
+        return
+    cost = counters.spending.cost(candidate, lane)
+    for gate, used in over:
+        if used + cost > gate.limit_nano:
+            whose = {Scope.CUSTOMER: "its customer", Scope.JOB_TYPE: "its job type"}.get(Scope(gate.scope), "all jobs")
+            hint = f"The budget of {whose} has not enough left for the {dollars(cost)} USD that this job may come to."
+            yield Reason(BUDGET, f"{hint} {gate.hint}".strip(), gate.since, dollars(used), dollars(gate.limit_nano))
+
+
+def dollars(nano: int) -> str:
+    """Billionths of USD as text in USD, exactly."""
+    return f"{(Decimal(nano) / 10**9).normalize():f}"
 
 
 def _place(lane: LaneFacts, counters: Counters) -> Iterator[Reason]:

@@ -137,9 +137,15 @@ class Candidate:
     memory_mib: int
     tries: int
     capacity: str = ""
+    timeout_seconds: int | None = None
+    affordable_seconds: int | None = None
+    whole: bool = False  # it is a machine
 
 
-_HEAD: Final = "j.id, j.lane_id, j.priority, j.queued_at, j.vcpus_milli, j.memory_mib, j.tries, j.capacity"
+_HEAD: Final = f"""
+j.id, j.lane_id, j.priority, j.queued_at, j.vcpus_milli, j.memory_mib, j.tries, j.capacity, j.timeout_seconds,
+j.affordable_seconds, j.shape = '{Shape.INSTANCE}'
+"""
 _IN_LINE: Final = f"status = '{states.QUEUED}' ORDER BY priority, queued_at, id LIMIT %s"
 _HEADS_POSTGRESQL: Final = f"""
 SELECT {_HEAD} FROM unnest(%s::bigint[]) AS l(id)
@@ -162,7 +168,7 @@ def heads(lane_ids: Sequence[int], each: int, limit: int) -> list[Candidate]:
         rows = sets.run(_HEADS_POSTGRESQL, [list(lane_ids), each, limit])
     else:
         found = sets.run(_HEADS_SQLITE, [json.dumps(list(lane_ids)), each, limit])
-        rows = [(*row[:3], _aware(row[3]), *row[4:]) for row in found]
+        rows = [(*row[:3], _aware(row[3]), *row[4:10], bool(row[10])) for row in found]
     return [Candidate(*row) for row in rows]
 
 

@@ -34,11 +34,12 @@ def answer_canary() -> None:
 
 
 def sweep() -> None:
-    """Make the hints of lanes and job types true again, and take up what nobody works on."""
+    """Make the hints of lanes and job types true again, and take up, or let go of, what nobody works on."""
     services.refresh_lanes()
     services.refresh_unmet()
     services.carry_on_forgotten()
     services.look_again()
+    services.forget_reservations()
 
 
 def follow_closings() -> None:

@@ -46,7 +46,7 @@ from clusters.queries.places import (
     settings_fault,
     settings_of,
 )
-from clusters.queries.prices import CURRENCY, PriceList, Rate, amount, offers_for, price_for, price_list
+from clusters.queries.prices import CURRENCY, PriceList, Rate, amount, offers_for, price_for, price_list, price_lists
 
 __all__ = [
     "CLOUDS",
@@ -92,6 +92,7 @@ __all__ = [
     "placements_of",
     "price_for",
     "price_list",
+    "price_lists",
     "recording_settings_of",
     "scope_of",
     "settings_fault",

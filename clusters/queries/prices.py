@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
 from clusters.models import Capacity, Measure, Price, Source
+from controlplane.core import sets
 
 CURRENCY: Final = "USD"
 _SMALLEST: Final = Decimal("1e-10")  # as prices are stored
@@ -116,12 +117,31 @@ class PriceList:
 
 def price_list(cloud: str, region: str, *, customer_id: int | None = None, at: datetime | None = None) -> PriceList:
     """What a region offers a customer (None: one without prices of its own) at a moment, else now. One statement."""
-    rows = (
-        Price.objects.filter(_valid(at or timezone.now(), customer_id))
+    own = Q(customer=customer_id)
+    return _price_list(cloud, [row[1:] for row in _prices_at(cloud, region, own, at or timezone.now())])
+
+
+def price_lists(cloud: str, region: str, customers: Collection[int]) -> dict[int, PriceList]:
+    """What a region offers each of these customers now, in one statement; those without own prices share a list."""
+    rows = _prices_at(cloud, region, sets.among("customer", list(customers), Price), timezone.now())
+    everybodys = _price_list(cloud, [row[1:] for row in rows if row[0] is None])
+    found = dict.fromkeys(customers, everybodys)
+    for customer in {row[0] for row in rows if row[0] is not None}:
+        found[customer] = _price_list(cloud, [row[1:] for row in rows if row[0] in (None, customer)])
+    return found
+
+
+def _prices_at(cloud: str, region: str, own: Q, at: datetime) -> list[Any]:
+    """Whose price it is, None for everybody's, and the rest as in _Priced; the later ones win."""
+    return list(
+        Price.objects.filter(_valid(at, own))
         .filter(offer__cloud=cloud, offer__region__in=(region, ""), offer__available=True)
         .order_by("offer__region", *_LAST_WINS)
-        .values_list(*(f"offer__{name}" for name in _PRICED), "amount", "source")
+        .values_list("customer", *(f"offer__{name}" for name in _PRICED), "amount", "source")
     )
+
+
+def _price_list(cloud: str, rows: Sequence[Sequence[Any]]) -> PriceList:
     # Of the same name, what is said of the region wins over what is said of every region.
     found = {(row[1], row[2]): _Priced(*row) for row in rows}
     return PriceList(cloud, list(found.values()))
@@ -144,7 +164,7 @@ def offers_for(
 
 def price_for(offer_id: int, customer_id: int | None, at: datetime) -> Price | None:
     """The price of an offer for a customer at a moment: its own, else everybody's. None when there is none."""
-    return Price.objects.filter(_valid(at, customer_id), offer=offer_id).order_by(*_LAST_WINS).last()
+    return Price.objects.filter(_valid(at, Q(customer=customer_id)), offer=offer_id).order_by(*_LAST_WINS).last()
 
 
 def amount(rate: Decimal, seconds: Decimal | int) -> Decimal:
@@ -156,10 +176,9 @@ def amount(rate: Decimal, seconds: Decimal | int) -> Decimal:
 _LAST_WINS: Final = (F("customer").asc(nulls_first=True), "valid_from")
 
 
-def _valid(at: datetime, customer_id: int | None) -> Q:
-    """Prices that have begun and not ended."""
-    own = Q(customer__isnull=True) | Q(customer=customer_id)
-    return own & Q(valid_from__lte=at) & (Q(valid_to__isnull=True) | Q(valid_to__gt=at))
+def _valid(at: datetime, own: Q) -> Q:
+    """Prices, everybody's and those of their `own`, that have begun and not ended."""
+    return (Q(customer__isnull=True) | own) & Q(valid_from__lte=at) & (Q(valid_to__isnull=True) | Q(valid_to__gt=at))
 
 
 def _sells_units(cloud: str) -> bool:

@@ -2,7 +2,7 @@
 
 from jobs.models.artifact import Artifact, ArtifactVersion, Protocol
 from jobs.models.count import CountDelta, JobCount
-from jobs.models.engine import Beat, Gate, Hold, Lane, Place, RunsFor, Scope
+from jobs.models.engine import SPENT_SCOPES, Beat, Gate, Hold, Lane, Place, RunsFor, Scope, SpendGate
 from jobs.models.file import File, FileType
 from jobs.models.job import MAX_PRIORITY, MOST_EXECUTIONS, STAGED, TASKS, Execution, Job, Priority, Shape
 from jobs.models.mapreduce import MapReduceSpec
@@ -14,6 +14,7 @@ from jobs.models.submission import Submission
 __all__ = [
     "MAX_PRIORITY",
     "MOST_EXECUTIONS",
+    "SPENT_SCOPES",
     "STAGED",
     "TASKS",
     "Artifact",
@@ -44,5 +45,6 @@ __all__ = [
     "RunsFor",
     "Scope",
     "Shape",
+    "SpendGate",
     "Submission",
 ]

@@ -155,6 +155,37 @@ class Gate(models.Model):
         return f"cap on {self.scope} {self.scope_id}".strip()
 
 
+# What money may be bounded for: what a claim can add up from the jobs themselves.
+SPENT_SCOPES: Final = (Scope.ALL, Scope.CUSTOMER, Scope.JOB_TYPE)
+
+
+class SpendGate(models.Model):
+    """Money for a scope: what is spent, and reserved for what runs, never exceeds `limit_nano` by a claim.
+
+    In billionths of USD. Whoever owns the budget (`key` is its name there) writes the rows, by
+    jobs.services.spending. Claims that may touch it lock its row first; what is reserved stands with the executions.
+    """
+
+    key = models.CharField(max_length=64, unique=True)
+    scope = models.CharField(max_length=16, choices=[choice for choice in Scope.choices if choice[0] in SPENT_SCOPES])
+    scope_id = models.CharField(max_length=96, blank=True)
+    limit_nano = models.BigIntegerField()
+    spent_nano = models.BigIntegerField(default=0)
+    hint = models.CharField(max_length=255, blank=True)
+    since = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(scope__in=SPENT_SCOPES), name="spend_gate_scope"),
+            models.CheckConstraint(
+                condition=models.Q(limit_nano__gte=0, spent_nano__gte=0), name="spend_gate_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"budget {self.key} of {self.scope} {self.scope_id}".strip()
+
+
 class Beat(models.Model):
     """When a piece of periodic work is due next. Whoever moves `due_at` on rings it; see controlplane.schedules."""
 

@@ -261,6 +261,9 @@ class Execution(models.Model):
 
     Shortly after it has ended it keeps what an hour of it cost when it began: `price_rate` in USD, by which offer and
     whose word. Without a rate the source is "none"; an empty one: it was not looked up yet.
+
+    `reserved_nano`, in billionths of USD, is what it may still come to beyond what has been metered of it: kept from
+    its start until then for the SpendGates over it.
     """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
@@ -289,6 +292,7 @@ class Execution(models.Model):
     price_offer = models.CharField(max_length=160, blank=True, db_default="")
     price_rate = models.DecimalField(max_digits=20, decimal_places=10, null=True)
     price_source = models.CharField(max_length=16, blank=True, db_default="")
+    reserved_nano = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [
@@ -315,6 +319,7 @@ class Execution(models.Model):
                 condition=Q(status__in=states.EXECUTION_FINAL, price_source=""),
             ),
             models.Index(fields=["place", "copy_at"], name="execution_to_copy", condition=Q(copy_at__isnull=False)),
+            models.Index(fields=["job"], name="execution_reserved", condition=Q(reserved_nano__gt=0)),
         ]
 
     def __str__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -13,6 +12,8 @@ from django.db.models import F, Sum
 from accounts.models import User
 from jobs import gates, sql, states
 from jobs.models import Execution, Job, MapReduceSpec, Place, Shape
+from jobs.queries.quantiles import of_ten, seconds_of
+from jobs.queries.spending import spending
 from jobs.queries.waiting import counters, holds_by_scope, reserve
 
 LOOKED_AT: Final = 200  # jobs of a kind, the newest
@@ -64,15 +65,29 @@ class Outlook:
 
     def __init__(self) -> None:
         self._places: dict[int, tuple[gates.Counters, dict[int, sql.LaneFacts]]] = {}
-        self._found: dict[tuple[sql.LaneFacts, int], list[gates.Reason]] = {}
+        self._found: dict[tuple[object, ...], list[gates.Reason]] = {}
 
-    def reasons(self, lane: sql.LaneFacts, priority: int) -> list[gates.Reason]:
+    def reasons(
+        self,
+        lane: sql.LaneFacts,
+        priority: int,
+        *,
+        capacity: str = "",
+        timeout_seconds: int | None = None,
+        whole: bool = False,
+    ) -> list[gates.Reason]:
         """Everything that would keep a job from starting that came now, into a lane of its own size."""
-        key = (lane, priority)
+        more = {"capacity": capacity, "timeout_seconds": timeout_seconds, "whole": whole}
+        key = (lane, priority, *more.values())
         if key not in self._found:
             known, lanes = self._at(lane.place_id)
             now = replace(known)
-            candidate = sql.Candidate(NO_JOB, lane.id, priority, now.now, lane.vcpus_milli, lane.memory_mib, 0)
+            size = (lane.vcpus_milli, lane.memory_mib)
+            candidate = sql.Candidate(
+                *(NO_JOB, lane.id, priority, now.now, *size, 0, capacity),
+                timeout_seconds=timeout_seconds,
+                whole=whole,
+            )
             reserve(now, lanes, candidate)
             self._found[key] = list(gates.reasons(candidate, lane, now))
         return self._found[key]
@@ -80,8 +95,10 @@ class Outlook:
     def _at(self, place_id: int) -> tuple[gates.Counters, dict[int, sql.LaneFacts]]:
         if place_id not in self._places:
             lanes = sql.lanes(place_id)
-            now = counters(Place.objects.get(pk=place_id), lanes.values())
+            place = Place.objects.get(pk=place_id)
+            now = counters(place, lanes.values())
             now.holds = holds_by_scope()
+            now.spending = spending(place, lanes.values())
             self._places[place_id] = now, lanes
         return self._places[place_id]
 
@@ -104,8 +121,8 @@ def history(customer_id: int, shape: str, classification: str, revision_id: int 
         return None
     executions = Execution.objects.filter(started_at__isnull=False, ended_at__isnull=False, **{f"{of}__in": ids})
     taken = executions.order_by().values(of).annotate(taken=Sum(F("ended_at") - F("started_at")))
-    seconds = sorted(_seconds(each) for each in taken.values_list("taken", flat=True))
-    return History(len(seconds), _of_ten(seconds, 5), _of_ten(seconds, 9)) if seconds else None
+    seconds = sorted(seconds_of(each) for each in taken.values_list("taken", flat=True))
+    return History(len(seconds), of_ten(seconds, 5), of_ten(seconds, 9)) if seconds else None
 
 
 def _few_tasks(ids: Sequence[int]) -> list[int]:
@@ -119,13 +136,3 @@ def _few_tasks(ids: Sequence[int]) -> list[int]:
             break
         chosen.append(job_id)
     return chosen
-
-
-def _seconds(taken: timedelta) -> Decimal:
-    """Two clocks may disagree by a little: nothing took less than no time."""
-    return max(Decimal(0), Decimal(taken // timedelta(microseconds=1)) / 10**6)
-
-
-def _of_ten(ordered: Sequence[Decimal], tenths: int) -> Decimal:
-    """The least that so many tenths of them do not exceed."""
-    return ordered[-(-len(ordered) * tenths // 10) - 1]

@@ -15,6 +15,7 @@ from jobs import gates, sql, states
 from jobs.models import Job, Lane, Place, Scope, Shape
 from jobs.queries import mapreduce
 from jobs.queries.recipes import kept_back
+from jobs.queries.spending import spending
 
 HELD: Final = "HELD"
 NEXT: Final = "NEXT"
@@ -47,7 +48,7 @@ def lanes_of(scope: str, scope_id: str) -> QuerySet[Lane]:
 
 
 def counters(place: Place, lanes: Iterable[sql.LaneFacts]) -> gates.Counters:
-    """What a claim at `place` decides by, now, but the holds: they are asked for when there is somebody to hold."""
+    """What a claim at `place` decides by, now, but holds and budgets: asked for when there is somebody to start."""
     found = gates.Counters(place, timezone.now())
     found.gates = {(cap.scope, cap.scope_id): cap for cap in sql.caps()}
     for lane in lanes:
@@ -77,7 +78,11 @@ def _kept(job: Job) -> list[gates.Reason]:
     now = counters(job.place, lanes.values())
     now.holds = holds_by_scope(job.pk)
     assert job.queued_at is not None
-    candidate = sql.Candidate(job.pk, lane.id, job.priority, job.queued_at, job.vcpus_milli, job.memory_mib, job.tries)
+    now.spending = spending(job.place, lanes.values())
+    candidate = sql.Candidate(
+        *(job.pk, lane.id, job.priority, job.queued_at, job.vcpus_milli, job.memory_mib, job.tries, job.capacity),
+        *(job.timeout_seconds, job.affordable_seconds, job.shape == Shape.INSTANCE),
+    )
     reserve(now, lanes, candidate)
     return list(gates.reasons(candidate, lane, now))
 
@@ -110,6 +115,7 @@ def waiting_lanes() -> list[WaitingLane]:
         lanes = sql.lanes(place.pk, held=True)
         now = counters(place, lanes.values())
         now.holds = holds
+        now.spending = spending(place, lanes.values())
         ids = [lane.id for lane in lanes.values() if lane.place_id == place.pk and lane.id in lines]
         for head in sql.heads(ids, 1, len(ids)):
             lane = lanes[head.lane_id]

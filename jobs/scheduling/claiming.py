@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django.db import DatabaseError, OperationalError, transaction
@@ -37,16 +37,19 @@ def claim(place_id: int, *, just_ended: int = 0, limit: int = CLAIM_AT_MOST) -> 
         open_lanes = [lane for lane in lanes.values() if lane.claimable and not _closed(lane, counters)]
         if not open_lanes:
             return 0
+        # Before the caps: whoever waits for a budget must not keep a job type's row from those who hold the budget.
+        spending = queries.claim_spending(place, open_lanes)
         if _lock_gates(open_lanes, counters):
             counters = queries.counters(place, sql.lanes(place_id).values())
         # A lane made while its hold was placed may not be marked yet: the holds themselves decide.
         counters.holds = queries.holds_by_scope()
+        counters.spending = spending
         counters.ahead = just_ended / max(1, counters.here().jobs)
         walk = Walk(lanes, counters)
-        walk.admit_from(open_lanes, limit)
+        walk.admit_from([lane for lane in open_lanes if not spending or not spending.is_used_up(lane)], limit)
         walk.leave_paused()
         walk.note_blocked()
-        return _start_or_fail(place_id, walk.admitted)
+        return _start_or_fail(place_id, walk.admitted, walk.reserved)
 
 
 def _closed(lane: sql.LaneFacts, counters: gates.Counters) -> bool:
@@ -79,6 +82,7 @@ class Walk:
 
     def __init__(self, lanes: Lanes, counters: gates.Counters) -> None:
         self.admitted: list[sql.Candidate] = []
+        self.reserved: dict[int, int] = {}  # by the jobs' ids, billionths of USD
         self.refused: dict[int, gates.Reason] = {}
         self._lanes = lanes
         self._counters = counters
@@ -88,6 +92,10 @@ class Walk:
 
         The heads of lanes that cannot go on take places of those behind them: so look again past the
         refused lanes, until a look refuses none.
+
+        Jobs of a lane may run for longer or shorter, and so come to more or less. One that its budget has not enough
+        for lets those behind it pass that were read with it: waiting would not bring the money. Further
+        looks leave its lane out, so a line of dear jobs costs a claim no more than a line that is capped.
         """
         taken: set[int] = set()
         while len(self.admitted) < limit:
@@ -102,11 +110,14 @@ class Walk:
 
     def _try(self, candidate: sql.Candidate) -> None:
         lane, counters = self._lanes[candidate.lane_id], self._counters
-        if lane.id in self.refused:
-            return  # every gate treats the jobs of a lane alike
+        refused = self.refused.get(lane.id)
+        if refused is not None and refused.code != gates.BUDGET:
+            return  # every other gate treats the jobs of a lane alike
         reason = gates.admit(candidate, lane, counters)
         if reason is None:
             counters.count(lane, 1, candidate.vcpus_milli, candidate.memory_mib)
+            if counters.spending is not None:
+                self.reserved[candidate.job_id] = counters.spending.reserve(candidate, lane)
             self.admitted.append(candidate)
             return
         self.refused[lane.id] = reason
@@ -137,34 +148,33 @@ class Walk:
             Lane.objects.filter(pk__in=stuck).update(blocked_since=self._counters.now)
 
 
-def _start_or_fail(place_id: int, admitted: Sequence[sql.Candidate]) -> int:
+def _start_or_fail(place_id: int, admitted: Sequence[sql.Candidate], reserved: Mapping[int, int]) -> int:
     """Start a set; one that the database refuses goes one by one, and the one it refuses then fails alone."""
     try:
         with transaction.atomic():
-            return _start(place_id, admitted)
+            return _start(place_id, admitted, reserved)
     except OperationalError:
         raise
     except DatabaseError:
         only = {"job_id": admitted[0].job_id} if len(admitted) == 1 else {}
         logger.exception("a claim of %d jobs was refused", len(admitted), extra=only)
     if len(admitted) > 1:
-        return sum(_start_or_fail(place_id, [candidate]) for candidate in admitted)
+        return sum(_start_or_fail(place_id, [candidate], reserved) for candidate in admitted)
     error = Error.objects.get(name="database", is_builtin=True)
     values = {"ended_at": timezone.now(), "reason": "DATABASE", "error": error.pk}
     move({admitted[0].job_id: values}, states.FAILED, fields=tuple(values))
     return 0
 
 
-def _start(place_id: int, admitted: Sequence[sql.Candidate]) -> int:
+def _start(place_id: int, admitted: Sequence[sql.Candidate], reserved: Mapping[int, int]) -> int:
     if not admitted:
         return 0
     tries = {candidate.job_id: candidate.tries + 1 for candidate in admitted}
     capacities = {candidate.job_id: candidate.capacity for candidate in admitted}
     moved = move({i: {"tries": n, "reason": ""} for i, n in tries.items()}, states.STARTING, fields=("tries", "reason"))
     now = timezone.now()
-    sets.insert(
-        Execution,
-        ("uuid", "job", "number", "place", "capacity", "status", "node", "detail", "created_at", "logs_kept"),
-        [(uuid7(), i, tries[i], place_id, capacities[i], states.CREATED, "", "", now, True) for i in moved],
-    )
+    fields = ("uuid", "job", "number", "place", "capacity", "status", "node", "detail", "created_at", "logs_kept")
+    same = (states.CREATED, "", "", now, True)
+    rows = [(uuid7(), i, tries[i], place_id, capacities[i], *same, reserved.get(i, 0)) for i in moved]
+    sets.insert(Execution, (*fields, "reserved_nano"), rows)
     return len(moved)

@@ -28,6 +28,13 @@ from jobs.services.requests import JobRequest
 from jobs.services.retry import retry_job
 from jobs.services.seeds import SeedWish, seed_requests
 from jobs.services.snapshots import price_executions
+from jobs.services.spending import (
+    drop_spend_gate,
+    forget_reservations,
+    note_spent,
+    set_spend_gate,
+    settle_reservations,
+)
 from jobs.services.steer import set_priority
 from jobs.services.submit import Submitted, submit_jobs
 from jobs.services.unmet import refresh_unmet
@@ -48,10 +55,12 @@ __all__ = [
     "check_place",
     "clear_job_type_policy",
     "delete_file",
+    "drop_spend_gate",
     "dry_run",
     "edit_file",
     "fold_counts",
     "follow_closings",
+    "forget_reservations",
     "hold_jobs",
     "leave_crowded",
     "lift_cap",
@@ -63,6 +72,7 @@ __all__ = [
     "measure_file",
     "move",
     "move_executions",
+    "note_spent",
     "place_hold",
     "price_executions",
     "refresh_lanes",
@@ -78,6 +88,8 @@ __all__ = [
     "set_cap",
     "set_job_type_policy",
     "set_priority",
+    "set_spend_gate",
+    "settle_reservations",
     "shown_media_type",
     "start_operation",
     "stop_all_of",

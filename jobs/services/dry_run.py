@@ -96,7 +96,13 @@ class _Known:
             policy=request.policy,
             vcpus_milli=lane.vcpus_milli,
             memory_mib=lane.memory_mib,
-            waits_for=self._outlook.reasons(lane, request.priority),
+            waits_for=self._outlook.reasons(
+                lane,
+                request.priority,
+                capacity=request.capacity,
+                timeout_seconds=request.timeout_seconds,
+                whole=bool(request.machine_image),
+            ),
             rate=self._rate(request, lane),
             history=self._history(request, lane),
         )

@@ -115,7 +115,7 @@ class _Placer:
     def _anywhere(self, request: JobRequest) -> JobRequest:
         policy = request.policy or Policy()
         given = (bool(request.machine_image), bool(request.command), bool(request.image))
-        key = (line_key(request), given, request.priority, policy.max_cost)
+        key = (line_key(request), given, request.priority, request.timeout_seconds, policy.max_cost)
         if key not in self._ladders:
             self._ladders[key] = self._ladder(request, policy.max_cost)
         return replace(request, policy=replace(policy, places=self._ladders[key]))
@@ -146,7 +146,8 @@ class _Placer:
         lane = lane_thought_of(
             self._owner, place, customer, queue=queue, vcpus_milli=vcpus_milli, memory_mib=memory_mib
         )
-        waits_for = self._outlook.reasons(lane, request.priority)
+        whole = bool(request.machine_image)
+        waits_for = self._outlook.reasons(lane, request.priority, timeout_seconds=request.timeout_seconds, whole=whole)
         known = not any(reason.code == "NO_WORKER" and reason.since is None for reason in waits_for)
         if known and (never := next((reason for reason in waits_for if reason.code in _NEVER), None)):
             return f"{cloud}/{region}: {never.hint}"

@@ -62,8 +62,9 @@ def reserved() -> list[tuple[int, int | None, int]]:
     return [(row[0], row[1], int(row[2])) for row in sets.run(_RESERVED)]
 
 
+# Ordered by the error, too, which there is none of: else PostgreSQL does not see that the index has them in order.
 _LAST: Final = f"""job_type_id = {{of}} AND status = '{states.COMPLETED}' AND error_id IS NULL
-    ORDER BY moved_at DESC LIMIT %s"""
+    ORDER BY error_id DESC, moved_at DESC LIMIT %s"""
 _TOOK: Final = f"""JOIN jobs_execution e ON e.job_id = j.id
 WHERE e.status = '{states.COMPLETED}' AND e.started_at IS NOT NULL"""
 _TAKEN_POSTGRESQL: Final = f"""

@@ -34,3 +34,9 @@ def make_offer(**facts: Any) -> Offer:
 def priced(amount: str, *, valid_from: datetime = BEGUN, customer: Any = None, **facts: Any) -> Price:
     """A new offer with a price that staff have set."""
     return set_price(make_offer(**facts), amount=Decimal(amount), actor=None, customer=customer, valid_from=valid_from)
+
+
+def price_vcpus_here(amount: str, customer: Any = None) -> None:
+    """From now on an hour of a vCPU of this machine costs so much, and memory nothing."""
+    vcpu = Offer.objects.get(cloud="local", name="vcpu")
+    set_price(vcpu, amount=Decimal(amount), actor=None, valid_from=BEGUN, customer=customer)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django_q.models import OrmQ
 
 from accounts.models import Event
 from controlplane.core import sets
-from jobs import scheduling, services, states
+from jobs import queries, scheduling, services, states
 from jobs.models import Execution, Hold, Job, Lane, Scope
 from tests.factories import Stage, make_job, make_job_in, make_jobs, make_operator
+from tests.jobs.counted import make_type, submit
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
@@ -116,6 +119,25 @@ def test_a_hold_lifted_from_its_customer_leaves_a_job_that_is_held_itself() -> N
     hold = services.place_hold(scope=Scope.CUSTOMER, scope_id=str(job.customer_id), code="UNPAID")
     services.lift_hold(hold)
     assert stage.claim() == 0
+
+
+@pytest.mark.parametrize("scope", [Scope.CUSTOMER, Scope.JOB_TYPE])
+def test_the_system_holds_what_a_budget_is_over_once_and_says_why(scope: str) -> None:
+    stage = Stage()
+    (ours,), (theirs,) = (submit(make_type(n), 1, customer=f"customer {n}") for n in range(2))
+    job = Job.objects.get(pk=ours)
+    where: dict[str, Any] = {"scope": scope, "scope_id": str(getattr(job, f"{scope}_id")), "code": "BUDGET"}
+    hold = services.place_hold(**where, hint="The budget of May is spent.")
+    told = Event.objects.filter(kind="hold.placed")
+    assert services.place_hold(**where, hint="The budget of May is spent.") == hold
+    assert (Hold.objects.count(), told.count(), told.get().actor_id) == (1, 1, None)
+    assert stage.claim() == 1
+    assert Job.objects.get(pk=theirs).status == states.STARTING
+    (reason,) = queries.explain(Job.objects.get(pk=ours))
+    assert (reason.code, reason.hint, reason.since) == ("BUDGET", "The budget of May is spent.", hold.since)
+    assert (reason.value, reason.limit, reason.set_by) == (f"{scope} {where['scope_id']}", None, None)
+    services.lift_hold(hold)
+    assert stage.claim() == 1
 
 
 def test_jobs_of_many_lanes_are_held_in_few_statements(django_assert_max_num_queries) -> None:

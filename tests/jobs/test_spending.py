@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from tests.threads import at_once
 pytestmark = pytest.mark.django_db
 
 USD = 10**9
-HOUR = {"vcpus_milli": 1000, "timeout_seconds": 3600}  # one USD
+HOUR: dict[str, Any] = {"vcpus_milli": 1000, "timeout_seconds": 3600}  # one USD
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def budget(of: Job | None = None, limit: float = 3, spent: float = 0, scope: str
     """A budget in USD over all, or the customer or job type of a job."""
     scope_id = "" if of is None else str(getattr(of, f"{scope}_id"))
     scope = Scope.ALL if of is None else scope
-    amounts = {"limit_nano": int(limit * USD), "spent_nano": int(spent * USD)}
+    amounts: dict[str, Any] = {"limit_nano": int(limit * USD), "spent_nano": int(spent * USD)}
     return services.set_spend_gate(key=f"{scope}-budget", scope=scope, scope_id=scope_id, **amounts)
 
 
@@ -266,7 +267,8 @@ def test_indexes_lead_to_what_is_reserved_and_to_what_jobs_of_a_type_took() -> N
 
 def _elsewhere() -> int:
     place = Place.objects.create(cloud="local", region="elsewhere")
-    services.report_place(place.pk, **{**ROOMY, "runs_for": RunsFor.EVERYONE})
+    facts: dict[str, Any] = {**ROOMY, "runs_for": RunsFor.EVERYONE}
+    services.report_place(place.pk, **facts)
     return place.pk
 
 
@@ -297,8 +299,8 @@ def test_what_started_while_a_budget_was_set_is_counted() -> None:
     for turn in range(6):
         jobs = make_jobs(6, customer=f"turn {turn}", **HOUR)
         make_jobs(6, customer=f"turn {turn}", region="elsewhere", **HOUR)
-        claims = [lambda: scheduling.claim(stage.place.pk, limit=4), lambda: scheduling.claim(other, limit=4)]
-        found = at_once([*claims, lambda of=jobs[0]: budget(of, limit=9)])
+        claims = [partial(scheduling.claim, place, limit=4) for place in (stage.place.pk, other)]
+        found = at_once([*claims, partial(budget, jobs[0], limit=9)])
         assert not [each for each in found if isinstance(each, Exception)]
         active = Execution.objects.filter(job__customer=jobs[0].customer_id)
         assert set(active.values_list("reserved_nano", flat=True)) <= {USD}
@@ -333,7 +335,7 @@ class Billing:
         make_job(customer=customer, vcpus_milli=1000, timeout_seconds=seconds)
 
     def limit(self, halves: int) -> None:
-        amounts = {"limit_nano": halves * USD // 2, "spent_nano": self.spent["ours"]}
+        amounts: dict[str, Any] = {"limit_nano": halves * USD // 2, "spent_nano": self.spent["ours"]}
         services.set_spend_gate(key="ours", scope=Scope.CUSTOMER, scope_id=str(self.ours), **amounts)
 
     def meter(self, which: int, quarters: int, *, ends: bool = False) -> None:

@@ -17,7 +17,7 @@ from tests.factories import Stage, make_job, make_jobs
 pytestmark = pytest.mark.django_db
 
 USD = 10**9
-HOUR = {"vcpus_milli": 1000, "timeout_seconds": 3600}  # one USD
+HOUR: dict[str, Any] = {"vcpus_milli": 1000, "timeout_seconds": 3600}  # one USD
 
 
 @pytest.fixture

@@ -20,5 +20,9 @@ SCHEDULES: Final = (
     Schedule("jobs.tasks.advance_stuck_recipes", 60, "take up recipes whose wake-up was lost"),
     Schedule("jobs.tasks.sample_load", 60, "note how many jobs wait and run"),
     Schedule("accounts.tasks.post_left_behind", 60, "post feedback that Slack did not take yet"),
+    Schedule("billing.tasks.meter", 5, "make records of what has ended"),
+    Schedule("billing.tasks.checkpoint", 300, "make records of what goes on, up to the last full hour"),
+    Schedule("billing.tasks.draw_up_drafts", 300, "have the bills of this month say what is metered"),
+    Schedule("billing.tasks.close_months", 3600, "make final bills of the months that have ended"),
     Schedule("jobs.tasks.apply_retention", 3600, "delete what is past its days"),
 )

@@ -92,6 +92,8 @@ def aware(at: datetime.datetime | str) -> datetime.datetime:
 def _sqlite(value: Any) -> Any:
     if isinstance(value, datetime.datetime):
         return value.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(" ")
+    if isinstance(value, datetime.date):
+        return value.isoformat()
     if isinstance(value, uuid.UUID):
         return value.hex
     return value
@@ -107,13 +109,23 @@ def _columns(model: type[models.Model], fields: Sequence[str]) -> list[str]:
     return [str(_field(model, name).column) for name in fields]
 
 
-def insert(model: type[models.Model], fields: Sequence[str], rows: Sequence[Row], *, new_only: bool = False) -> None:
-    """Insert `rows`, each in the order of `fields`. `new_only`: leave out those that a constraint says are there."""
+def insert(
+    model: type[models.Model],
+    fields: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    new_only: bool = False,
+    on_conflict: str = "",
+) -> None:
+    """Insert `rows`, each in the order of `fields`. `new_only`: leave out those that a constraint says are there.
+
+    `on_conflict` is what SQL does with them instead: `(column) DO UPDATE SET total = table.total + excluded.total`.
+    """
     if not rows:
         return
     table, columns = model._meta.db_table, ", ".join(_columns(model, fields))
     data = [_prepare(model, name, values) for name, values in zip(fields, zip(*rows, strict=True), strict=True)]
-    conflict = " ON CONFLICT DO NOTHING" if new_only else ""
+    conflict = f" ON CONFLICT {on_conflict or 'DO NOTHING'}" if new_only or on_conflict else ""
     if is_postgresql():
         arrays = ", ".join(f"%s::{_type(model, name)}[]" for name in fields)
         run(f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}){conflict}", data)  # noqa: S608

@@ -21,20 +21,29 @@ _READ: Final = (
 )
 
 
-def price_executions(limit: int = AT_ONCE, *, jobs: Sequence[int] | None = None) -> int:
+def price_executions(
+    limit: int = AT_ONCE, *, jobs: Sequence[int] | None = None, executions: Sequence[int] | None = None
+) -> int:
     """Keep the price of executions that have ended, up to `limit`, of `jobs` only if given; returns of how many.
+
+    Of `executions` that are named all get theirs, those that go on, too: they have to have started.
 
     Not done where they end: prices are dated, so what was valid when one began, to the minute, can be asked
     afterwards, and the scheduler's own transactions do not wait for it. Safe to call at any time, and twice.
     """
-    waiting = Execution.objects.filter(status__in=states.EXECUTION_FINAL, price_source="").order_by("id")
+    priceable = states.EXECUTION_FINAL if executions is None else states.EXECUTION_STATES
+    waiting = Execution.objects.filter(price_source="").order_by("id")
+    if executions is None:
+        waiting = waiting.filter(status__in=priceable)
+    else:
+        waiting, limit = waiting.filter(sets.among("id", list(executions), Execution)), len(executions)
     if jobs is not None:
         waiting = waiting.filter(sets.among("job", list(jobs), Execution))
     rates = Rates()
     rows = [_priced(row, rates) for row in waiting.values_list(*_READ)[:limit]]
     if rows:
         with transaction.atomic():
-            sets.update_where(Execution, _FIELDS, rows, states.EXECUTION_FINAL, ())
+            sets.update_where(Execution, _FIELDS, rows, priceable, ())
     return len(rows)
 
 

@@ -1,0 +1,255 @@
+"""Bills: drawn up while a month goes on, closed once, moved as Stripe says."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from django.db import transaction
+from django.db.models import Exists, Max, OuterRef, Sum
+from django.utils import timezone
+
+from accounts import events
+from accounts.models import User
+from billing import hours, money, shares, states
+from billing.errors import BillState, MonthOpen
+from billing.models import Bill, BillLine, ClosedMonth, LineKind, UsageDay, UsageKind
+from billing.services.ledger import locked
+from clusters.models import Cluster
+from jobs.models import Shape
+from jobtypes.models import JobType
+
+# So long after a month's end its last hour is metered, with what clouds say late.
+CLOSES_AFTER: Final = timedelta(hours=6)
+AT_ONCE: Final = 200
+SLICE_SECONDS: Final = 20.0
+_SUMS: Final = ("records", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "cost_nano")
+
+
+class Position(NamedTuple):
+    """For what a line is, in the order of a bill."""
+
+    kind: str
+    shape: str
+    job_type_id: int
+    cluster_id: int
+
+
+# --- Drawing up ----------------------------------------------------------------------------------------------------
+
+
+def draw_up_drafts(now: datetime | None = None) -> int:
+    """Have the bills of the months that are open say what is metered of them. How many were drawn up."""
+    done = 0
+    stale = _stale(now or timezone.now())
+    for start in range(0, len(stale), AT_ONCE):
+        with transaction.atomic():
+            for customer_id, month in stale[start : start + AT_ONCE]:
+                draw_up(customer_id, month)
+                done += 1
+    return done
+
+
+def _stale(now: datetime) -> list[tuple[int, date]]:
+    """Customers and months of which there are sums that their draft does not say."""
+    closed = ClosedMonth.objects.aggregate(last=Max("month"))["last"]
+    rows = UsageDay.objects.exclude(customer_id=0)
+    rows = rows.filter(bill_month__gt=closed) if closed else rows
+    sums = rows.values("customer_id", "bill_month").annotate(cost=Sum("cost_nano"), count=Sum("records"))
+    drafts = {
+        (bill.customer_id, bill.month): (bill.exact_nano, bill.records)
+        for bill in Bill.objects.filter(status=states.DRAFT).annotate(records=Sum("lines__records"))
+    }
+    return sorted(
+        (row["customer_id"], row["bill_month"])
+        for row in sums
+        if drafts.get((row["customer_id"], row["bill_month"])) != (row["cost"], row["count"])
+    )
+
+
+def draw_up(customer_id: int, month: date) -> Bill:
+    """Write the draft of a customer's bill for a month, with its lines, from what is metered. In a transaction."""
+    bill, _ = Bill.objects.get_or_create(customer_id=customer_id, month=month)
+    bill = Bill.objects.select_for_update().get(pk=bill.pk)
+    if bill.status != states.DRAFT:
+        return bill
+    lines = _lines(customer_id, month)
+    bill.lines.all().delete()
+    for line in lines:
+        line.bill = bill
+    BillLine.objects.bulk_create(lines)
+    bill.exact_nano = sum(line.exact_nano for line in lines)
+    bill.amount = sum(line.amount for line in lines)
+    bill.peer_ms = sum(line.quantity_ms for line in lines if line.kind == LineKind.PEERS)
+    bill.free_ms = sum(line.free_ms for line in lines)
+    bill.drawn_up_at = timezone.now()
+    bill.save()
+    return bill
+
+
+def _lines(customer_id: int, month: date) -> list[BillLine]:
+    rows = (
+        UsageDay.objects.filter(bill_month=month, customer_id=customer_id)
+        .values_list("kind", "shape", "job_type_id", "cluster_id")
+        .annotate(*(Sum(name) for name in _SUMS))
+    )
+    found: dict[Position, list[int]] = {}
+    for kind, shape, job_type_id, cluster_id, *sums in rows:
+        position = _position(kind, shape, job_type_id, cluster_id)
+        there = found.setdefault(position, [0] * len(_SUMS))
+        found[position] = [old + new for old, new in zip(there, sums, strict=True)]
+    positions = sorted(found)
+    labels = _labels(positions)
+    cents = shares.rounded([found[position][-1] for position in positions], money.CENT)
+    lines = []
+    for number, (position, amount) in enumerate(zip(positions, cents, strict=True), start=1):
+        records, run_ms, vcpu_ms, gib_ms, peer_ms, free_ms, exact = found[position]
+        lines.append(
+            BillLine(
+                position=number,
+                kind=position.kind,
+                label=labels[position],
+                shape=position.shape,
+                job_type_id=position.job_type_id or None,
+                cluster_id=position.cluster_id or None,
+                quantity_ms=peer_ms if position.kind == LineKind.PEERS else run_ms,
+                free_ms=free_ms,
+                vcpu_ms=vcpu_ms,
+                gib_ms=gib_ms,
+                records=records,
+                exact_nano=exact,
+                amount=amount,
+            )
+        )
+    return lines
+
+
+def _position(kind: str, shape: str, job_type_id: int, cluster_id: int) -> Position:
+    if kind == UsageKind.CORRECTION:
+        return Position(LineKind.CORRECTION, "", 0, 0)
+    if kind == UsageKind.EXECUTION:
+        # The tasks of a MapReduce job are on one line with it.
+        named = Shape.MAPREDUCE if shape in (Shape.MAP, Shape.REDUCE) else shape
+        return Position(LineKind.JOB_TYPE if job_type_id else LineKind.JOBS, str(named), job_type_id, 0)
+    line = LineKind.PEERS if kind == UsageKind.PEERS else LineKind.CONTAINERS
+    return Position(line, "", 0, cluster_id)
+
+
+_WORDS: Final = {
+    Shape.CONTAINER: "Container jobs",
+    Shape.INSTANCE: "Instance jobs",
+    Shape.SEED: "Seed jobs",
+    Shape.MAPREDUCE: "MapReduce jobs",
+}
+
+
+def _labels(positions: Sequence[Position]) -> dict[Position, str]:
+    types = {
+        row.pk: f"{row.name} {row.version}"
+        for row in JobType.objects.filter(pk__in=[each.job_type_id for each in positions])
+    }
+    clusters = dict(Cluster.objects.filter(pk__in=[each.cluster_id for each in positions]).values_list("pk", "name"))
+    found: dict[Position, Any] = {}
+    for each in positions:
+        if each.kind == LineKind.JOB_TYPE:
+            found[each] = f"Jobs of {types.get(each.job_type_id, 'a job type')}"
+        elif each.kind == LineKind.JOBS:
+            found[each] = _WORDS.get(Shape(each.shape), "Jobs")
+        elif each.kind == LineKind.CORRECTION:
+            found[each] = "Corrections"
+        else:
+            what = "Peers' time" if each.kind == LineKind.PEERS else "Containers"
+            found[each] = f"{what} in {clusters.get(each.cluster_id, 'a cluster')}"[:255]
+    return found
+
+
+# --- Closing -------------------------------------------------------------------------------------------------------
+
+
+def close_month(month: date, *, actor: User | None = None, now: datetime | None = None, end: float = math.inf) -> int:
+    """Make final bills of what was used up to the end of a month. How many that were; none if all are.
+
+    May be broken off and called again; leaves off by itself at `end` of the monotonic clock. Raises MonthOpen when it
+    has not ended long enough ago.
+    """
+    month = month.replace(day=1)
+    with locked():
+        if not ClosedMonth.objects.filter(month__gte=month).exists():
+            _demand_ended(month, now or timezone.now())
+            ClosedMonth.objects.create(month=month)
+            events.tell("month.closed", month.year * 100 + month.month, actor, {"month": f"{month:%Y-%m}"})
+    done = 0
+    for customer_id, of in _unbilled(month):
+        if time.monotonic() >= end:
+            break
+        with transaction.atomic():
+            done += _open(draw_up(customer_id, of), actor)
+    return done
+
+
+def close_months(now: datetime | None = None) -> bool:
+    """Close what has ended of the months in which something was used, the oldest first, for a slice of time.
+
+    Whether all of it is done.
+    """
+    end = time.monotonic() + SLICE_SECONDS
+    this = hours.month_of((now or timezone.now()) - CLOSES_AFTER)
+    open_ones = UsageDay.objects.filter(bill_month__lt=this).exclude(customer_id=0)
+    final = Bill.objects.exclude(status=states.DRAFT).filter(
+        customer_id=OuterRef("customer_id"), month=OuterRef("bill_month")
+    )
+    open_ones = open_ones.filter(~Exists(final))
+    while month := open_ones.order_by("bill_month").values_list("bill_month", flat=True).first():
+        close_month(month, now=now, end=end)
+        if time.monotonic() >= end:
+            return not open_ones.exists()
+    return True
+
+
+def _demand_ended(month: date, now: datetime) -> None:
+    end = hours.begin(hours.next_month(month))
+    if now < end + CLOSES_AFTER:
+        raise MonthOpen(f"{month:%Y-%m} can be closed from {end + CLOSES_AFTER:%Y-%m-%d %H:%M} UTC on.")
+
+
+def _unbilled(month: date) -> list[tuple[int, date]]:
+    """The customers and months up to `month` that have no final bill yet."""
+    used = UsageDay.objects.filter(bill_month__lte=month).exclude(customer_id=0)
+    final = Bill.objects.filter(month__lte=month).exclude(status=states.DRAFT).values_list("customer_id", "month")
+    billed = set(final)
+    pairs = used.values_list("customer_id", "bill_month").distinct().order_by("bill_month", "customer_id")
+    return [pair for pair in pairs if pair not in billed]
+
+
+def _open(bill: Bill, actor: User | None) -> bool:
+    moved = Bill.objects.filter(pk=bill.pk, status=states.DRAFT).update(status=states.OPEN, opened_at=timezone.now())
+    if moved:
+        _tell(bill, states.DRAFT, states.OPEN, actor)
+    return bool(moved)
+
+
+def move_bill(*, bill: Bill, to: str, actor: User | None) -> Bill:
+    """A final bill was paid, or is not to be paid. Raises BillState where its state does not allow it."""
+    with transaction.atomic():
+        row = Bill.objects.select_for_update().get(pk=bill.pk)
+        if row.status == to:
+            return row
+        if to == states.OPEN or not states.BILL.allows(row.status, to):
+            raise BillState(f"A bill that is {row.status} does not become {to}.")
+        before, row.status, row.settled_at = row.status, to, timezone.now()
+        row.save(update_fields=["status", "settled_at"])
+        _tell(row, before, to, actor)
+    return row
+
+
+def _tell(bill: Bill, before: str, to: str, actor: User | None) -> None:
+    after = {"status": to, "month": f"{bill.month:%Y-%m}", "amount": money.text(bill.amount * money.CENT)}
+    entry: events.Entry = (
+        *("bill.moved", "bill", bill.pk, actor.pk if actor else None, bill.customer_id),
+        {"status": before},
+        after,
+    )
+    events.record([entry])

@@ -1,0 +1,142 @@
+"""The ledger: records, and their sums by day in the same transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import events
+from accounts.models import Customer, Follower, User
+from billing import hours
+from billing.models import ClosedMonth, UsageDay, UsageKind, UsageRecord
+from controlplane.core import sets
+from controlplane.core.errors import InvalidRequest
+from controlplane.core.unstorable import UNSTORABLE
+
+FOLLOWER: Final = "meter"
+MOST_NANO: Final = 10**18
+NOTE: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record to be: times in milliseconds since 1970, or of use; see UsageRecord."""
+
+    kind: str
+    source_id: int
+    begun_ms: int
+    ended_ms: int
+    customer_id: int | None
+    owner_id: int | None
+    cost_nano: int
+    number: int = 0
+    shape: str = ""
+    cloud: str = ""
+    region: str = ""
+    job_id: int | None = None
+    root_id: int | None = None
+    job_type_id: int | None = None
+    cluster_id: int | None = None
+    run_ms: int = 0
+    vcpu_ms: int = 0
+    gib_ms: int = 0
+    peer_ms: int = 0
+    free_ms: int = 0
+    offer: str = ""
+    rate: Decimal | None = None
+    note: str = ""
+    entered_by_id: int | None = None
+
+
+_SAME: Final = (
+    *("kind", "source_id", "number", "shape", "cloud", "region", "job_id", "root_id", "job_type_id"),
+    *("cluster_id", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "offer", "rate", "cost_nano", "note"),
+)
+_COLUMNS: Final = (*_SAME, "customer", "owner", "entered_by", "begun_at", "ended_at", "bill_month", "metered_at")
+_KEY: Final = (
+    *("day", "bill_month", "customer_id", "owner_id", "kind", "shape", "cloud", "region", "job_type_id", "cluster_id"),
+)
+_SUMS: Final = ("records", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "cost_nano")
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """The right to write records: whoever follows the log for the meter has it, too."""
+    with transaction.atomic():
+        Follower.objects.select_for_update().filter(name=FOLLOWER).first()
+        yield
+
+
+def enter(entries: Sequence[Entry]) -> None:
+    """Write records and add them to the sums. The caller holds the lock."""
+    if not entries:
+        return
+    closed, now = ClosedMonth.objects.order_by("-month").values_list("month", flat=True).first(), timezone.now()
+    rows, sums = [], defaultdict[tuple[Any, ...], list[int]](lambda: [0] * len(_SUMS))
+    for entry in entries:
+        begun = hours.moment_of(entry.begun_ms)
+        month = bill_month(begun, closed)
+        same = [getattr(entry, name) for name in _SAME]
+        ended = hours.moment_of(entry.ended_ms)
+        rows.append((*same, entry.customer_id, entry.owner_id, entry.entered_by_id, begun, ended, month, now))
+        key = (
+            *(begun.date(), month, entry.customer_id or 0, entry.owner_id or 0, entry.kind, entry.shape, entry.cloud),
+            *(entry.region, entry.job_type_id or 0, entry.cluster_id or 0),
+        )
+        added = (1, *(getattr(entry, name) for name in _SUMS[1:]))
+        sums[key] = [old + new for old, new in zip(sums[key], added, strict=True)]
+    sets.insert(UsageRecord, _COLUMNS, rows)
+    _add([(*key, *values) for key, values in sorted(sums.items())])
+
+
+def bill_month(moment: datetime, closed: date | None) -> date:
+    """On whose month's bill something of that moment goes, when all up to `closed` is billed already."""
+    month = hours.month_of(moment)
+    return month if closed is None or month > closed else hours.next_month(closed)
+
+
+def _add(rows: Sequence[Sequence[Any]]) -> None:
+    table, names = UsageDay._meta.db_table, (*_KEY, *_SUMS)
+    added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMS)
+    sets.insert(UsageDay, names, rows, on_conflict=f"({', '.join(_KEY)}) DO UPDATE SET {added}")
+
+
+def correct(
+    *,
+    actor: User,
+    customer: Customer,
+    amount_nano: int,
+    note: str,
+    record: UsageRecord | None = None,
+) -> UsageRecord:
+    """Put an amount, which may be less than nothing, onto the customer's next bill; of a record if one is named.
+
+    Nothing that was metered is changed. Raises InvalidRequest naming the field.
+    """
+    if not amount_nano or abs(amount_nano) > MOST_NANO:
+        raise InvalidRequest("This is an amount other than 0, of at most a billion dollars.", field="amount")
+    if not note.strip() or len(note) > NOTE or UNSTORABLE.search(note):
+        raise InvalidRequest(f"Say why, in up to {NOTE} characters.", field="note")
+    if record is not None and record.customer_id != customer.pk:
+        raise InvalidRequest("This record is another customer's.", field="record")
+    now = hours.milliseconds(timezone.now())
+    entry = Entry(UsageKind.CORRECTION, 0, now, now, customer.pk, None, amount_nano, note=note, entered_by_id=actor.pk)
+    if record is not None:
+        named = ("shape", "cloud", "region", "job_id", "root_id", "job_type_id", "cluster_id", "owner_id")
+        entry = replace(entry, **{name: getattr(record, name) for name in named})
+    with locked():
+        last = UsageRecord.objects.filter(kind=UsageKind.CORRECTION).order_by("-source_id").first()
+        entry = replace(entry, source_id=last.source_id + 1 if last else 1)
+        enter([entry])
+        made = UsageRecord.objects.get(kind=UsageKind.CORRECTION, source_id=entry.source_id)
+        after = {"customer": customer.name, "amount": str(amount_nano), "note": note}
+        events.record([("usage.corrected", "usage", made.pk, actor.pk, customer.pk, None, after)])
+    return made

@@ -1,0 +1,185 @@
+"""The meter: what has run becomes records, each second once, whoever dies in between.
+
+What ends is found by following the event log; what goes on is taken up to the last full hour, from time to time. Both
+write what is *not there yet* of what ran, as they see it: records that are there already are compared, and where one
+says too much or too little another says the difference.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from django.db.models import Max, Sum
+from django.utils import timezone
+
+from accounts.following import follow
+from accounts.models import Event
+from billing import hours, money
+from billing.models import UsageKind, UsageRecord
+from billing.services.ledger import FOLLOWER, Entry, enter, locked
+from controlplane.core import sets
+from jobs import states
+from jobs.models import Execution
+from jobs.services import price_executions
+
+KIND: Final = "job.moved"
+AT_ONCE: Final = 1000
+SLICE_SECONDS: Final = 20.0
+# A full hour is metered so long after its end: till then whatever ended in it is known to have.
+SETTLES_AFTER: Final = timedelta(minutes=2)
+_READ: Final = (
+    *("id", "started_at", "ended_at", "price_offer", "price_rate", "job_id", "job__parent_id", "job__shape"),
+    *("job__customer_id", "job__owner_id", "job__job_type_id", "job__vcpus_milli", "job__memory_mib"),
+    *("place__cloud", "place__region"),
+)
+_TIMES: Final = ("run_ms", "vcpu_ms", "gib_ms", "cost_nano")
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """What records say already of what began at one moment: sums over its record and the corrections of it."""
+
+    ended_ms: int
+    numbers: int
+    sums: tuple[int, ...]
+
+
+def meter() -> int:
+    """Meter what has ended since the last time, for a slice of time. How many events that took."""
+    done, end = 0, time.monotonic() + SLICE_SECONDS
+    while time.monotonic() < end and (gone := follow(FOLLOWER, {KIND}, _meter_ended, AT_ONCE)):
+        done += gone
+    return done
+
+
+def checkpoint(now: datetime | None = None) -> int:
+    """Meter what goes on, up to the last full hour. How many records that made."""
+    upto = hours.hour_of((now or timezone.now()) - SETTLES_AFTER)
+    made, last = 0, 0
+    going_on = Execution.objects.filter(status__in=states.EXECUTION_ACTIVE, started_at__lt=upto).order_by("pk")
+    while True:
+        with locked():
+            ids = list(going_on.filter(pk__gt=last).values_list("pk", flat=True)[:AT_ONCE])
+            made += _meter_executions(ids, upto)
+        if len(ids) < AT_ONCE:
+            return made
+        last = ids[-1]
+
+
+def _meter_ended(events: Sequence[Event]) -> None:
+    jobs = {event.subject_id for event in events if event.before and event.before["status"] in states.ACTIVE}
+    ended = Execution.objects.filter(sets.among("job", list(jobs), Execution), status__in=states.EXECUTION_FINAL)
+    _meter_executions(list(ended.filter(started_at__isnull=False).values_list("pk", flat=True)), None)
+
+
+def _meter_executions(ids: list[int], upto: datetime | None) -> int:
+    """Write what is not there yet of executions: up to their ends, or to the full hour `upto`."""
+    if not ids:
+        return 0
+    price_executions(executions=ids)
+    found = _metered(UsageKind.EXECUTION, ids)
+    entries: list[Entry] = []
+    for run in _read(ids):
+        until = run.ended_at or upto
+        if until is not None:
+            entries += missing(run.entry, run.pieces(until), found.get(run.entry.source_id, {}))
+    enter(entries)
+    return len(entries)
+
+
+def _metered(kind: str, ids: list[int]) -> dict[int, dict[int, Metered]]:
+    """By source and the beginning in milliseconds. In one statement."""
+    rows = (
+        UsageRecord.objects.filter(sets.among("source_id", ids, UsageRecord), kind=kind)
+        .values_list("source_id", "begun_at")
+        .annotate(Max("ended_at"), Max("number"), *(Sum(name) for name in _TIMES))
+    )
+    found: dict[int, dict[int, Metered]] = defaultdict(dict)
+    for source, begun, ended, number, *sums in rows:
+        found[source][hours.milliseconds(begun)] = Metered(hours.milliseconds(ended), number + 1, tuple(sums))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """An execution as it is now. Without an end, it goes on."""
+
+    entry: Entry
+    vcpus_milli: int
+    memory_mib: int
+    started_at: datetime
+    ended_at: datetime | None
+
+    def pieces(self, until: datetime) -> Iterator[Entry]:
+        """What it has used in each hour."""
+        begun = hours.milliseconds(self.started_at)
+        for piece_begun, piece_ended in hours.pieces(begun, hours.milliseconds(self.ended_at or until)):
+            ms = piece_ended - piece_begun
+            yield replace(
+                self.entry,
+                begun_ms=piece_begun,
+                ended_ms=piece_ended,
+                run_ms=ms,
+                vcpu_ms=ms * self.vcpus_milli // 1000,
+                gib_ms=ms * self.memory_mib // 1024,
+                cost_nano=money.cost_between(self.entry.rate, piece_begun - begun, piece_ended - begun),
+            )
+
+
+def _read(ids: list[int]) -> Iterator[_Run]:
+    rows = Execution.objects.filter(sets.among("id", ids, Execution)).order_by("pk").values_list(*_READ)
+    for execution_id, started_at, ended_at, offer, rate, job_id, parent_id, shape, *rest in rows:
+        customer_id, owner_id, job_type_id, vcpus_milli, memory_mib, cloud, region = rest
+        entry = Entry(
+            UsageKind.EXECUTION,
+            execution_id,
+            0,
+            0,
+            customer_id,
+            owner_id,
+            0,
+            shape=shape,
+            cloud=cloud,
+            region=region,
+            job_id=job_id,
+            root_id=parent_id or job_id,
+            job_type_id=job_type_id,
+            offer=offer,
+            rate=rate,
+        )
+        yield _Run(entry, vcpus_milli, memory_mib, started_at, ended_at)
+
+
+def missing(entry: Entry, pieces: Iterable[Entry], metered: dict[int, Metered]) -> Iterator[Entry]:
+    """What has to be added to what is metered of `entry`'s source, so that it says `pieces` and nothing else."""
+    for piece in pieces:
+        there = metered.pop(piece.begun_ms, None)
+        if there is None:
+            yield piece
+        elif any(added := [new - old for new, old in zip(_values(piece), there.sums, strict=True)]):
+            yield _difference(piece, there.numbers, added)
+    for begun_ms, there in metered.items():
+        # It did not run then at all: a clock was put back, or its end came to be known late.
+        if any(there.sums):
+            at = replace(entry, begun_ms=begun_ms, ended_ms=there.ended_ms)
+            yield _difference(at, there.numbers, [-each for each in there.sums])
+
+
+def _difference(entry: Entry, number: int, added: Sequence[int]) -> Entry:
+    run_ms, vcpu_ms, gib_ms, cost_nano = added
+    return replace(entry, number=number, run_ms=run_ms, vcpu_ms=vcpu_ms, gib_ms=gib_ms, cost_nano=cost_nano)
+
+
+def _values(entry: Entry) -> tuple[int, ...]:
+    return tuple(getattr(entry, name) for name in _TIMES)
+
+
+def cost_so_far(rate: Decimal | None, started_at: datetime, at: datetime) -> int:
+    """Billionths of a dollar that something running since then has cost by now, metered or not."""
+    return money.cost(rate, max(0, hours.milliseconds(at) - hours.milliseconds(started_at)))

@@ -1,0 +1,30 @@
+"""The functions that django-q2 may run for billing: thin, safe to repeat. The table is settings.TASKS."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from billing import services
+from controlplane.core.enqueue import enqueue
+
+
+def meter() -> None:
+    """Make records of what has ended."""
+    services.meter()
+
+
+def checkpoint() -> None:
+    """Make records of what goes on, up to the last full hour."""
+    services.checkpoint()
+
+
+def draw_up_drafts() -> None:
+    """Have the bills of the months that are open say what is metered of them."""
+    services.draw_up_drafts()
+
+
+def close_months() -> None:
+    """Make final bills of every month that has ended and is metered."""
+    if not services.close_months():
+        with transaction.atomic():
+            enqueue("billing.tasks.close_months")

@@ -122,6 +122,31 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         COLLEAGUE: frozenset(),
         STRANGER: frozenset(),
     },
+    # What was used and what it costs is the customer's: its users read it, whoever of them has used it.
+    "bills": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ}),
+        COLLEAGUE: frozenset({READ}),
+        STRANGER: frozenset(),
+    },
+    "budgets": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ, CHANGE}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ}),
+        COLLEAGUE: frozenset({READ}),
+        STRANGER: frozenset(),
+    },
+    "prices": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset(),
+        COLLEAGUE: frozenset(),
+        STRANGER: frozenset(),
+    },
     # Nobody writes the log; a customer's users read what became of its jobs.
     "events": {
         Role.ADMIN: frozenset({READ}),

@@ -74,6 +74,7 @@ class UsageRecord(models.Model):
         ]
         indexes = [
             models.Index(fields=["root_id"], name="usage_of_job", condition=Q(root_id__isnull=False)),
+            models.Index(fields=["customer", "id"], name="usage_of_customer"),
             models.Index(fields=["bill_month", "customer", "id"], name="usage_on_bill"),
             models.Index(fields=["cloud", "region", "begun_at"], name="usage_there"),
         ]

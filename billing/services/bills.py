@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Sum
@@ -16,7 +16,8 @@ from accounts import events
 from accounts.models import User
 from billing import hours, money, shares, states
 from billing.errors import BillState, MonthOpen
-from billing.models import Bill, BillLine, ClosedMonth, LineKind, UsageDay, UsageKind
+from billing.lines import Position, position_of
+from billing.models import Bill, BillLine, ClosedMonth, LineKind, UsageDay
 from billing.services.ledger import locked
 from clusters.models import Cluster
 from jobs.models import Shape
@@ -27,15 +28,6 @@ CLOSES_AFTER: Final = timedelta(hours=6)
 AT_ONCE: Final = 200
 SLICE_SECONDS: Final = 20.0
 _SUMS: Final = ("records", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "cost_nano")
-
-
-class Position(NamedTuple):
-    """For what a line is, in the order of a bill."""
-
-    kind: str
-    shape: str
-    job_type_id: int
-    cluster_id: int
 
 
 # --- Drawing up ----------------------------------------------------------------------------------------------------
@@ -98,7 +90,7 @@ def _lines(customer_id: int, month: date) -> list[BillLine]:
     )
     found: dict[Position, list[int]] = {}
     for kind, shape, job_type_id, cluster_id, *sums in rows:
-        position = _position(kind, shape, job_type_id, cluster_id)
+        position = position_of(kind, shape, job_type_id, cluster_id)
         there = found.setdefault(position, [0] * len(_SUMS))
         found[position] = [old + new for old, new in zip(there, sums, strict=True)]
     positions = sorted(found)
@@ -125,17 +117,6 @@ def _lines(customer_id: int, month: date) -> list[BillLine]:
             )
         )
     return lines
-
-
-def _position(kind: str, shape: str, job_type_id: int, cluster_id: int) -> Position:
-    if kind == UsageKind.CORRECTION:
-        return Position(LineKind.CORRECTION, "", 0, 0)
-    if kind == UsageKind.EXECUTION:
-        # The tasks of a MapReduce job are on one line with it.
-        named = Shape.MAPREDUCE if shape in (Shape.MAP, Shape.REDUCE) else shape
-        return Position(LineKind.JOB_TYPE if job_type_id else LineKind.JOBS, str(named), job_type_id, 0)
-    line = LineKind.PEERS if kind == UsageKind.PEERS else LineKind.CONTAINERS
-    return Position(line, "", 0, cluster_id)
 
 
 _WORDS: Final = {

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
 from django.db.models import Max, Sum
@@ -22,6 +21,7 @@ from accounts.following import follow
 from accounts.models import Event
 from billing import hours, money
 from billing.models import UsageKind, UsageRecord
+from billing.queries import billed_rate
 from billing.services.ledger import FOLLOWER, Entry, enter, locked
 from controlplane.core import sets
 from jobs import states
@@ -34,7 +34,17 @@ SLICE_SECONDS: Final = 20.0
 # A full hour is metered so long after its end: till then whatever ended in it is known to have.
 SETTLES_AFTER: Final = timedelta(minutes=2)
 _READ: Final = (
-    *("id", "started_at", "ended_at", "price_offer", "price_rate", "job_id", "job__parent_id", "job__shape"),
+    *(
+        "id",
+        "started_at",
+        "ended_at",
+        "price_offer",
+        "price_rate",
+        "price_source",
+        "job_id",
+        "job__parent_id",
+        "job__shape",
+    ),
     *("job__customer_id", "job__owner_id", "job__job_type_id", "job__vcpus_milli", "job__memory_mib"),
     *("place__cloud", "place__region"),
 )
@@ -134,7 +144,7 @@ class _Run:
 
 def _read(ids: list[int]) -> Iterator[_Run]:
     rows = Execution.objects.filter(sets.among("id", ids, Execution)).order_by("pk").values_list(*_READ)
-    for execution_id, started_at, ended_at, offer, rate, job_id, parent_id, shape, *rest in rows:
+    for execution_id, started_at, ended_at, offer, rate, source, job_id, parent_id, shape, *rest in rows:
         customer_id, owner_id, job_type_id, vcpus_milli, memory_mib, cloud, region = rest
         entry = Entry(
             UsageKind.EXECUTION,
@@ -151,7 +161,7 @@ def _read(ids: list[int]) -> Iterator[_Run]:
             root_id=parent_id or job_id,
             job_type_id=job_type_id,
             offer=offer,
-            rate=rate,
+            rate=billed_rate(rate, source),
         )
         yield _Run(entry, vcpus_milli, memory_mib, started_at, ended_at)
 
@@ -178,8 +188,3 @@ def _difference(entry: Entry, number: int, added: Sequence[int]) -> Entry:
 
 def _values(entry: Entry) -> tuple[int, ...]:
     return tuple(getattr(entry, name) for name in _TIMES)
-
-
-def cost_so_far(rate: Decimal | None, started_at: datetime, at: datetime) -> int:
-    """Billionths of a dollar that something running since then has cost by now, metered or not."""
-    return money.cost(rate, max(0, hours.milliseconds(at) - hours.milliseconds(started_at)))

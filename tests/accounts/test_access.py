@@ -23,6 +23,9 @@ EXPECTED = {
     "limit_requests": (RC, RC, R, R, NOTHING, NOTHING),
     "webhooks": (RC, R, R, RC, NOTHING, NOTHING),
     "clusters": (RC, R, R, RC, NOTHING, NOTHING),
+    "bills": (RC, R, R, R, R, NOTHING),
+    "budgets": (RC, RC, R, R, R, NOTHING),
+    "prices": (RC, R, R, NOTHING, NOTHING, NOTHING),
     "events": (R, R, R, R, R, NOTHING),
 }
 WHO = (Role.ADMIN, Role.OPERATOR, Role.MONITOR, OWNER, COLLEAGUE, STRANGER)

@@ -31,13 +31,12 @@ def _metered_from_here() -> None:
 
 def entry(customer_id: int, cost: str = "1", **more: object) -> Entry:
     begun = int(MONTH.timestamp()) * 1000
-    given = {"source_id": _NUMBERS.pop(), "shape": "container", "run_ms": 1000, **more}
+    given = {"source_id": _NUMBERS.pop(), "shape": "container", "run_ms": 1000, "owner_id": None, **more}
     return Entry(
         **{"kind": UsageKind.EXECUTION, **given},  # type: ignore[arg-type]
         begun_ms=begun,
         ended_ms=begun + 1000,
         customer_id=customer_id,
-        owner_id=None,
         cost_nano=money.nano(Decimal(cost)),
     )
 

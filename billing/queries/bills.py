@@ -1,0 +1,55 @@
+"""Bills, as they may be seen; and what a record has to do with one."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts import access
+from accounts.models import Role, User
+from billing import hours, states
+from billing.errors import BillNotFound
+from billing.lines import position_of
+from billing.models import Bill, BillLine, UsageDay, UsageRecord
+from controlplane.core.filters import read_reference
+
+
+def visible_bills(user: User) -> QuerySet[Bill]:
+    """All to staff; to others their customer's."""
+    rows = Bill.objects.select_related("customer")
+    return rows if user.role != Role.CUSTOMER else rows.filter(customer=user.customer_id or -1)
+
+
+def find_bill(user: User, reference: str, action: str = access.READ) -> Bill:
+    """A bill by id or uuid. Raises BillNotFound, Forbidden."""
+    try:
+        key = read_reference(reference)
+    except ValueError:
+        raise BillNotFound from None
+    named: dict[str, Any] = {"uuid": key} if isinstance(key, UUID) else {"pk": key}
+    row = Bill.objects.select_related("customer").filter(**named).first()
+    if row is None:
+        raise BillNotFound
+    access.enforce(access.decide(user, "bills", action, customer_id=row.customer_id), BillNotFound)
+    return row
+
+
+def line_of(record: UsageRecord) -> BillLine | None:
+    """The line on which a record is, once its bill has been drawn up."""
+    at = position_of(record.kind, record.shape, record.job_type_id or 0, record.cluster_id or 0)
+    lines = BillLine.objects.select_related("bill").filter(
+        bill__customer=record.customer_id, bill__month=record.bill_month, kind=at.kind, shape=at.shape
+    )
+    return lines.filter(job_type_id=at.job_type_id or None, cluster_id=at.cluster_id or None).first()
+
+
+def unbilled_months(now: datetime | None = None) -> list[date]:
+    """Months that have ended and were not closed yet, in which something was used; the oldest first."""
+    this = hours.month_of(now or timezone.now())
+    billed = Bill.objects.exclude(status=states.DRAFT).values("month")
+    rows = UsageDay.objects.filter(bill_month__lt=this).exclude(bill_month__in=billed)
+    return sorted(set(rows.values_list("bill_month", flat=True)))

@@ -1,0 +1,208 @@
+"""What was spent, on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from django.db.models import Max, Q, QuerySet, Sum
+from django.utils import timezone
+
+from accounts.models import Customer, Role, User
+from billing import hours, money
+from billing.models import UsageDay, UsageKind, UsageRecord
+from clusters.models import Cluster, Source
+from controlplane.core.errors import InvalidRequest
+from jobs import states
+from jobs.models import Execution, Job, Shape
+from jobs.queries.outlook import history
+from jobs.queries.rates import Rates
+from jobtypes.models import JobType
+
+# What costs may be grouped by, and the columns of that.
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "customer": ("customer_id",),
+    "kind": ("kind",),
+    "shape": ("shape",),
+    "job_type": ("job_type_id",),
+    "cluster": ("cluster_id",),
+    "cloud": ("cloud",),
+    "region": ("cloud", "region"),
+    "day": ("day",),
+    "month": ("bill_month",),
+}
+MOST_GROUPS: Final = 10_000
+_SUMS: Final = ("records", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "cost_nano")
+
+
+class Spent(NamedTuple):
+    """A group: by what it is one (as GROUPS has it, names in place of ids), and the sums of it."""
+
+    by: Mapping[str, Any]
+    sums: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one thing, in billionths of a dollar: what is metered, what runs now since then, and what all may come to.
+
+    Without an estimate it is not known what it will come to, or nobody can: it has no end.
+    """
+
+    metered_nano: int
+    running_nano: int
+    estimated_nano: int | None = None
+
+    @property
+    def so_far_nano(self) -> int:
+        return self.metered_nano + self.running_nano
+
+
+def _own(user: User) -> Q:
+    """Jobs are a customer's, containers one user's alone."""
+    if user.role != Role.CUSTOMER:
+        return Q()
+    of_containers = Q(kind__in=(UsageKind.CONTAINER, UsageKind.PEERS))
+    return Q(customer_id=user.customer_id or -1) & (~of_containers | Q(owner_id=user.pk))
+
+
+def visible_records(user: User) -> QuerySet[UsageRecord]:
+    """All to staff; to others their customer's jobs, and their own containers."""
+    return UsageRecord.objects.filter(_own(user))
+
+
+def visible_days(user: User) -> QuerySet[UsageDay]:
+    """The sums of what `visible_records` has."""
+    return UsageDay.objects.filter(_own(user))
+
+
+def costs_by(days: QuerySet[UsageDay], by: Sequence[str]) -> list[Spent]:
+    """The sums of `days`, grouped; without a group all in one. Raises InvalidRequest where there are too many."""
+    columns = list(dict.fromkeys(column for name in by for column in GROUPS[name]))
+    if not columns:
+        return [Spent({}, {name: number or 0 for name, number in days.aggregate(**_sums()).items()})]
+    rows = days.order_by(*columns).values(*columns).annotate(**{f"sum_{name}": Sum(name) for name in _SUMS})
+    found = list(rows[: MOST_GROUPS + 1])
+    if len(found) > MOST_GROUPS:
+        message = f"This has more than {MOST_GROUPS} groups: ask for a shorter time, or group by less."
+        raise InvalidRequest(message, field="group_by")
+    names = _names(found, columns)
+    return [
+        Spent(
+            {column.removesuffix("_id"): names.get(column, {}).get(row[column], row[column]) for column in columns},
+            {name: row[f"sum_{name}"] for name in _SUMS},
+        )
+        for row in found
+    ]
+
+
+def _sums() -> dict[str, Sum]:
+    return {name: Sum(name) for name in _SUMS}
+
+
+def _names(found: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, dict[int, str | None]]:
+    """What the ids of the groups are called; 0 is nobody, and nothing."""
+    names: dict[str, dict[int, str | None]] = {}
+    for column, read in _NAMED.items():
+        if column in columns:
+            ids = {row[column] for row in found} - {0}
+            names[column] = {0: None, **dict.fromkeys(ids, "gone"), **read(ids)}
+    return names
+
+
+_NAMED: Final[Mapping[str, Any]] = {
+    "customer_id": lambda ids: dict(Customer.objects.filter(pk__in=ids).values_list("pk", "name")),
+    "job_type_id": lambda ids: {
+        pk: f"{name} {version}"
+        for pk, name, version in JobType.objects.filter(pk__in=ids).values_list("pk", "name", "version")
+    },
+    "cluster_id": lambda ids: dict(Cluster.objects.filter(pk__in=ids).values_list("pk", "name")),
+}
+
+
+# --- Of one thing --------------------------------------------------------------------------------------------------
+
+
+def job_cost(job: Job, now: datetime | None = None) -> Cost:
+    """Of a job with all its tries; of a MapReduce job with all its tasks. Estimated by what its like took."""
+    records = UsageRecord.objects.filter(root_id=job.parent_id or job.pk)
+    if job.parent_id is not None:
+        records = records.filter(job_id=job.pk)
+    metered = records.aggregate(sum=Sum("cost_nano"))["sum"] or 0
+    tasks = Execution.objects.filter(job__parent=job.pk, status__in=states.EXECUTION_ACTIVE)
+    tries = tasks if job.shape == Shape.MAPREDUCE else Execution.objects.filter(job=job.pk)
+    running = _running(tries, now or timezone.now())
+    if job.status in states.FINAL:
+        return Cost(metered, running, metered + running)
+    return Cost(metered, running, _estimated(job, metered + running))
+
+
+def job_type_cost(job_type: JobType, now: datetime | None = None) -> Cost:
+    """Of all jobs of this version of a job type."""
+    metered = UsageDay.objects.filter(job_type_id=job_type.pk).aggregate(sum=Sum("cost_nano"))["sum"] or 0
+    active = Execution.objects.filter(job__job_type=job_type, status__in=states.EXECUTION_ACTIVE)
+    return Cost(metered, _running(active, now or timezone.now()))
+
+
+def cluster_cost(cluster: Cluster) -> Cost:
+    """Of all containers of a cluster, up to the last full hour."""
+    metered = UsageDay.objects.filter(cluster_id=cluster.pk).aggregate(sum=Sum("cost_nano"))["sum"] or 0
+    return Cost(metered, 0)
+
+
+def _running(executions: QuerySet[Execution], now: datetime) -> int:
+    """What these have cost since they were metered last."""
+    rows = list(
+        executions.filter(started_at__isnull=False).values_list(
+            *(
+                "id",
+                "started_at",
+                "ended_at",
+                "price_rate",
+                "price_source",
+                "capacity",
+                "place__cloud",
+                "place__region",
+            ),
+            *("job__shape", "job__vcpus_milli", "job__memory_mib", "job__customer_id"),
+        )
+    )
+    metered = UsageRecord.objects.filter(kind=UsageKind.EXECUTION, source_id__in=[row[0] for row in rows])
+    metered_to = dict(metered.values_list("source_id").annotate(Max("ended_at")))
+    rates, total = Rates(), 0
+    for pk, started_at, ended_at, rate, source, capacity, cloud, region, shape, vcpus, memory, customer_id in rows:
+        if not source:
+            whole, at = shape == Shape.INSTANCE, started_at.replace(second=0, microsecond=0)
+            found = rates.rate(cloud, region, customer_id, vcpus, memory, whole=whole, capacity=capacity, at=at)
+            rate, source = (found.per_hour, found.source) if found else (None, "")
+        begun = hours.milliseconds(started_at)
+        to = hours.milliseconds(metered_to.get(pk, started_at)) - begun
+        lasted = max(hours.milliseconds(ended_at or now) - begun, to)
+        total += money.cost_between(billed_rate(rate, source), to, lasted)
+    return total
+
+
+def billed_rate(rate: Decimal | None, source: str) -> Decimal | None:
+    """What is billed for an hour: an example is nobody's price."""
+    return None if source == Source.EXAMPLE else rate
+
+
+def _estimated(job: Job, so_far_nano: int) -> int | None:
+    """What a job that has not ended may come to, if it takes as long as half of its like do at most."""
+    past = history(job.customer_id, job.shape, job.classification, job.revision_id)
+    if past is None:
+        return None
+    rate = Rates().rate(
+        job.place.cloud,
+        job.place.region,
+        job.customer_id,
+        job.vcpus_milli,
+        job.memory_mib,
+        whole=job.shape == Shape.INSTANCE,
+        capacity=job.capacity,
+    )
+    per_hour = billed_rate(rate.per_hour, rate.source) if rate else None
+    return max(so_far_nano, money.cost(per_hour, int(past.p50_seconds * 1000)))

@@ -31,7 +31,7 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "budget.changed": ("budget", "...", "..."),
     "budget.created": ("budget", NOTHING, "..."),
     "budget.lifted": ("budget", NOTHING, "..."),
-    "budget.reached": ("budget", NOTHING, "share ..."),
+    "budget.reached": ("budget", NOTHING, "..."),
     "cap.lifted": ("cap", NOTHING, "scope id"),
     "cap.set": ("cap", NOTHING, "..."),
     "cluster.archived": ("cluster", NOTHING, "name"),

@@ -17,6 +17,12 @@ class BudgetNotFound(NotFound):
     code = "BUDGET_NOT_FOUND"
 
 
+class BudgetExists(Conflict):
+    """There is a budget of that already: change it, or lift it."""
+
+    code = "BUDGET_EXISTS"
+
+
 class MonthOpen(Conflict):
     """The month has not ended, or not all of it has been metered yet."""
 

@@ -18,6 +18,16 @@ def checkpoint() -> None:
     services.checkpoint()
 
 
+def count_budgets() -> None:
+    """See what is spent of each budget; warn, hold, and let go."""
+    services.count_budgets()
+
+
+def send_budget_mail(budget_id: int, share: int) -> None:
+    """Mail that so much of a budget is spent, in percent."""
+    services.send_budget_mail(budget_id, share)
+
+
 def draw_up_drafts() -> None:
     """Have the bills of the months that are open say what is metered of them."""
     services.draw_up_drafts()

@@ -390,6 +390,7 @@ TASKS = {
     "jobs.tasks.advance_recipe": "work",
     "jobs.tasks.look_for_input": "work",
     "jobs.tasks.stop_all_of": "work",
+    "billing.tasks.send_budget_mail": "work",
 }
 Q_CLUSTER: dict[str, Any] = {
     "name": "work",

@@ -22,7 +22,7 @@ from controlplane.core.errors import InvalidRequest
 from controlplane.core.unstorable import UNSTORABLE
 
 FOLLOWER: Final = "meter"
-MOST_NANO: Final = 10**18
+MOST_NANO: Final = 10**18  # a billion dollars
 NOTE: Final = 255
 
 

@@ -22,6 +22,7 @@ from accounts.models import Event
 from billing import hours, money
 from billing.models import UsageKind, UsageRecord
 from billing.queries import billed_rate
+from billing.services.budgets import settle
 from billing.services.ledger import FOLLOWER, Entry, enter, locked
 from controlplane.core import sets
 from jobs import states
@@ -76,7 +77,9 @@ def checkpoint(now: datetime | None = None) -> int:
     while True:
         with locked():
             ids = list(going_on.filter(pk__gt=last).values_list("pk", flat=True)[:AT_ONCE])
-            made += _meter_executions(ids, upto)
+            entries = _meter_executions(ids, upto)
+            settle(entries, ())
+            made += len(entries)
         if len(ids) < AT_ONCE:
             return made
         last = ids[-1]
@@ -84,14 +87,16 @@ def checkpoint(now: datetime | None = None) -> int:
 
 def _meter_ended(events: Sequence[Event]) -> None:
     jobs = {event.subject_id for event in events if event.before and event.before["status"] in states.ACTIVE}
-    ended = Execution.objects.filter(sets.among("job", list(jobs), Execution), status__in=states.EXECUTION_FINAL)
-    _meter_executions(list(ended.filter(started_at__isnull=False).values_list("pk", flat=True)), None)
+    rows = Execution.objects.filter(sets.among("job", list(jobs), Execution), status__in=states.EXECUTION_FINAL)
+    ended = dict(rows.values_list("pk", "started_at"))
+    entries = _meter_executions([pk for pk, started_at in ended.items() if started_at is not None], None)
+    settle(entries, ended)
 
 
-def _meter_executions(ids: list[int], upto: datetime | None) -> int:
+def _meter_executions(ids: list[int], upto: datetime | None) -> list[Entry]:
     """Write what is not there yet of executions: up to their ends, or to the full hour `upto`."""
     if not ids:
-        return 0
+        return []
     price_executions(executions=ids)
     found = _metered(UsageKind.EXECUTION, ids)
     entries: list[Entry] = []
@@ -100,7 +105,7 @@ def _meter_executions(ids: list[int], upto: datetime | None) -> int:
         if until is not None:
             entries += missing(run.entry, run.pieces(until), found.get(run.entry.source_id, {}))
     enter(entries)
-    return len(entries)
+    return entries
 
 
 def _metered(kind: str, ids: list[int]) -> dict[int, dict[int, Metered]]:

@@ -48,8 +48,8 @@ class Costs:
             self._customers = set()
         where = (self._place.cloud, self._place.region, customer_id, candidate.vcpus_milli, candidate.memory_mib)
         rate = self._rates.rate(*where, whole=candidate.whole, capacity=candidate.capacity)
-        if rate is None or not rate.per_hour:
-            return 0
+        if rate is None or rate.is_example or not rate.per_hour:
+            return 0  # an example is nobody's price
         known = [each for each in (self._usually(job_type_id), most) if each is not None]
         cost = amount(rate.per_hour, min(known, default=UNBOUNDED_SECONDS))
         return int((cost * NANO).to_integral_value(ROUND_CEILING))

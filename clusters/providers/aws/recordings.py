@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ OBJECT: Final = "controlplane-may-write"
 # Where each partition has what it has everywhere: roles of all accounts, and where buckets are.
 _HOMES: Final = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 _NO_ROLE: Final = {"AccessDenied", "AccessDeniedException", "NoSuchEntity", "ValidationError"}
+_NOT_TRUSTED: Final = {"AccessDenied", "AccessDeniedException"}
 _NO_BUCKET: Final = {"InvalidBucketName", "NoSuchBucket"}
 _ELSEWHERE: Final = {"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
 _DENIED: Final = {"AccessDenied", "AllAccessDisabled", "Forbidden", "403"}
@@ -53,11 +55,14 @@ class Unusable(Exception):
 
 
 def try_bucket(bucket: Bucket, endpoint_url: str | None = None) -> None:
-    """Write an empty object there. Raises Unusable; ProviderError when AWS cannot be asked, or our own credentials
-    are refused. Takes no longer than its few calls may, which are not repeated.
+    """Write an empty object there, in a role that is given for its external id only.
+
+    Raises Unusable; ProviderError when AWS cannot be asked, or our own credentials are refused. Takes no longer than
+    its few calls may, which are not repeated.
     """
     calls = _Calls(endpoint_url)
     keys = calls.assumed(bucket)
+    calls.demand_external_id(bucket)
     calls.compare_region(bucket, keys)
     calls.put(bucket, keys)
 
@@ -80,9 +85,7 @@ class _Calls:
     def assumed(self, bucket: Bucket) -> dict[str, str]:
         """The keys of the customer's role."""
         try:
-            found = self._client("sts", bucket.home).assume_role(
-                RoleArn=bucket.role_arn, RoleSessionName=SESSION_NAME, ExternalId=bucket.external_id
-            )["Credentials"]
+            found = self._assume(bucket.role_arn, bucket.home, ExternalId=bucket.external_id)
         except (BotoCoreError, ClientError, ResponseParserError) as error:
             if _code(error) not in _NO_ROLE:
                 raise translated("sts:AssumeRole", error) from None
@@ -94,6 +97,28 @@ class _Calls:
             "aws_session_token": "SessionToken",
         }
         return {ours: found[theirs] for ours, theirs in names.items()}
+
+    def demand_external_id(self, bucket: Bucket) -> None:
+        """A role that is given without an external id, or with any, could be named by every other customer of ours:
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+        """
+        others: dict[str, dict[str, str]] = {
+            "without an external id": {},
+            "with any external id": {"ExternalId": str(uuid.uuid4())},
+        }
+        for how, other in others.items():
+            try:
+                self._assume(bucket.role_arn, bucket.home, **other)
+            except (BotoCoreError, ClientError, ResponseParserError) as error:
+                if _code(error) not in _NOT_TRUSTED:
+                    raise translated("sts:AssumeRole", error) from None
+            else:
+                demand = f"its trust policy has to demand that sts:ExternalId equals {bucket.external_id}"
+                raise Unusable("role_arn", f"This role can be taken {how}: {demand}.")
+
+    def _assume(self, role_arn: str, region: str, **external_id: str) -> Any:
+        client = self._client("sts", region)
+        return client.assume_role(RoleArn=role_arn, RoleSessionName=SESSION_NAME, **external_id)["Credentials"]
 
     def compare_region(self, bucket: Bucket, keys: dict[str, str]) -> None:
         try:

@@ -13,8 +13,9 @@ from clusters.models import Cluster, RecordingSettings
 from clusters.providers.aws import recordings
 from clusters.providers.errors import AuthFailed, ProviderError
 from tests.clusters.aws import account
+from tests.clusters.aws.account import CUSTOMERS, Aws
 from tests.clusters.aws.script import Fault, Script, running
-from tests.clusters.aws.test_recordings import TAKEN
+from tests.clusters.aws.test_recordings import demanding, on_condition, trusting
 from tests.contracts.fishjam_clusters import RECORDINGS, SETTINGS
 from tests.factories import Person
 from tests.fleet import make_cluster
@@ -66,16 +67,35 @@ def cluster(owner: Person) -> Cluster:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
-    """An AWS that lets us, where boto looks for one."""
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in account.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def aws(owner: Person, credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
+    """An AWS that lets us in the owner's name, where boto looks for one."""
     with running() as script:
         monkeypatch.setenv("AWS_ENDPOINT_URL", script.endpoint)
-        script.say("AssumeRole", TAKEN)
+        script.say("AssumeRole", demanding(str(owner.user.uuid)))
         script.say("GetBucketLocation", {"LocationConstraint": SETTINGS["bucket_region"]})
         script.say("PutObject", {})
         yield script
+
+
+@pytest.fixture(scope="module")
+def running_moto() -> Iterator[Aws]:
+    with account.running(demand_trust=True) as moto:
+        here = {"LocationConstraint": SETTINGS["bucket_region"]}
+        moto.client("s3", CUSTOMERS).create_bucket(Bucket=SETTINGS["bucket_name"], CreateBucketConfiguration=here)
+        yield moto
+
+
+@pytest.fixture
+def moto(running_moto: Aws, credentials: None, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """One whose roles trust whom they say, where boto looks for it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", running_moto.endpoint)
+    return running_moto
 
 
 def of(cluster: Cluster) -> str:
@@ -170,7 +190,7 @@ def test_each_text_has_an_end(field: str, length: int, owner: Person, cluster: C
 
 def test_a_trial_is_in_the_user_s_name_and_keeps_nothing(owner: Person, aws: Script) -> None:
     assert owner.post(VALIDATE, SETTINGS).json()["failing_field"] is None
-    [asked] = aws.asked("AssumeRole")
+    asked, *_ = aws.asked("AssumeRole")
     assert (asked["ExternalId"], asked["RoleArn"]) == (str(owner.user.uuid), SETTINGS["role_arn"])
     [put] = aws.asked("PutObject")
     assert put == {"Bucket": SETTINGS["bucket_name"], "Key": f"calls/{recordings.OBJECT}"}
@@ -193,6 +213,27 @@ def test_what_aws_refuses_is_told_by_its_field(
     refused = owner.post(VALIDATE, SETTINGS)
     assert (refused.status_code, refused.json()["failing_field"]) == (400, field)
     assert set(refused.json()) == {"failing_field", "detail"}
+
+
+def test_a_role_is_good_for_the_user_alone_whose_uuid_it_demands(
+    people: Mapping[str, Person], owner: Person, moto: Aws
+) -> None:
+    uuid_of_owner = str(owner.user.uuid)
+    body = {**SETTINGS, "role_arn": moto.make_role(f"of-{uuid_of_owner}", trusting(uuid_of_owner), CUSTOMERS)}
+    answer = owner.post(VALIDATE, body)
+    assert (answer.status_code, answer.json()["failing_field"]) == (200, None)
+    refused = people["stranger"].post(VALIDATE, body)
+    assert (refused.status_code, refused.json()["failing_field"]) == (400, "role_arn")
+    assert f"with the external id {people['stranger'].user.uuid}" in refused.json()["detail"]
+
+
+def test_a_role_that_demands_nobody_s_uuid_is_refused_to_everybody(owner: Person, moto: Aws) -> None:
+    role = moto.make_role(f"lax-{owner.user.uuid}", on_condition({}), CUSTOMERS)
+    refused = owner.post(VALIDATE, {**SETTINGS, "role_arn": role})
+    assert refused.status_code == 400
+    demand = f"its trust policy has to demand that sts:ExternalId equals {owner.user.uuid}"
+    words = f"This role can be taken without an external id: {demand}."
+    assert refused.json() == {"failing_field": "role_arn", "detail": words}
 
 
 @pytest.mark.parametrize("error", [ProviderError("out of reach"), AuthFailed("our own credentials")])

@@ -22,6 +22,7 @@ import boto3
 from clusters.providers.aws.config import AwsConfig, ContainerConfig, CustomerRole
 from clusters.providers.aws.instances import DEPLOYMENT
 from tests.clusters.aws.stand_in import FAULTS, HELD
+from tests.clusters.aws.trust import OPERATOR
 from tests.postgresql import free_port
 
 REGION = "us-east-1"
@@ -88,6 +89,11 @@ class Aws:
         """Let them go on."""
         urllib.request.urlopen(urllib.request.Request(self.endpoint + HELD, method="POST")).close()
 
+    def make_role(self, name: str, trust: dict[str, Any], account: str) -> str:
+        """The address of a role with this trust policy."""
+        made = self.client("iam", account).create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        return str(made["Role"]["Arn"])
+
     def furnish(self, account: str = OWN) -> None:
         """A network, a role, a compute environment and our two queues."""
         ec2, iam, batch = (self.client(service, account) for service in ("ec2", "iam", "batch"))
@@ -143,7 +149,7 @@ def _session(endpoint: str, account: str) -> Any:
     session = boto3.session.Session("an-access-key", "a-very-secret-key", region_name=REGION)
     if account == OWN:
         return session
-    role = f"arn:aws:iam::{account}:role/operator"
+    role = f"arn:aws:iam::{account}:role/{OPERATOR}"
     sts = session.client("sts", endpoint_url=endpoint)
     got = sts.assume_role(RoleArn=role, RoleSessionName="operator")["Credentials"]
     keys = (got["AccessKeyId"], got["SecretAccessKey"], got["SessionToken"])
@@ -157,10 +163,11 @@ def _client(endpoint: str, service: str, account: str) -> Any:
 
 
 @contextlib.contextmanager
-def running(docker_host: str = "", *, managed_policies: bool = False) -> Iterator[Aws]:
+def running(docker_host: str = "", *, managed_policies: bool = False, demand_trust: bool = False) -> Iterator[Aws]:
     """A furnished AWS whose Batch runs containers at `docker_host`; without one, jobs succeed and nothing runs.
 
-    `managed_policies`: it knows those that AWS itself has written, which takes it a second.
+    `managed_policies`: it knows those that AWS itself has written, which takes it a second. `demand_trust`: roles are
+    given only as their trust policies say.
     """
     port = free_port()
     env = {
@@ -172,7 +179,7 @@ def running(docker_host: str = "", *, managed_policies: bool = False) -> Iterato
         "MOTO_PORT": str(port),
     }
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
-        command = [sys.executable, "-m", "tests.clusters.aws.stand_in", str(port)]
+        command = [sys.executable, "-m", "tests.clusters.aws.stand_in", str(port), *([OWN] if demand_trust else [])]
         process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             aws = Aws(f"http://127.0.0.1:{port}")

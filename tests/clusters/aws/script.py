@@ -22,7 +22,6 @@ from tests.clusters.aws import ec2_protocol, query_protocol, s3_protocol
 
 # Services of AWS's JSON protocol, by what their requests are headed with.
 TARGETS = {"Logs_20140328": "logs", "AmazonEC2ContainerServiceV20141113": "ecs", "AmazonSSM": "ssm"}
-Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,9 @@ class Fault:
     message: str = "as a test ordered"
     headers: dict[str, str] = field(default_factory=dict)
     page: str = ""
+
+
+Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any] | Fault]
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ class Script:
                 self.wrong.append(f"{call.action} was not expected")
                 return Fault(400, "Unexpected")
             found = rows.pop(0) if len(rows) > 1 else rows[0]
-        if isinstance(found, Fault):
-            return found
         told = found(call.body) if callable(found) else found
+        if isinstance(told, Fault):
+            return told
         self.check(f"{call.action} answered", operation.output_shape, told)
         return told
 

@@ -1,5 +1,6 @@
 """The program of tests' AWS: moto behind a door where faults are ordered. `python -m tests.clusters.aws.stand_in PORT`.
 
+With the number of an account after the port, that of all callers, roles are given as their trust policies say.
 Its Batch runs containers on the engine that DOCKER_HOST names. Here it is told as well what AWS does and moto does not.
 """
 
@@ -23,6 +24,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import run_simple
 
 from tests.clusters.aws import ecs_fleet
+from tests.clusters.aws.trust import Trust
 from tests.clusters.gate import Gate
 
 FAULTS = "/__faults"
@@ -161,15 +163,16 @@ def look_often() -> None:
     models.time = ours  # type: ignore[attr-defined]
 
 
-def main(port: int) -> None:
+def main(port: int, caller: str = "") -> None:
     tell_exit_codes()
     terminate_children()
     look_often()
     ecs_fleet.install()
     inner = DomainDispatcherApplication(create_backend_app)
     inner.debug = True  # type: ignore[attr-defined]
-    run_simple("127.0.0.1", port, Door(inner), threaded=True, request_handler=MotoRequestHandler)
+    door = Door(Trust(inner, caller) if caller else inner)
+    run_simple("127.0.0.1", port, door, threaded=True, request_handler=MotoRequestHandler)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), *sys.argv[2:])

@@ -11,9 +11,10 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Customer, User
 from clusters.admin.prices import shown_source
-from clusters.models import Offer, Price
+from clusters.locations import LOCATIONS
+from clusters.models import FLEET, FLEET_MEASURES, Measure, Offer, Price
 from clusters.queries import CLOUDS
-from clusters.services import set_price
+from clusters.services import set_fleet_price, set_price
 from controlplane.core.admin import ServiceForm, facts, table, when
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.detail_admin import Detail, DetailAdmin
@@ -21,12 +22,18 @@ from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import RowPage, ServiceAdmin, posted
 
 SHOWN: Final = 100  # prices of an offer
+PRICED_BY: Final = {
+    Measure.MACHINE: "the machine, or a share of it",
+    Measure.UNIT: "the unit",
+    Measure.PEER: "the hour of one connected peer",
+    Measure.CONTAINER: "the hour of a container that runs",
+}
 
 
 class CloudFilter(ChoiceFilter):
     title = "cloud"
     parameters = ("cloud",)
-    words = tuple((cloud, cloud) for cloud in CLOUDS)
+    words = tuple((cloud, cloud) for cloud in (*CLOUDS, FLEET))
 
 
 class RegionFilter(TextFilter):
@@ -51,6 +58,14 @@ class PriceForm(ServiceForm):
         return found
 
 
+class FleetPriceForm(PriceForm):
+    location = forms.ChoiceField(
+        choices=[("", "every location"), *((name, place.title) for name, place in LOCATIONS.items())],
+        required=False,
+        help_text="Where it is valid. A price of a location wins over one of every location.",
+    )
+
+
 @admin.register(Offer)
 class OfferAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     list_display = ("id", "name", "cloud", "in_region", "capacity", "measure", "size", "available")
@@ -72,9 +87,9 @@ class OfferAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 ("Cloud", row.cloud),
                 ("Region", row.region or "every region"),
                 ("Capacity", row.capacity),
-                ("Priced by", "the unit" if row.measure == "unit" else "the machine, or a share of it"),
+                ("Priced by", PRICED_BY[Measure(row.measure)]),
                 ("Size", _size(row)),
-                ("Chosen for new jobs", "yes" if row.available else "no"),
+                ("Chosen for new jobs", "yes" if row.available and not _is_of_fleet(row) else "no"),
             ]
         )
         return Detail(title=f"Offer {row.name}", badges=(), cards=[("The offer", about)], sections=[_prices(row)])
@@ -87,14 +102,22 @@ class OfferAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 title="Set a price of {row}",
                 allowed=lambda request, row: bool(request.user.has_perm("clusters.add_price")),
                 act=_set_price,
-                form=lambda request, row: PriceForm(posted(request)),
+                form=_price_form,
                 button="Set",
                 warning=lambda request, row: (
-                    "It is valid until a later one begins, and ends the one before it. Jobs that began earlier keep "
-                    "what they cost."
+                    "It is valid until a later one begins, and ends the one before it. "
+                    + ("" if _is_of_fleet(row) else "Jobs that began earlier keep what they cost.")
                 ),
             )
         ]
+
+
+def _is_of_fleet(offer: Offer) -> bool:
+    return offer.measure in FLEET_MEASURES
+
+
+def _price_form(request: HttpRequest, row: Offer) -> PriceForm:
+    return FleetPriceForm(posted(request)) if _is_of_fleet(row) and not row.region else PriceForm(posted(request))
 
 
 def _size(offer: Offer) -> str:
@@ -120,7 +143,9 @@ def _row(price: Price) -> tuple[Any, ...]:
 
 def _set_price(request: HttpRequest, row: Offer, wish: dict[str, Any], form: Any) -> str:
     assert isinstance(request.user, User)  # the admin lets nobody else in
-    price = set_price(
-        row, amount=wish["amount"], actor=request.user, customer=wish["customer"], valid_from=wish["valid_from"]
-    )
+    given = {"amount": wish["amount"], "customer": wish["customer"], "valid_from": wish["valid_from"]}
+    if location := wish.get("location"):
+        price = set_fleet_price(name=row.name, location=location, actor=request.user, **given)
+        return f"Set for {price.customer or 'everybody'} at {location}: {price}."
+    price = set_price(row, actor=request.user, **given)
     return f"Set for {price.customer or 'everybody'}: {price}."

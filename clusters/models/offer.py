@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -18,17 +20,29 @@ class Capacity(models.TextChoices):
 
 
 class Measure(models.TextChoices):
-    """What a price is of: a whole machine, or a unit (a vCPU, a GiB of memory) of which a job takes what it needs."""
+    """What a price is of: a whole machine, or a unit (a vCPU, a GiB of memory) of which a job takes what it needs.
+
+    Of long-running containers: an hour of one connected peer, or of a container of a machine type that runs.
+    """
 
     MACHINE = "machine"
     UNIT = "unit"
+    PEER = "peer"
+    CONTAINER = "container"
+
+
+FLEET: Final = "fleet"
+PEER_OFFER: Final = "peer"
+FLEET_MEASURES: Final = (Measure.PEER, Measure.CONTAINER)
 
 
 class Offer(models.Model):
     """What can be had at a place: a type of machine, or a unit of a cloud that has no machines to choose from.
 
     Region "": every region of the cloud. CPU in thousandths of a vCPU, memory in MiB; a unit has one of both.
-    What is not `available` is not chosen for anything new, and keeps its prices for what has run.
+    What is not `available` is not chosen for anything new, and keeps its prices for what has run. What long-running
+    containers are priced by is of the cloud FLEET and has no size: its region is a location ("": all of them), its name
+    PEER_OFFER or a machine type.
     """
 
     cloud = models.CharField(max_length=16)
@@ -47,7 +61,8 @@ class Offer(models.Model):
             models.CheckConstraint(
                 condition=Q(measure=Measure.MACHINE, vcpus_milli__gt=0, memory_mib__gt=0)
                 | Q(measure=Measure.UNIT, vcpus_milli__gt=0, memory_mib=0, gpus=0)
-                | Q(measure=Measure.UNIT, vcpus_milli=0, memory_mib__gt=0, gpus=0),
+                | Q(measure=Measure.UNIT, vcpus_milli=0, memory_mib__gt=0, gpus=0)
+                | Q(measure__in=FLEET_MEASURES, vcpus_milli=0, memory_mib=0, gpus=0),
                 name="offer_has_something",
             ),
         ]

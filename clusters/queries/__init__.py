@@ -46,13 +46,26 @@ from clusters.queries.places import (
     settings_fault,
     settings_of,
 )
-from clusters.queries.prices import CURRENCY, PriceList, Rate, amount, offers_for, price_for, price_list, price_lists
+from clusters.queries.prices import (
+    CURRENCY,
+    FleetKey,
+    PriceList,
+    Rate,
+    amount,
+    fleet_rate,
+    fleet_rates,
+    offers_for,
+    price_for,
+    price_list,
+    price_lists,
+)
 
 __all__ = [
     "CLOUDS",
     "CURRENCY",
     "OTHER_SETTINGS",
     "REQUIRED_SETTINGS",
+    "FleetKey",
     "FleetMap",
     "PriceList",
     "Rate",
@@ -73,6 +86,8 @@ __all__ = [
     "find_rollout",
     "find_version_for",
     "fleet_map",
+    "fleet_rate",
+    "fleet_rates",
     "has_something_to_keep",
     "hosting_at",
     "hosting_regions",

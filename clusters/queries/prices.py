@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
-from clusters.models import Capacity, Measure, Price, Source
+from clusters.models import FLEET, Capacity, Measure, Price, Source
 from controlplane.core import sets
 
 CURRENCY: Final = "USD"
@@ -160,6 +160,69 @@ def offers_for(
 ) -> list[Rate]:
     """What a region offers for such a job, the cheapest first; see PriceList.rates."""
     return price_list(cloud, region, customer_id=customer_id, at=at).rates(vcpus_milli, memory_mib, gpus, whole=whole)
+
+
+# --- Of long-running containers ------------------------------------------------------------------
+
+# The name of a fleet's offer, a location, a customer (None: one without prices of its own), and the moment.
+FleetKey = tuple[str, str, int | None, datetime]
+
+
+def fleet_rate(name: str, location: str, customer_id: int | None, at: datetime) -> Rate | None:
+    """What an hour of a connected peer (PEER_OFFER), or of a container of a machine type, costs at a location.
+
+    The customer's own price wins over everybody's; of either, that of the location over that of every location.
+    """
+    key = (name, location, customer_id, at)
+    return fleet_rates([key])[key]
+
+
+def fleet_rates(keys: Iterable[FleetKey]) -> dict[FleetKey, Rate | None]:
+    """Each as `fleet_rate`; all in one statement."""
+    wanted = set(keys)
+    if not wanted:
+        return {}
+    moments = [key[3] for key in wanted]
+    customers = {key[2] for key in wanted}
+    ended = Q(valid_to__isnull=False, valid_to__lte=min(moments))
+    rows = (
+        Price.objects.filter(Q(customer__isnull=True) | Q(customer__in=customers - {None}))
+        .filter(valid_from__lte=max(moments), offer__cloud=FLEET, offer__name__in={key[0] for key in wanted})
+        .exclude(ended)
+        .order_by("valid_from")
+        .values_list("offer__name", "offer__region", "customer", "valid_from", "valid_to", *_OF_RATE)
+    )
+    spans: dict[tuple[str, str, int | None], list[_Span]] = {}
+    for name, region, customer_id, begins, ends, *rate in rows:
+        spans.setdefault((name, region, customer_id), []).append(_Span(begins, ends, Rate(name, *rate)))
+    return {key: _fleet_rate(spans, *key) for key in wanted}
+
+
+_OF_RATE: Final = ("offer__capacity", "amount", "source")
+
+
+class _Span(NamedTuple):
+    """From when to when (None: for good) a rate is valid."""
+
+    begins: datetime
+    ends: datetime | None
+    rate: Rate
+
+
+def _fleet_rate(
+    spans: Mapping[tuple[str, str, int | None], Sequence[_Span]],
+    name: str,
+    location: str,
+    customer_id: int | None,
+    at: datetime,
+) -> Rate | None:
+    for whose in dict.fromkeys((customer_id, None)):
+        for region in dict.fromkeys((location, "")):
+            valid = (each for each in spans.get((name, region, whose), ()) if each.begins <= at)
+            found = [each.rate for each in valid if each.ends is None or each.ends > at]
+            if found:
+                return found[-1]
+    return None
 
 
 def price_for(offer_id: int, customer_id: int | None, at: datetime) -> Price | None:

@@ -26,7 +26,7 @@ from clusters.services.kept import (
     wishes_of,
 )
 from clusters.services.leaving import follow_closings
-from clusters.services.prices import Imported, ListedPrice, import_prices, set_price
+from clusters.services.prices import Imported, ListedPrice, import_prices, set_fleet_price, set_price
 from clusters.services.recordings import demand_recordings, set_recording_settings, try_recording_settings
 from clusters.services.rollouts import advance_rollouts, pause_rollout, resume_rollout, roll_back, start_rollout
 
@@ -64,6 +64,7 @@ __all__ = [
     "resume_rollout",
     "roll_back",
     "scale_cluster",
+    "set_fleet_price",
     "set_price",
     "set_recording_settings",
     "start_container",

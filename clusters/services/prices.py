@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from accounts import events
 from accounts.models import Customer, User
-from clusters.models import Measure, Offer, Price, Source
+from clusters.locations import LOCATIONS, MACHINE_TYPES
+from clusters.models import FLEET, PEER_OFFER, Capacity, Measure, Offer, Price, Source
 from controlplane.core.errors import InvalidRequest
 
 AT_ONCE: Final = 500
@@ -82,6 +83,26 @@ def set_price(
         told = {"offer": str(offer), "amount": f"{amount:f}", "valid_from": begins.isoformat()}
         events.record([("price.set", "price", price.pk, actor.pk if actor else None, customer_id, None, told)])
     return price
+
+
+def set_fleet_price(
+    *, name: str, location: str = "", amount: Decimal, actor: User | None, customer: Customer | None = None,
+    valid_from: datetime | None = None,
+) -> Price:  # fmt: skip
+    """What an hour of a connected peer, or of a container of a machine type, costs at a location ("": at all).
+
+    As `set_price`; the offer is made where there is none.
+    """
+    if name != PEER_OFFER and name not in MACHINE_TYPES:
+        raise InvalidRequest(f"There is no machine type {name[:64]!r}.", field="name")
+    if location and location not in LOCATIONS:
+        raise InvalidRequest(f"There is no location {location[:64]!r}.", field="location")
+    measure = Measure.PEER if name == PEER_OFFER else Measure.CONTAINER
+    size = {"measure": measure, "vcpus_milli": 0, "memory_mib": 0}
+    key = {"cloud": FLEET, "region": location, "name": name, "capacity": Capacity.ON_DEMAND}
+    with transaction.atomic():
+        offer, _ = Offer.objects.get_or_create(**key, defaults=size)
+        return set_price(offer, amount=amount, actor=actor, customer=customer, valid_from=valid_from)
 
 
 def import_prices(listed: Iterable[ListedPrice], source: Source) -> Imported:

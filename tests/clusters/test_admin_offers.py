@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Customer, Event
 from clusters.models import Offer, Price
+from clusters.queries import fleet_rate
 from tests.browsers import OTHERS, STAFF, browser
 from tests.clusters.offers import make_offer, priced
 from tests.query_budget import within_budget
@@ -109,3 +111,24 @@ def test_who_may_not_set_prices_gets_neither_button_nor_page_nor_deed(role: str)
     assert browser(role).get(page(offer, "price")).status_code == 403
     assert browser(role).post(page(offer, "price"), {"amount": "1"}).status_code == 403
     assert not offer.prices.exists()
+
+
+def test_an_admin_prices_peers_everywhere_and_at_a_location() -> None:
+    offer = Offer.objects.get(cloud="fleet", name="peer")
+    assert listed(OFFERS, cloud="fleet") == list(
+        Offer.objects.filter(cloud="fleet").order_by("-pk").values_list("pk", flat=True)
+    )
+    assert "the hour of one connected peer" in text(browser("monitor"), page(offer))
+    browser("admin").post(page(offer, "price"), {"amount": "0.02"})
+    browser("admin").post(page(offer, "price"), {"amount": "0.03", "location": "eu_west"})
+    rates = [fleet_rate("peer", where, None, timezone.now()) for where in ("us_east", "eu_west")]
+    assert [rate.per_hour for rate in rates if rate] == [Decimal("0.02"), Decimal("0.03")]
+    there = Offer.objects.get(cloud="fleet", name="peer", region="eu_west")
+    browser("admin").post(page(there, "price"), {"amount": "0.04", "location": "us_east"})
+    assert there.prices.latest("valid_from").amount == Decimal("0.04")
+    answer = browser("admin").post(page(offer, "price"), {"amount": "1", "location": "moon"})
+    assert "location" in answer.context["form"].errors
+
+
+def test_only_what_is_of_containers_is_priced_by_location() -> None:
+    assert "location" not in browser("admin").get(page(make_offer(), "price")).context["form"].fields

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from accounts.models import Customer
 from clusters import queries
+from clusters.locations import MACHINE_TYPES
 from clusters.models import Price
-from clusters.services import set_price
+from clusters.services import set_fleet_price, set_price
 from tests.clusters.offers import BEGUN, make_offer, priced
 
 pytestmark = pytest.mark.django_db
@@ -165,3 +166,55 @@ def test_a_cost_is_exact_to_the_tenth_decimal(rate: str, seconds: Any, cost: str
     found = queries.amount(Decimal(rate), seconds)
     assert isinstance(found, Decimal)
     assert found == Decimal(cost)
+
+
+# Of long-running containers
+
+
+def fleet(amount: str, name: str = "peer", location: str = "", customer: Any = None, at: datetime = BEGUN) -> None:
+    given = {"amount": Decimal(amount), "actor": None, "customer": customer, "valid_from": at}
+    set_fleet_price(name=name, location=location, **given)
+
+
+def test_peers_and_containers_cost_nothing_until_staff_say_otherwise() -> None:
+    for name in ("peer", *MACHINE_TYPES):
+        rate = queries.fleet_rate(name, "eu_west", None, JULY)
+        assert rate is not None
+        assert (rate.per_hour, rate.source, rate.offer) == (0, "default", name)
+    assert queries.fleet_rate("huge", "eu_west", None, JULY) is None
+
+
+def test_a_customers_price_wins_and_then_that_of_a_location(acme: Customer) -> None:
+    def cost(location: str, customer: Customer | None, at: datetime = JULY) -> Decimal | None:
+        rate = queries.fleet_rate("peer", location, customer.pk if customer else None, at)
+        return rate and rate.per_hour
+
+    fleet("4")
+    fleet("3", location="eu_west")
+    assert (cost("eu_west", None), cost("us_east", None), cost("eu_west", acme)) == (3, 4, 3)
+    fleet("2", customer=acme)
+    assert (cost("eu_west", None), cost("us_east", acme), cost("eu_west", acme)) == (3, 2, 2)
+    fleet("1", location="eu_west", customer=acme, at=JULY)
+    assert (cost("us_east", acme), cost("eu_west", acme)) == (2, 1)
+    assert cost("eu_west", acme, JULY - timedelta(seconds=1)) == 2
+    assert cost("eu_west", None, BEGUN - timedelta(seconds=1)) == 0
+
+
+def test_rates_of_many_moments_are_one_statement(acme: Customer, django_assert_num_queries: Any) -> None:
+    fleet("4")
+    fleet("5", at=JULY)
+    fleet("7", name="large", customer=acme)
+    keys = [(name, "eu_west", who, at) for name in ("peer", "large") for who in (acme.pk, None) for at in (BEGUN, JULY)]
+    with django_assert_num_queries(1):
+        found = queries.fleet_rates(keys)
+    assert [rate.per_hour for rate in map(found.get, keys) if rate] == [4, 5, 4, 5, 7, 7, 0, 0]
+    with django_assert_num_queries(0):
+        assert queries.fleet_rates([]) == {}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_no_job_is_priced_by_what_containers_are_priced_by(whole: bool) -> None:
+    fleet("1")
+    assert queries.price_list("fleet", "").rates(0, 0, whole=whole) == []
+    offers = {rate.offer for cloud in queries.CLOUDS for rate in queries.offers_for(cloud, "", 0, 0, whole=whole)}
+    assert not offers & {"peer", *MACHINE_TYPES}

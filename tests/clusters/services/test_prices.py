@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.models import Customer, Event
 from clusters.models import Offer, Price, Source
-from clusters.services import ListedPrice, import_prices, set_price
+from clusters.services import ListedPrice, import_prices, set_fleet_price, set_price
 from clusters.services import prices as module
 from controlplane.core.errors import InvalidRequest
 from tests.clusters.offers import BEGUN, make_offer
@@ -101,6 +101,8 @@ def test_the_database_keeps_no_price_that_cannot_be(fault: dict[str, Any]) -> No
         {"measure": "machine", "memory_mib": 0},
         {"measure": "unit"},
         {"measure": "unit", "vcpus_milli": 0, "memory_mib": 0},
+        {"measure": "peer", "vcpus_milli": 0},
+        {"measure": "container", "memory_mib": 0},
     ],
 )
 def test_the_database_keeps_no_offer_of_nothing(size: dict[str, Any]) -> None:
@@ -152,3 +154,22 @@ def test_a_list_is_read_in_groups(monkeypatch: pytest.MonkeyPatch, django_assert
     lines = [replace(LISTED, name=f"machine-{number}") for number in range(25)]
     with django_assert_max_num_queries(60):
         assert import_prices(iter(lines), Source.AWS).prices["new"] == 25
+
+
+def test_a_price_of_a_location_makes_its_offer_once() -> None:
+    for amount, begins in ((1, BEGUN), (2, JULY)):
+        set_fleet_price(name="large", location="eu_west", amount=Decimal(amount), actor=None, valid_from=begins)
+    offer = Offer.objects.get(cloud="fleet", region="eu_west")
+    assert (offer.name, offer.measure, offer.vcpus_milli, offer.memory_mib) == ("large", "container", 0, 0)
+    assert spans(offer) == [(1, BEGUN, JULY), (2, JULY, None)]
+    set_fleet_price(name="peer", amount=Decimal(3), actor=None, valid_from=BEGUN)
+    assert spans(Offer.objects.get(name="peer"))[-1] == (3, BEGUN, None)
+
+
+@pytest.mark.parametrize("fault", [{"name": "huge"}, {"location": "moon"}, {"amount": Decimal(-1)}])
+def test_a_price_of_no_machine_type_or_location_is_refused_by_name(fault: dict[str, Any]) -> None:
+    before = Offer.objects.count()
+    with pytest.raises(InvalidRequest) as caught:
+        set_fleet_price(**{"name": "peer", "location": "eu_west", "amount": Decimal(1), "actor": None, **fault})
+    assert [caught.value.field] == list(fault)
+    assert Offer.objects.count() == before

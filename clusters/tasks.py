@@ -15,6 +15,11 @@ def run_keepers() -> None:
     keeping.run(is_stopping, lambda: touch(CONTAINERS_BEAT), keeping.keepers())
 
 
+def count_peers() -> None:
+    """Add up how long peers were connected to containers since they were last read."""
+    services.count_peers()
+
+
 def follow_closings() -> None:
     """Have go what stands of those whose accounts were closed."""
     services.follow_closings()

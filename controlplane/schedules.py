@@ -17,6 +17,7 @@ SCHEDULES: Final = (
     Schedule("clusters.tasks.follow_closings", 5, "have clusters go of those whose accounts were closed"),
     Schedule("jobs.tasks.fold_counts", 5, "add up what moved of job types' jobs"),
     Schedule("jobs.tasks.price_executions", 10, "keep with executions that have ended what an hour of them cost"),
+    Schedule("clusters.tasks.count_peers", 30, "add up how long peers were connected to containers"),
     Schedule("jobs.tasks.advance_stuck_recipes", 60, "take up recipes whose wake-up was lost"),
     Schedule("jobs.tasks.sample_load", 60, "note how many jobs wait and run"),
     Schedule("accounts.tasks.post_left_behind", 60, "post feedback that Slack did not take yet"),

@@ -94,19 +94,14 @@ def enter(entries: Sequence[Entry]) -> None:
         added = (1, *(getattr(entry, name) for name in _SUMS[1:]))
         sums[key] = [old + new for old, new in zip(sums[key], added, strict=True)]
     sets.insert(UsageRecord, _COLUMNS, rows)
-    _add([(*key, *values) for key, values in sorted(sums.items())])
+    rows = [(*key, *values) for key, values in sorted(sums.items())]
+    sets.upsert(UsageDay, (*_KEY, *_SUMS), rows, key=_KEY, add=_SUMS)
 
 
 def bill_month(moment: datetime, closed: date | None) -> date:
     """On whose month's bill something of that moment goes, when all up to `closed` is billed already."""
     month = hours.month_of(moment)
     return month if closed is None or month > closed else hours.next_month(closed)
-
-
-def _add(rows: Sequence[Sequence[Any]]) -> None:
-    table, names = UsageDay._meta.db_table, (*_KEY, *_SUMS)
-    added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMS)
-    sets.insert(UsageDay, names, rows, on_conflict=f"({', '.join(_KEY)}) DO UPDATE SET {added}")
 
 
 def correct(

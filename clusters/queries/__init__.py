@@ -1,6 +1,7 @@
 """Reads of clusters: which places there are, what they offer at what price, and what runs there."""
 
 from clusters.queries.fleet import (
+    PeerTarget,
     choosable_versions,
     clusters_in,
     counts_of,
@@ -15,6 +16,7 @@ from clusters.queries.fleet import (
     offered_locations,
     own_clusters,
     own_containers,
+    peer_targets,
     place_of,
     placements_of,
     recording_settings_of,
@@ -67,6 +69,7 @@ __all__ = [
     "REQUIRED_SETTINGS",
     "FleetKey",
     "FleetMap",
+    "PeerTarget",
     "PriceList",
     "Rate",
     "SettingFacts",
@@ -103,6 +106,7 @@ __all__ = [
     "output_of",
     "own_clusters",
     "own_containers",
+    "peer_targets",
     "place_of",
     "placements_of",
     "price_for",

@@ -26,6 +26,7 @@ from clusters.services.kept import (
     wishes_of,
 )
 from clusters.services.leaving import follow_closings
+from clusters.services.peers import count_peers
 from clusters.services.prices import Imported, ListedPrice, import_prices, set_fleet_price, set_price
 from clusters.services.recordings import demand_recordings, set_recording_settings, try_recording_settings
 from clusters.services.rollouts import advance_rollouts, pause_rollout, resume_rollout, roll_back, start_rollout
@@ -40,6 +41,7 @@ __all__ = [
     "archive_cluster",
     "change_cluster",
     "change_container",
+    "count_peers",
     "demand_recordings",
     "drain_container",
     "drop_container",

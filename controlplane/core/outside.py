@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
@@ -27,6 +27,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.timed_sockets import Timed, TimedSocket
 
 SECONDS: Final = 10.0  # for all of a call: the name, the connection, TLS, the answer and its body
 MAX_URL: Final = 2048
@@ -292,35 +293,7 @@ def _system_resolve(host: str, port: int) -> list[str]:
 # --- The connection ---------------------------------------------------------------------------------------------------
 
 
-class _Timed:
-    """A socket on which nothing waits beyond `end`: urllib3's time is for each read, and a body may drip for ever."""
-
-    end = float("inf")
-
-    def _set_time(self) -> None:
-        left = self.end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the time is up")
-        self.settimeout(left)  # type: ignore[attr-defined]
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> Any:
-        self._set_time()
-        return super().recv_into(*args, **kwargs)  # type: ignore[misc]
-
-    def send(self, *args: Any, **kwargs: Any) -> Any:
-        self._set_time()
-        return super().send(*args, **kwargs)  # type: ignore[misc]
-
-    def sendall(self, *args: Any, **kwargs: Any) -> Any:
-        self._set_time()
-        return super().sendall(*args, **kwargs)  # type: ignore[misc]
-
-
-class _Socket(_Timed, socket.socket):
-    pass
-
-
-class _TlsSocket(_Timed, ssl.SSLSocket):
+class _TlsSocket(Timed, ssl.SSLSocket):
     pass
 
 
@@ -337,13 +310,13 @@ def _connection(scheme: str, host: str, port: int, ca_file: str | None) -> HTTPC
     return HTTPConnection(host, port)
 
 
-def _connect(addresses: list[Address], port: int, end: float) -> _Socket:
+def _connect(addresses: list[Address], port: int, end: float) -> TimedSocket:
     """A connection to the first of the addresses that takes one; none may use up the time of all."""
     for number, address in enumerate(addresses):
         left = end - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        sock = _Socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+        sock = TimedSocket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
         try:
             sock.settimeout(left / (len(addresses) - number))
             sock.connect((str(address), port))

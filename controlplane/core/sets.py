@@ -109,23 +109,38 @@ def _columns(model: type[models.Model], fields: Sequence[str]) -> list[str]:
     return [str(_field(model, name).column) for name in fields]
 
 
-def insert(
+def insert(model: type[models.Model], fields: Sequence[str], rows: Sequence[Row], *, new_only: bool = False) -> None:
+    """Insert `rows`, each in the order of `fields`. `new_only`: leave out those that a constraint says are there."""
+    _insert(model, fields, rows, " ON CONFLICT DO NOTHING" if new_only else "")
+
+
+def upsert(
     model: type[models.Model],
     fields: Sequence[str],
     rows: Sequence[Row],
     *,
-    new_only: bool = False,
-    on_conflict: str = "",
+    key: Sequence[str],
+    add: Sequence[str] = (),
 ) -> None:
-    """Insert `rows`, each in the order of `fields`. `new_only`: leave out those that a constraint says are there.
+    """Insert `rows`; of one whose unique `key` is there, the other fields are set, and `add` is added to what is there.
 
-    `on_conflict` is what SQL does with them instead: `(column) DO UPDATE SET total = table.total + excluded.total`.
+    No two rows have the same key. Give them in its order: who writes some of the same at once waits in turn.
     """
+    table = model._meta.db_table
+    changes = [
+        f'"{column}" = {table}."{column}" + excluded."{column}"' if name in add else f'"{column}" = excluded."{column}"'
+        for name, column in zip(fields, _columns(model, fields), strict=True)
+        if name not in key
+    ]
+    conflict = f" ON CONFLICT ({', '.join(_columns(model, key))}) DO UPDATE SET {', '.join(changes)}"
+    _insert(model, fields, rows, conflict)
+
+
+def _insert(model: type[models.Model], fields: Sequence[str], rows: Sequence[Row], conflict: str) -> None:
     if not rows:
         return
-    table, columns = model._meta.db_table, ", ".join(_columns(model, fields))
+    table, columns = model._meta.db_table, ", ".join(f'"{name}"' for name in _columns(model, fields))
     data = [_prepare(model, name, values) for name, values in zip(fields, zip(*rows, strict=True), strict=True)]
-    conflict = f" ON CONFLICT {on_conflict or 'DO NOTHING'}" if new_only or on_conflict else ""
     if is_postgresql():
         arrays = ", ".join(f"%s::{_type(model, name)}[]" for name in fields)
         run(f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}){conflict}", data)  # noqa: S608

@@ -180,14 +180,15 @@ def test_peers_and_containers_cost_nothing_until_staff_say_otherwise() -> None:
     for name in ("peer", *MACHINE_TYPES):
         rate = queries.fleet_rate(name, "eu_west", None, JULY)
         assert rate is not None
-        assert (rate.per_hour, rate.source, rate.offer) == (0, "default", name)
+        assert (rate.per_hour, rate.source, rate.offer) == (Decimal(0), "default", name)
     assert queries.fleet_rate("huge", "eu_west", None, JULY) is None
 
 
 def test_a_customers_price_wins_and_then_that_of_a_location(acme: Customer) -> None:
-    def cost(location: str, customer: Customer | None, at: datetime = JULY) -> Decimal | None:
+    def cost(location: str, customer: Customer | None, at: datetime = JULY) -> int:
         rate = queries.fleet_rate("peer", location, customer.pk if customer else None, at)
-        return rate and rate.per_hour
+        assert rate is not None
+        return int(rate.per_hour)
 
     fleet("4")
     fleet("3", location="eu_west")

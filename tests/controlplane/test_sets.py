@@ -11,8 +11,11 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import ApiToken, Customer, Event, User
+from clusters.models import PeerTime
 from controlplane.core import sets
 from jobs.models import Job, Lane, Place
+from tests.factories import make_customer_user
+from tests.fleet import make_cluster, make_container
 
 pytestmark = pytest.mark.django_db
 
@@ -156,3 +159,17 @@ def test_a_constraint_broken_by_a_statement_of_ours_is_djangos_error() -> None:
     Customer.objects.create(name="taken")
     with pytest.raises(IntegrityError), transaction.atomic():
         sets.run("INSERT INTO accounts_customer (name, created_at) VALUES (%s, %s)", ["taken", NOON])
+
+
+def test_what_is_there_is_set_or_added_to_and_what_is_not_is_made() -> None:
+    container = make_container(make_cluster(make_customer_user().user))
+    fields, key = ("container", "hour", "milliseconds", "updated_at"), ("container", "hour")
+    hours = [NOON.replace(microsecond=0) + datetime.timedelta(hours=n) for n in range(3)]
+    for n, at in enumerate((NOON, NOON + datetime.timedelta(days=1)), 1):
+        rows = [(container.pk, hour, 10 * n, at) for hour in hours[:-1] if n == 1 or hour != hours[0]]
+        sets.upsert(PeerTime, fields, [*rows, (container.pk, hours[2], n, at)], key=key, add=("milliseconds",))
+    found = list(PeerTime.objects.order_by("hour").values_list("milliseconds", "updated_at"))
+    assert found == [(10, NOON), (30, at), (3, at)]
+    sets.upsert(PeerTime, fields, [(container.pk, hours[0], 7, at)], key=key)
+    assert PeerTime.objects.get(hour=hours[0]).milliseconds == 7
+    sets.upsert(PeerTime, fields, [], key=key)

@@ -72,15 +72,15 @@ def _body(host: str, port: int, path: str, end: float) -> bytes:
     try:
         connection.sock = _connect(host, port, end)
         connection.request("GET", path, headers={"Accept": "text/plain", "Connection": "close"})
-        response = connection.getresponse()
-        if response.status != 200:
-            raise ValueError(f"it answers {response.status}")
-        body = response.read(MAX_ANSWER_BYTES + 1)
-        if len(body) > MAX_ANSWER_BYTES:
-            raise ValueError(f"it says more than {MAX_ANSWER_BYTES} bytes")
-        if response.length:
-            raise ValueError("it breaks off")
-        return body
+        with connection.getresponse() as response:
+            if response.status != 200:
+                raise ValueError(f"it answers {response.status}")
+            body = response.read(MAX_ANSWER_BYTES + 1)
+            if len(body) > MAX_ANSWER_BYTES:
+                raise ValueError(f"it says more than {MAX_ANSWER_BYTES} bytes")
+            if response.length:
+                raise ValueError("it breaks off")
+            return body
     finally:
         connection.close()
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.environment import CHECKOUT
@@ -77,6 +78,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "compiler": lambda: _first(lambda: _runs("gcc", "--version"), lambda: _runs("cc", "--version")),
     "docker": lambda: _runs("docker", "version", "--format", "{{.Server.Version}}"),
     "dockerd": lambda: _engine("dockerd"),
+    "localstripe": lambda: "" if find_spec("localstripe") else "localstripe: not installed",
     "nginx": lambda: _runs("nginx", "-v"),
     "podman": lambda: _engine("podman"),
     "postgresql": _postgresql,

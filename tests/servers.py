@@ -98,7 +98,7 @@ class Azurite:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with _running(command, port, tmp_path_factory.mktemp("moto")):
+    with running_server(command, port, tmp_path_factory.mktemp("moto")):
         yield S3Server(f"http://127.0.0.1:{port}")
 
 
@@ -106,12 +106,12 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     port, folder = free_port(), tmp_path_factory.mktemp("azurite")
     command = [azurite_program(), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)]
-    with _running([*command, "--silent", "--skipApiVersionCheck", "--disableTelemetry"], port, folder):
+    with running_server([*command, "--silent", "--skipApiVersionCheck", "--disableTelemetry"], port, folder):
         yield Azurite(f"http://127.0.0.1:{port}/{AZURITE_ACCOUNT}")
 
 
 @contextmanager
-def _running(command: list[str], port: int, folder: Path) -> Iterator[None]:
+def running_server(command: list[str], port: int, folder: Path) -> Iterator[None]:
     """A server that listens on `port`, until the block ends."""
     log = folder / "server.log"
     with log.open("wb") as output:

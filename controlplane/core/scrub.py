@@ -32,6 +32,8 @@ _PATTERNS: Final = (
         rf"(authorization[\"']?\s*[:=,]\s*\[?\s*(?:b?[\"'])?(?:{_SCHEME}{_SPACE}+)?)(?!{_SCHEME}{_SPACE})[^\s\"',]+",
         re.IGNORECASE,
     ),
+    # Stripe's keys, and secrets of webhooks: they say what they are.
+    re.compile(r"(\b(?:[sr]k_(?:live|test)|whsec)_)[\w+/=]+"),
     # A header's value alone; 20 characters tell it from a sentence about tokens.
     re.compile(rf"(\b{_SCHEME}{_SPACE}+)[\w.~+/=-]{{20,}}", re.IGNORECASE),
 )

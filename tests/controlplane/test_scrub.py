@@ -27,6 +27,8 @@ SECRET = "aB3-x_9ZkQ7pLm2Vw8RtYc5NfGh1JdSe6UiOb4XqT0E"
         f"/x?token={SECRET[:20]}%2B{SECRET[20:]}",
         f"Authorization: Bearer {SECRET}",
         f"authorization: token {SECRET}",
+        f"Invalid API Key provided: sk_live_{SECRET.replace('-', '')}",
+        f"{{'key': 'rk_test_{SECRET.replace('-', '')}'}}",
         f"AUTHORIZATION:Bearer  {SECRET}",
         f"Authorization: {SECRET}",
         "Authorization: Basic dXNlcjpwYXNzd29yZA==",

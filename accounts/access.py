@@ -144,6 +144,12 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         Role.OPERATOR: frozenset({READ}),
         Role.MONITOR: frozenset({READ}),
         OWNER: frozenset(),
+    # Who pays, and how: one user's alone. Staff read it in the admin.
+    "payments": {
+        Role.ADMIN: frozenset({READ, CHANGE}),
+        Role.OPERATOR: frozenset({READ}),
+        Role.MONITOR: frozenset({READ}),
+        OWNER: frozenset({READ, CHANGE}),
         COLLEAGUE: frozenset(),
         STRANGER: frozenset(),
     },
@@ -159,7 +165,7 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
 }
 _REACH: Final = tuple(TokenScope.values)  # each as far as those before it
 # Areas where staff below admin have no say over others' rows, and own theirs as everybody does.
-PERSONAL: Final = frozenset({"users", "tokens", "webhooks", "clusters"})
+PERSONAL: Final = frozenset({"users", "tokens", "webhooks", "clusters", "payments"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controlplane.core.errors import Conflict, NotFound
+from controlplane.core.errors import Conflict, ControlPlaneError, InvalidRequest, NotFound, Unavailable
 
 
 class BillNotFound(NotFound):
@@ -33,3 +33,51 @@ class BillState(Conflict):
     """The state of the bill does not allow it."""
 
     code = "BILL_STATE"
+
+
+class PaymentDetailsNotFound(NotFound):
+    """You have no payment details."""
+
+    code = "PAYMENT_DETAILS_NOT_FOUND"
+
+
+class PaymentDetailsExist(Conflict):
+    """There are payment details already."""
+
+    code = "PAYMENT_DETAILS_EXIST"
+
+
+class NoPayer(Conflict):
+    """You belong to no customer, so there is nobody to pay."""
+
+    code = "NO_PAYER"
+
+
+class StripeRefused(ControlPlaneError):
+    """Stripe could not process the request."""
+
+    code = "STRIPE_REFUSED"
+
+    def __init__(self, message: str = "", *, reason: str = "", param: str = "") -> None:
+        """`reason` is Stripe's code for what is wrong, `param` names what of ours it is about."""
+        super().__init__(message)
+        self.reason, self.param = reason, param
+
+
+class StripeUnavailable(Unavailable):
+    """Stripe cannot be reached just now; try again soon."""
+
+    code = "STRIPE_UNAVAILABLE"
+
+
+class StripeNotConfigured(Unavailable):
+    """There are no payments here: STRIPE_API_KEY is not set."""
+
+    code = "STRIPE_NOT_CONFIGURED"
+    retry_after_seconds = 60
+
+
+class EventRefused(InvalidRequest):
+    """This is no event that Stripe signed for us."""
+
+    code = "EVENT_REFUSED"

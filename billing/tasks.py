@@ -38,3 +38,18 @@ def close_months() -> None:
     if not services.close_months():
         with transaction.atomic():
             enqueue("billing.tasks.close_months")
+
+
+def handle_stripe_event(stripe_id: str) -> None:
+    """Handle an event of Stripe."""
+    services.handle_event(stripe_id=stripe_id)
+
+
+def handle_left_stripe_events() -> None:
+    """Handle what was left of Stripe's events."""
+    services.handle_left_events()
+
+
+def forget_stripe_events() -> None:
+    """Delete events of Stripe past their days."""
+    services.forget_events()

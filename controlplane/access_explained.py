@@ -25,6 +25,7 @@ from accounts.api.scopes import needed
 from accounts.api.v6.base import NativeViewSet, user_of
 from accounts.errors import TokenNotFound, WebhookNotFound
 from accounts.models import ApiToken, Role, TokenScope, User
+from billing.services import own_payment_details
 from clusters.errors import ClusterNotFound, ContainerNotFound
 from clusters.queries import find_cluster_for, find_container_for, own_clusters, own_containers
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest, NotFound
@@ -122,6 +123,7 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "own webhook": Noun("webhooks", {"uuid": _own_webhook}),
     "own cluster": Noun("clusters", {"cluster_uuid_hex": _own_cluster}),
     "own container": Noun("clusters", {"jellyfish_uuid_hex": _own_container}),
+    "own payments": Noun("payments", _READ_ONLY),
     **dict.fromkeys(("own recordings", "own metrics"), Noun("clusters", _READ_ONLY)),
     "cluster": Noun("clusters", {"pk": find_cluster_for}),
     "rollout": Noun("clusters", {"cluster": find_cluster_for}),
@@ -133,6 +135,8 @@ NOUNS: Final[Mapping[str, Noun]] = {
         Noun("job_types", _READ_ONLY),
     ),
 }
+# Rows that no path names, since each caller has one at most.
+OF_THE_CALLER: Final[Mapping[str, Callable[[User], object]]] = {"own payments": own_payment_details}
 # What is not asked as its method and path would have it: what is for who reads all jobs; what an owner does not do
 # either; what everybody does to themselves.
 READS_ALL: Final = frozenset(
@@ -148,7 +152,10 @@ NOT_AS_OWNER: Final = frozenset(
     }
 )
 OF_ONESELF: Final = frozenset(
-    {("user", "me"), ("user", "change_me"), ("apitoken", "create"), ("limitchangerequest", "create")}
+    {
+        *(("user", "me"), ("user", "change_me"), ("apitoken", "create"), ("limitchangerequest", "create")),
+        ("own payments", "post"),
+    }
 )
 
 
@@ -278,7 +285,9 @@ def _ask_of_row(asked: _Asked, user: User, view: Any, name: str, scope: str, par
         return
     action = access.READ if scope == TokenScope.READ else access.CHANGE
     named = [(parameter, value) for parameter, value in parameters.items() if parameter in noun.finders]
-    if (word, name) in READS_ALL:
+    if word in OF_THE_CALLER:
+        asked.ask(word, lambda: OF_THE_CALLER[word](user))
+    elif (word, name) in READS_ALL:
         asked.ask("all jobs", lambda: access.demand(user, "jobs", access.READ))
     elif named:
         (parameter, value), *_ = named
@@ -286,7 +295,7 @@ def _ask_of_row(asked: _Asked, user: User, view: Any, name: str, scope: str, par
     if action == access.CHANGE and (not named or (word, name) in NOT_AS_OWNER):
         owner = None if (word, name) in NOT_AS_OWNER else user.pk
         asked.ask(word, lambda: access.demand(user, noun.area, action, owner_id=owner))
-    elif not named and (word, name) not in READS_ALL:
+    elif not named and (word, name) not in READS_ALL and word not in OF_THE_CALLER:
         asked.rule("list", True, "a list shows what its reader may see", 403)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -337,6 +338,28 @@ def check_slack(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register("settings")
+def check_stripe(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if settings.STRIPE_API_KEY and not _STRIPE_KEY.fullmatch(settings.STRIPE_API_KEY):
+        hint = "Give the secret key of a Stripe account, or a restricted one: sk_live_…, rk_live_…, or sk_test_…."
+        found.append(Error("STRIPE_API_KEY is not a secret key of Stripe.", hint=hint, id="controlplane.E023"))
+    if settings.STRIPE_API_BASE and not _is_base(settings.STRIPE_API_BASE):
+        hint = "Leave it out: it is for servers that stand in for Stripe in tests."
+        found.append(Error("STRIPE_API_BASE is not the address of a server.", hint=hint, id="controlplane.E024"))
+    if any(not each.startswith("whsec_") for each in settings.STRIPE_WEBHOOK_SECRETS):
+        hint = "Give the signing secrets of webhook endpoints, whsec_…, comma-separated."
+        found.append(Error("STRIPE_WEBHOOK_SECRET is not one of Stripe.", hint=hint, id="controlplane.E025"))
+    if bool(settings.STRIPE_API_KEY) != bool(settings.STRIPE_WEBHOOK_SECRETS):
+        words = "Of STRIPE_API_KEY and STRIPE_WEBHOOK_SECRET only one is set."
+        hint = "Set both (docs/payments.md): without the secret we do not hear of what is changed at Stripe."
+        found.append(Warning(words, hint=hint, id="controlplane.W007"))
+    return found
+
+
+_STRIPE_KEY = re.compile(r"[sr]k_(?:live|test)_[A-Za-z0-9_]+")
 
 
 @register("settings")

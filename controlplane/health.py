@@ -32,6 +32,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     places = list(queries.places_of_clouds()) if parts["database"]["ok"] and cloud_regions() else []
     for cloud in CLOUDS:
         parts[cloud] = _cloud(cloud, [place for place in places if place.cloud == cloud])
+    parts["stripe"] = _stripe()
     ready = all(part["ok"] for part in parts.values())
     return JsonResponse({"ready": ready, "parts": parts}, status=200 if ready else 503)
 
@@ -62,6 +63,13 @@ def _cloud(cloud: str, places: list[Place]) -> dict[str, Any]:
         return {"ok": True, "configured": False, "missing": missing}
     failing = {place.region: place.failure for place in places if place.failure}
     return {"ok": True, "configured": True, **({"failing": failing} if failing else {})}
+
+
+def _stripe() -> dict[str, Any]:
+    """Is it set up? Nobody waits for payments to be able to work."""
+    named = {"STRIPE_API_KEY": settings.STRIPE_API_KEY, "STRIPE_WEBHOOK_SECRET": settings.STRIPE_WEBHOOK_SECRETS}
+    missing = [name for name, value in named.items() if not value]
+    return {"ok": True, "configured": not missing, **({"missing": missing} if missing else {})}
 
 
 @require_safe

@@ -26,5 +26,7 @@ SCHEDULES: Final = (
     Schedule("billing.tasks.count_budgets", 30, "warn of budgets, hold what they cover when they are used up"),
     Schedule("billing.tasks.draw_up_drafts", 300, "have the bills of this month say what is metered"),
     Schedule("billing.tasks.close_months", 3600, "make final bills of the months that have ended"),
+    Schedule("billing.tasks.handle_left_stripe_events", 60, "handle events of Stripe that could not be handled yet"),
+    Schedule("billing.tasks.forget_stripe_events", 3600, "delete events of Stripe past their days"),
     Schedule("jobs.tasks.apply_retention", 3600, "delete what is past its days"),
 )

@@ -178,6 +178,14 @@ LOKI_TENANT = env.text("LOKI_TENANT").strip()
 LOKI_USER = env.text("LOKI_USER").strip()
 LOKI_TOKEN = env.text("LOKI_TOKEN").strip()
 
+# --- Payments ------------------------------------------------------------------------------------
+
+# The secret key of a Stripe account, without which nobody pays here; the secrets that Stripe signs its webhooks with,
+# several while one takes the other's place; and where Stripe is, its own address when empty.
+STRIPE_API_KEY = env.text("STRIPE_API_KEY").strip()
+STRIPE_WEBHOOK_SECRETS = env.names("STRIPE_WEBHOOK_SECRET")
+STRIPE_API_BASE = env.text("STRIPE_API_BASE").strip().rstrip("/")
+
 # --- Files ---------------------------------------------------------------------------------------
 
 # Where workspaces that are folders may lie; and addresses beside AWS's and Azure's that storage may be at.
@@ -224,6 +232,7 @@ RETENTION_DAYS = {
     "webhook_deliveries": env.whole("RETENTION_WEBHOOK_DELIVERIES_DAYS", 30, minimum=2),
     "idempotency_keys": 1,
     "rates": 2,
+    "stripe_events": env.whole("RETENTION_STRIPE_EVENTS_DAYS", 90, minimum=30),
     "load_samples": env.whole("RETENTION_LOAD_DAYS", 90, minimum=32),
     "operations": env.whole("RETENTION_OPERATIONS_DAYS", 90, minimum=1),
     "failed_tasks": env.whole("RETENTION_FAILED_TASKS_DAYS", 14, minimum=1),
@@ -385,6 +394,7 @@ TASKS = {
     "accounts.tasks.send_reset": "work",
     "accounts.tasks.send_limit_decision": "work",
     "accounts.tasks.post_feedback": "work",
+    "billing.tasks.handle_stripe_event": "work",
     "jobs.tasks.answer_canary": "work",
     "jobs.tasks.carry_on": "work",
     "jobs.tasks.advance_recipe": "work",
@@ -460,6 +470,7 @@ LOGGING = {
         "django.server": {"handlers": [], "level": env.text("LOG_LEVEL", "INFO"), "propagate": True},
         "controlplane": {"level": env.text("LOG_LEVEL", "INFO")},
         "jobs": {"level": env.text("LOG_LEVEL", "INFO")},
+        "stripe": {"level": "WARNING"},  # below that it tells what people wrote
     },
 }
 SETTING_FAULTS = env.faults

@@ -25,7 +25,7 @@ from jobs.api.mapreduce import base as mapreduce
 
 MAPREDUCE_PATHS: Final = mapreduce.PATHS
 NATIVE: Final = ("/v6/", "/api-token-auth/")
-WITH_SLASH: Final = ("/admin/", "/static/", "/schema/", "/account/", *NATIVE)
+WITH_SLASH: Final = ("/admin/", "/static/", "/schema/", "/account/", "/stripe/", *NATIVE)
 
 
 def own_form(path: str) -> str:

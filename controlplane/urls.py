@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 from rest_framework.routers import DefaultRouter
 
 import accounts.api.v6.urls
+import billing.api.v6.urls
 import clusters.api.v6.urls
 import jobs.api.v6.urls
 import jobtypes.api.v6.urls
@@ -32,12 +33,15 @@ urlpatterns = [
     path("", include("jobs.api.mapreduce.urls")),
     path("", include("accounts.api.fishjam.urls")),
     path("", include("clusters.api.fishjam.urls")),
+    path("", include("billing.api.fishjam.urls")),
+    path("", include("billing.api.stripe.urls")),
     path("", include("accounts.api.account.urls")),
     path("v6/", include(native.urls)),
     path("v6/", include(jobs.api.v6.urls.urlpatterns)),
     path("v6/", include(jobtypes.api.v6.urls.urlpatterns)),
     path("v6/", include(accounts.api.v6.urls.urlpatterns)),
     path("v6/", include(clusters.api.v6.urls.urlpatterns)),
+    path("v6/", include(billing.api.v6.urls.urlpatterns)),
     path("v6/access/explain/", Access.as_view({"get": "explain"}), name="access-explain"),
     path("api-token-auth/", ApiTokenAuth.as_view(), name="api-token-auth"),
     path("", health.index, name="index"),

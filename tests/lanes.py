@@ -27,6 +27,7 @@ LANES: Final = (
     ("podman", ("tests/clusters/test_docker_provider.py",), "[podman"),
     ("jobs-dockerd", ("tests/jobs/test_docker_end_to_end.py",), "[dockerd"),
     ("jobs-podman", ("tests/jobs/test_docker_end_to_end.py",), "[podman"),
+    ("localstripe", ("tests/billing/test_localstripe.py",), ""),
     ("prometheus", ("tests/clusters/telemetry/test_prometheus.py",), ""),
     ("azure", ("tests/clusters/azure/test_azure_cloud.py",), ""),
 )

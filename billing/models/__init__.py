@@ -1,7 +1,8 @@
-"""What was used, what it costs, who is billed."""
+"""What was used, what it costs, and who pays."""
 
 from billing.models.bill import Bill, BillLine, BillStatus, LineKind
 from billing.models.budget import Budget, Period
+from billing.models.payments import PaymentDetails, RegistrationAttempt, StripeEvent
 from billing.models.usage import ClosedMonth, MeteredContainer, UsageDay, UsageKind, UsageRecord
 
 __all__ = [
@@ -12,7 +13,10 @@ __all__ = [
     "ClosedMonth",
     "LineKind",
     "MeteredContainer",
+    "PaymentDetails",
     "Period",
+    "RegistrationAttempt",
+    "StripeEvent",
     "UsageDay",
     "UsageKind",
     "UsageRecord",

@@ -4,6 +4,14 @@ from billing.services.bills import close_month, close_months, draw_up_drafts, mo
 from billing.services.budgets import change_budget, count_budgets, lift_budget, send_budget_mail, set_budget
 from billing.services.ledger import correct
 from billing.services.metering import checkpoint, meter
+from billing.services.payments import (
+    make_payment_details,
+    own_payment_details,
+    payment_details_of,
+    portal_link,
+    set_payment_details,
+)
+from billing.services.stripe_events import forget_events, handle_event, handle_left_events, take_event
 
 __all__ = [
     "change_budget",
@@ -13,9 +21,18 @@ __all__ = [
     "correct",
     "count_budgets",
     "draw_up_drafts",
+    "forget_events",
+    "handle_event",
+    "handle_left_events",
     "lift_budget",
+    "make_payment_details",
     "meter",
     "move_bill",
+    "own_payment_details",
+    "payment_details_of",
+    "portal_link",
     "send_budget_mail",
     "set_budget",
+    "set_payment_details",
+    "take_event",
 ]

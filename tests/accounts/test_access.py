@@ -26,6 +26,7 @@ EXPECTED = {
     "bills": (RC, R, R, R, R, NOTHING),
     "budgets": (RC, RC, R, R, R, NOTHING),
     "prices": (RC, R, R, NOTHING, NOTHING, NOTHING),
+    "payments": (RC, R, R, RC, NOTHING, NOTHING),
     "events": (R, R, R, R, R, NOTHING),
 }
 WHO = (Role.ADMIN, Role.OPERATOR, Role.MONITOR, OWNER, COLLEAGUE, STRANGER)

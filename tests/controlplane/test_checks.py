@@ -189,6 +189,29 @@ def test_slack_is_called_over_tls_and_its_address_is_not_told(
     assert "secret" not in " ".join(each.msg for each in found)
 
 
+@pytest.mark.parametrize(
+    ("key", "secrets", "base", "expected"),
+    [
+        ("", [], "", []),
+        ("sk_live_51Abc", ["whsec_a", "whsec_b"], "", []),
+        ("rk_test_51Abc", ["whsec_a"], "http://127.0.0.1:8420", []),
+        ("pk_live_51Abc", ["whsec_a"], "", ["controlplane.E023"]),
+        ("sk_live_51 Abc", ["whsec_a"], "", ["controlplane.E023"]),
+        ("sk_live_51Abc", ["whsec_a"], "127.0.0.1:8420", ["controlplane.E024"]),
+        ("sk_live_51Abc", ["whsec_a", "b"], "", ["controlplane.E025"]),
+        ("sk_live_51Abc", [], "", ["controlplane.W007"]),
+        ("", ["whsec_a"], "", ["controlplane.W007"]),
+    ],
+)
+def test_what_is_set_of_stripe_goes_together_and_is_not_told(
+    key: str, secrets: list[str], base: str, expected: list[str], settings: Settings
+) -> None:
+    settings.STRIPE_API_KEY, settings.STRIPE_WEBHOOK_SECRETS, settings.STRIPE_API_BASE = key, secrets, base
+    found = checks.check_stripe(None)
+    assert ids(found) == expected
+    assert not key or key not in str(found)
+
+
 @pytest.mark.parametrize("name", ["PROMETHEUS_URL", "LOKI_URL"])
 @pytest.mark.parametrize(
     ("url", "is_one"),

@@ -105,3 +105,22 @@ def test_a_cloud_whose_calls_fail_is_told_and_keeps_nobody_from_working(settings
         {"ok": True, "configured": True, "failing": {"north-1": "batch:SubmitJob is denied"}},
     )
     assert body["parts"]["azure"]["configured"] is False
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("key", "secrets", "expected"),
+    [
+        ("", [], {"configured": False, "missing": ["STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"]}),
+        ("sk_test_1", [], {"configured": False, "missing": ["STRIPE_WEBHOOK_SECRET"]}),
+        ("sk_test_1", ["whsec_1"], {"configured": True}),
+    ],
+)
+def test_whether_stripe_is_set_up_is_told_and_keeps_nobody_from_working(
+    key: str, secrets: list[str], expected: dict[str, Any], settings: Settings
+) -> None:
+    settings.STRIPE_API_KEY, settings.STRIPE_WEBHOOK_SECRETS = key, secrets
+    make_place()
+    status, body = readyz()
+    assert (status, body["parts"]["stripe"]) == (200, {"ok": True, **expected})
+    assert "sk_test_1" not in str(body)

@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from accounts.api.fishjam import urls as fishjam
 from accounts.api.mapsor import urls as users
+from billing.api.fishjam import urls as payments
 from clusters.api.fishjam import urls as clusters
 from controlplane.surfaces import NATIVE, own_form
 from jobs.api.mapreduce import urls as mapreduce
@@ -30,6 +31,7 @@ from tests.factories import make_admin, make_job, make_operator
         ("/", "/"), ("//", "/"), ("/submit", "/submit"), ("/submit/", "/submit"), ("/submit//", "/submit"),
         ("/status/x/", "/status/x"), ("/admin", "/admin/"), ("/admin/", "/admin/"), ("/admin/jobs", "/admin/jobs/"),
         ("/administer/", "/administer"), ("/schema", "/schema/"), ("/schema/redoc", "/schema/redoc/"),
+        ("/stripe/webhook", "/stripe/webhook/"),
         ("/static/a.css", "/static/a.css"), ("/static/a/", "/static/a/"), ("/livez/", "/livez"),
     ],
 )  # fmt: skip
@@ -164,6 +166,7 @@ def test_every_route_of_the_dialects_stands_in_the_schema() -> None:
         *mapreduce.urlpatterns,
         *fishjam.urlpatterns,
         *clusters.urlpatterns,
+        *payments.urlpatterns,
     ]
     routes = {re.sub(r"<str:(\w+)>", r"{\1}", f"/{pattern.pattern}") for pattern in patterns}
     assert routes == {path for _, path in harness.generated().operations() if not path.startswith(NATIVE)}

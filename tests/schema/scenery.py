@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from django.conf import settings
+
 from accounts import services as accounts
 from accounts.models import ApiToken, Customer, LimitChangeRequest, User, Webhook
+from billing import services as payments
 from clusters import services as clusters
 from clusters.models import Cluster, Container, ImageVersion, Rollout
 from jobs import services, states
@@ -130,6 +133,8 @@ def make_scenery() -> Scenery:
         make_recipe(owner=owner)
     # Who has the feature may have recordings: of the others, all are refused.
     accounts.update_user(user=people["customer"].user, actor=operator.user, allowed_features=["recordings"])
+    if settings.STRIPE_API_KEY:
+        payments.make_payment_details(user=people["customer"].user)
     for file in File.objects.select_related("workspace"):
         storage_of(file.workspace).put(file.path, [b"a text"])
     return scenery

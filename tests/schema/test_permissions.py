@@ -26,7 +26,7 @@ from jobs import services
 from jobs.models import Artifact, Execution, File, Hold, Job, Operation, Recipe, Scope, Shape
 from jobtypes.models import Error, JobType, RecipeType, Workspace
 from tests.answers import text_of
-from tests.contracts import harness
+from tests.contracts import fishjam_payments, harness
 from tests.factories import Person, make_customer_user, make_monitor
 from tests.schema.scenery import Scenery, filled, make_scenery
 from tests.schema.trial import short_streams
@@ -41,6 +41,8 @@ MAY: Final = "may"
 BODIES: Final[Mapping[str, Any]] = {
     "fishjam_create_cluster": {"name": "new", "image_version": "1.0"},
     "fishjam_create_webhook": {"name": "ci", "url": "https://example.com/", "authorization_header": None},
+    "fishjam_update_payment_details": fishjam_payments.BODY,
+    "create_payments_portal": {"return_url": "https://ours.example/"},
     "mapsor_add_user": {"user": "new", "role": "OPERATOR"},
     "mapsor_disable_user": {"user": "victim"},
     "mapsor_enable_user": {"user": "victim"},

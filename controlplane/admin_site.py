@@ -86,6 +86,13 @@ NAVIGATION: Final = (
         ),
     ),
     (
+        "Billing",
+        (
+            ("Payment details", "billing_paymentdetails", "credit_card"),
+            ("Stripe's events", "billing_stripeevent", "rss_feed"),
+        ),
+    ),
+    (
         "Accounts",
         (
             ("Users", "accounts_user", "person"),

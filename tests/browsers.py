@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import Role, User
+from billing.models import PaymentDetails, StripeEvent
 from controlplane.core.service_admin import ServiceAdmin
 from jobs import services, states
 from jobs.models import LoadSample, Operation, Place, Scope, Submission
@@ -85,6 +86,9 @@ def furnish() -> None:
     make_failing_cloud()
     make_delivery(make_webhook(actor), 1)
     make_container(make_cluster(actor))
+    customer = somebody(Role.CUSTOMER)
+    PaymentDetails.objects.create(customer_id=customer.customer_id or 0, owner=customer, stripe_id="cus_1", name="Ada")
+    StripeEvent.objects.create(stripe_id="evt_1", type="customer.updated", created_at=timezone.now(), body={})
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
 
 
@@ -100,7 +104,7 @@ def make_failing_cloud() -> Place:
 def pages(*, changing: bool) -> Iterator[str]:
     """Every page of the admin that reads; `changing`: those with forms that write, too."""
     yield from (reverse("admin:index"), reverse("admin:password_change"), reverse("admin:clusters_fleet"))
-    for label in ("accounts", "clusters", "jobs", "jobtypes"):
+    for label in ("accounts", "billing", "clusters", "jobs", "jobtypes"):
         yield reverse("admin:app_list", args=[label])
     for model, its in admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"

@@ -144,6 +144,9 @@ TABLE: Final[dict[str, dict[str, frozenset[str]]]] = {
         Role.OPERATOR: frozenset({READ}),
         Role.MONITOR: frozenset({READ}),
         OWNER: frozenset(),
+        COLLEAGUE: frozenset(),
+        STRANGER: frozenset(),
+    },
     # Who pays, and how: one user's alone. Staff read it in the admin.
     "payments": {
         Role.ADMIN: frozenset({READ, CHANGE}),

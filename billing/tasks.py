@@ -18,6 +18,21 @@ def checkpoint() -> None:
     services.checkpoint()
 
 
+def meter_containers() -> None:
+    """Make records of what containers did."""
+    services.meter_containers()
+
+
+def keep_standings() -> None:
+    """Say what customers have used of what is free."""
+    services.keep_standings()
+
+
+def send_free_tier_mail(customer_id: int, share: int) -> None:
+    """Mail that so much of what is free is used, in percent."""
+    services.send_free_tier_mail(customer_id, share)
+
+
 def count_budgets() -> None:
     """See what is spent of each budget; warn, hold, and let go."""
     services.count_budgets()

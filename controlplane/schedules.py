@@ -23,6 +23,8 @@ SCHEDULES: Final = (
     Schedule("accounts.tasks.post_left_behind", 60, "post feedback that Slack did not take yet"),
     Schedule("billing.tasks.meter", 5, "make records of what has ended"),
     Schedule("billing.tasks.checkpoint", 300, "make records of what goes on, up to the last full hour"),
+    Schedule("billing.tasks.meter_containers", 60, "make records of what containers did"),
+    Schedule("billing.tasks.keep_standings", 30, "say what customers have used of what is free, stop what nobody pays"),
     Schedule("billing.tasks.count_budgets", 30, "warn of budgets, hold what they cover when they are used up"),
     Schedule("billing.tasks.draw_up_drafts", 300, "have the bills of this month say what is metered"),
     Schedule("billing.tasks.close_months", 3600, "make final bills of the months that have ended"),

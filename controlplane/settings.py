@@ -103,6 +103,7 @@ if SIGN_UP not in ("closed", "invite", "open"):
 ACCOUNT_URL = env.text("ACCOUNT_URL").rstrip("/") or PUBLIC_URL or ("http://127.0.0.1:8000" if DEBUG else "")
 DEFAULT_INSTANCE_LIMIT = env.whole("DEFAULT_INSTANCE_LIMIT", 5)
 FREE_TIER_JELLYSECONDS = env.whole("FREE_TIER_JELLYSECONDS", 604_800)
+FREE_TIER_GRACE_HOURS = env.whole("FREE_TIER_GRACE_HOURS", 72)
 # May a token make tokens, and close the account, on the Fishjam surface? Else it takes a session.
 TOKENS_MAY_MANAGE_ACCOUNT = env.flag("TOKENS_MAY_MANAGE_ACCOUNT")
 # For whom Google's ID tokens are made that people sign in with; without it nobody does.
@@ -401,6 +402,7 @@ TASKS = {
     "jobs.tasks.look_for_input": "work",
     "jobs.tasks.stop_all_of": "work",
     "billing.tasks.send_budget_mail": "work",
+    "billing.tasks.send_free_tier_mail": "work",
 }
 Q_CLUSTER: dict[str, Any] = {
     "name": "work",

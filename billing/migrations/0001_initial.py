@@ -29,6 +29,8 @@ class Migration(migrations.Migration):
             name="MeteredContainer",
             fields=[
                 ("container_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("machine_type", models.CharField(max_length=8)),
+                ("location", models.CharField(max_length=16)),
                 ("up_since", models.DateTimeField()),
                 ("metered_to", models.DateTimeField()),
             ],

@@ -8,7 +8,8 @@ from django.db import migrations
 def begin(apps: Any, schema_editor: Any) -> None:
     followers = apps.get_model("accounts", "Follower").objects
     numbered = followers.filter(name="numbered").first()
-    followers.get_or_create(name="meter", defaults={"position": numbered.position if numbered else 0})
+    for name in ("meter", "container-meter"):
+        followers.get_or_create(name=name, defaults={"position": numbered.position if numbered else 0})
 
 
 class Migration(migrations.Migration):

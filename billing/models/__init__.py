@@ -2,6 +2,7 @@
 
 from billing.models.bill import Bill, BillLine, BillStatus, LineKind
 from billing.models.budget import Budget, Period
+from billing.models.free_tier import FreeTierMonth
 from billing.models.payments import PaymentDetails, RegistrationAttempt, StripeEvent
 from billing.models.usage import ClosedMonth, MeteredContainer, UsageDay, UsageKind, UsageRecord
 
@@ -11,6 +12,7 @@ __all__ = [
     "BillStatus",
     "Budget",
     "ClosedMonth",
+    "FreeTierMonth",
     "LineKind",
     "MeteredContainer",
     "PaymentDetails",

@@ -131,9 +131,11 @@ class UsageDay(models.Model):
 
 
 class MeteredContainer(models.Model):
-    """A container that is up: since when, and up to when that is metered."""
+    """A container that is up: as what, since when, and up to when that is metered."""
 
     container_id = models.BigIntegerField(primary_key=True)
+    machine_type = models.CharField(max_length=8)
+    location = models.CharField(max_length=16)
     up_since = models.DateTimeField()
     metered_to = models.DateTimeField()
 

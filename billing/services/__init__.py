@@ -2,6 +2,8 @@
 
 from billing.services.bills import close_month, close_months, draw_up_drafts, move_bill
 from billing.services.budgets import change_budget, count_budgets, lift_budget, send_budget_mail, set_budget
+from billing.services.containers import meter_containers
+from billing.services.free_tier import keep_standings, send_free_tier_mail
 from billing.services.ledger import correct
 from billing.services.metering import checkpoint, meter
 from billing.services.payments import (
@@ -24,14 +26,17 @@ __all__ = [
     "forget_events",
     "handle_event",
     "handle_left_events",
+    "keep_standings",
     "lift_budget",
     "make_payment_details",
     "meter",
+    "meter_containers",
     "move_bill",
     "own_payment_details",
     "payment_details_of",
     "portal_link",
     "send_budget_mail",
+    "send_free_tier_mail",
     "set_budget",
     "set_payment_details",
     "take_event",

@@ -27,6 +27,7 @@ from clusters.services.kept import (
 )
 from clusters.services.leaving import follow_closings
 from clusters.services.peers import count_peers
+from clusters.services.peers import note_metered as note_metered_peers
 from clusters.services.prices import Imported, ListedPrice, import_prices, set_fleet_price, set_price
 from clusters.services.recordings import demand_recordings, set_recording_settings, try_recording_settings
 from clusters.services.rollouts import advance_rollouts, pause_rollout, resume_rollout, roll_back, start_rollout
@@ -57,6 +58,7 @@ __all__ = [
     "note_asked",
     "note_asking",
     "note_found",
+    "note_metered_peers",
     "note_refusal",
     "note_retired",
     "pause_rollout",

@@ -53,6 +53,14 @@ class _Last:
 _NOTHING: Final = _Last("", None, {})
 
 
+def note_metered(metered: Mapping[int, int]) -> None:
+    """Records were made of so many milliseconds of these rows of PeerTime. In the transaction that makes them."""
+    rows = PeerTime.objects.in_bulk(list(metered))
+    for pk, row in rows.items():
+        row.metered_ms = metered[pk]
+    PeerTime.objects.bulk_update(rows.values(), ["metered_ms"])
+
+
 def count_peers() -> int:
     """Read every container, and add what came since it was last read; how many were read. Any number may at once."""
     end = time.monotonic() + ROUND_SECONDS

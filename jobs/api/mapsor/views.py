@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
@@ -12,6 +11,7 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 
 from accounts import access
+from accounts.api.mapsor import parameters
 from accounts.api.mapsor.base import MONITOR, Operation, answer, read_json, token_of
 from accounts.api.mapsor.schema import AUTH, JOB_ID, errors, text
 from accounts.idempotency import once
@@ -226,8 +226,8 @@ class List(Operation):
 
     @classmethod
     def handle(cls, user: User, request: HttpRequest, **path: str) -> HttpResponseBase:
-        customer = _parameter(request, "customer")
-        start, end = _milliseconds(request, "start_time"), _milliseconds(request, "end_time")
+        customer = parameters.required(request, "customer")
+        start, end = parameters.milliseconds(request, "start_time"), parameters.milliseconds(request, "end_time")
         if start > end:
             raise InvalidRequest("The window ends before it starts.", field="start_time")
         cloud = request.GET.get("cloud")
@@ -240,39 +240,14 @@ class List(Operation):
             customer,
             words.moment(start),
             words.end_of_millisecond(end),
-            classification=_storable(request, "id"),
+            classification=parameters.storable(request, "id"),
             cloud=cloud,
-            region=_storable(request, "region"),
+            region=parameters.storable(request, "region"),
         )
         if jobs[: LIST_AT_MOST + 1].count() > LIST_AT_MOST:
             raise TooManyRows(field="start_time")
         rows = (words.row(job, user) for job in jobs.iterator(chunk_size=1000))
         return StreamingHttpResponse(_array(rows), content_type="application/json")
-
-
-def _parameter(request: HttpRequest, name: str) -> str:
-    value = _storable(request, name)
-    if not value:
-        raise InvalidRequest("This parameter is required.", field=name)
-    return value
-
-
-def _storable(request: HttpRequest, name: str) -> str | None:
-    """A parameter that is compared with stored text, which never holds a NUL: PostgreSQL refuses to look for one."""
-    value = request.GET.get(name)
-    if value is not None and "\0" in value:
-        raise InvalidRequest("This holds a NUL.", field=name)
-    return value
-
-
-def _milliseconds(request: HttpRequest, name: str) -> float:
-    try:
-        value = float(_parameter(request, name))
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InvalidRequest("This must be a number of epoch milliseconds.", field=name)
-    return value
 
 
 def _array(rows: Iterator[dict[str, Any]]) -> Iterator[str]:

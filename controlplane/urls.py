@@ -30,6 +30,7 @@ urlpatterns = [
     # First what is called most: a path is looked for in this order.
     path("", include("jobs.api.mapsor.urls")),
     path("", include("accounts.api.mapsor.urls")),
+    path("", include("billing.api.mapsor.urls")),
     path("", include("jobs.api.mapreduce.urls")),
     path("", include("accounts.api.fishjam.urls")),
     path("", include("clusters.api.fishjam.urls")),

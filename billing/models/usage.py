@@ -20,6 +20,11 @@ _LOOSE: Final[dict[str, Any]] = {
 }
 
 
+# Who follows the event log to meter what ends, and what is told of a job there.
+METER: Final = "meter"
+ENDS_BY: Final = "job.moved"
+
+
 class UsageKind(models.TextChoices):
     """Of what something was used: a try of a job, a running container, peers connected to one, or staff's word."""
 

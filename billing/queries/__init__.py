@@ -14,11 +14,13 @@ from billing.queries.costs import (
     visible_days,
     visible_records,
 )
+from billing.queries.metrics import CustomerUsage, usage_by_customer
 
 __all__ = [
     "GROUPS",
     "MOST_GROUPS",
     "Cost",
+    "CustomerUsage",
     "Spent",
     "billed_rate",
     "cluster_cost",
@@ -28,6 +30,7 @@ __all__ = [
     "job_type_cost",
     "line_of",
     "unbilled_months",
+    "usage_by_customer",
     "visible_bills",
     "visible_days",
     "visible_records",

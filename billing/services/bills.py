@@ -20,6 +20,7 @@ from billing.lines import Position, position_of
 from billing.models import Bill, BillLine, ClosedMonth, LineKind, UsageDay
 from billing.services.ledger import locked
 from clusters.models import Cluster
+from controlplane.core.transitions import compare_and_set
 from jobs.models import Shape
 from jobtypes.models import JobType
 
@@ -206,23 +207,27 @@ def _unbilled(month: date) -> list[tuple[int, date]]:
 
 
 def _open(bill: Bill, actor: User | None) -> bool:
-    moved = Bill.objects.filter(pk=bill.pk, status=states.DRAFT).update(status=states.OPEN, opened_at=timezone.now())
-    if moved:
-        _tell(bill, states.DRAFT, states.OPEN, actor)
-    return bool(moved)
+    moved = _move(bill, states.OPEN, "opened_at")
+    if moved is not None:
+        _tell(bill, moved, states.OPEN, actor)
+    return moved is not None
+
+
+def _move(bill: Bill, to: str, stamp: str) -> str | None:
+    """The state it came from; None where its state does not allow it. Caller holds a transaction."""
+    moved = compare_and_set(Bill, states.BILL, to, {bill.pk: {stamp: timezone.now()}}, (stamp,))
+    return str(moved[bill.pk][0]) if moved else None
 
 
 def move_bill(*, bill: Bill, to: str, actor: User | None) -> Bill:
     """A final bill was paid, or is not to be paid. Raises BillState where its state does not allow it."""
     with transaction.atomic():
-        row = Bill.objects.select_for_update().get(pk=bill.pk)
-        if row.status == to:
-            return row
-        if to == states.OPEN or not states.BILL.allows(row.status, to):
+        before = None if to == states.OPEN else _move(bill, to, "settled_at")
+        row = Bill.objects.select_related("customer").get(pk=bill.pk)
+        if before is not None:
+            _tell(row, before, to, actor)
+        elif row.status != to:
             raise BillState(f"A bill that is {row.status} does not become {to}.")
-        before, row.status, row.settled_at = row.status, to, timezone.now()
-        row.save(update_fields=["status", "settled_at"])
-        _tell(row, before, to, actor)
     return row
 
 

@@ -17,12 +17,13 @@ from accounts import events
 from accounts.models import Customer, Follower, User
 from billing import hours
 from billing.models import ClosedMonth, UsageDay, UsageKind, UsageRecord
+from billing.models.usage import METER
 from controlplane.core import sets
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.unstorable import UNSTORABLE
 
-FOLLOWER: Final = "meter"
 MOST_NANO: Final = 10**18  # a billion dollars
+FOLLOWER: Final = METER
 NOTE: Final = 255
 
 

@@ -21,6 +21,7 @@ from accounts.following import follow
 from accounts.models import Event
 from billing import hours, money
 from billing.models import UsageKind, UsageRecord
+from billing.models.usage import ENDS_BY
 from billing.queries import billed_rate
 from billing.services.budgets import settle
 from billing.services.ledger import FOLLOWER, Entry, enter, locked
@@ -29,7 +30,6 @@ from jobs import states
 from jobs.models import Execution
 from jobs.services import price_executions
 
-KIND: Final = "job.moved"
 AT_ONCE: Final = 1000
 SLICE_SECONDS: Final = 20.0
 # A full hour is metered so long after its end: till then whatever ended in it is known to have.
@@ -64,7 +64,7 @@ class Metered:
 def meter() -> int:
     """Meter what has ended since the last time, for a slice of time. How many events that took."""
     done, end = 0, time.monotonic() + SLICE_SECONDS
-    while time.monotonic() < end and (gone := follow(FOLLOWER, {KIND}, _meter_ended, AT_ONCE)):
+    while time.monotonic() < end and (gone := follow(FOLLOWER, {ENDS_BY}, _meter_ended, AT_ONCE)):
         done += gone
     return done
 

@@ -25,6 +25,13 @@ BODY: Final[dict[str, Any]] = {
     "command": ["true"],
 }
 WINDOW: Final[dict[str, str | int]] = {"customer": "acme", "start_time": 0, "end_time": 4_102_444_800_000}
+METRICS: Final[dict[str, str | int]] = {
+    "start_date": 0,
+    "end_date": 4_102_444_800_000,
+    "cloud_provider": "local",
+    "region": "local",
+    "price": 100,
+}
 UNKNOWN: Final = "01890000-0000-7000-8000-000000000000"
 
 _NEVER_EMPTY: Final = "nothing runs an empty one: a field that is not wanted is left out"
@@ -164,6 +171,16 @@ def _listed(scene: Scene) -> Any:
     return scene.operator.get("/list", **WINDOW)
 
 
+def _measured(scene: Scene) -> Any:
+    factories.make_job_in(states.RUNNING, scene.operator)
+    return scene.admin.get("/get-metrics", **METRICS)
+
+
+def _metrics_broken(scene: Scene) -> Any:
+    scene.broken("billing.queries.metrics._rows")
+    return _measured(scene)
+
+
 def _unreachable_provider(*args: Any) -> ScriptedProvider:
     provider = ScriptedProvider()
     provider.failure = ProviderError("the provider is out of reach")
@@ -233,6 +250,11 @@ PROVOCATIONS: Final[Table] = {
     ("mapsor_list_jobs", 401): lambda scene: scene.nobody.get("/list", WINDOW),
     ("mapsor_list_jobs", 403): lambda scene: scene.customer.get("/list", **{**WINDOW, "customer": "other"}),
     ("mapsor_list_jobs", 500): _list_broken,
+    ("mapsor_get_metrics", 200): _measured,
+    ("mapsor_get_metrics", 400): lambda scene: scene.admin.get("/get-metrics", **{**METRICS, "price": -1}),
+    ("mapsor_get_metrics", 401): lambda scene: scene.nobody.get("/get-metrics", METRICS),
+    ("mapsor_get_metrics", 403): lambda scene: scene.operator.get("/get-metrics", **METRICS),
+    ("mapsor_get_metrics", 500): _metrics_broken,
     **_machine("mapsor_get_instance_info", "/get-info"),
     **_machine("mapsor_destroy_instance", "/destroy"),
 }  # fmt: skip

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from accounts.api.fishjam import urls as fishjam
 from accounts.api.mapsor import urls as users
 from billing.api.fishjam import urls as payments
+from billing.api.mapsor import urls as usage
 from clusters.api.fishjam import urls as clusters
 from controlplane.surfaces import NATIVE, own_form
 from jobs.api.mapreduce import urls as mapreduce
@@ -163,6 +164,7 @@ def test_every_route_of_the_dialects_stands_in_the_schema() -> None:
     patterns = [
         *users.urlpatterns,
         *jobs.urlpatterns,
+        *usage.urlpatterns,
         *mapreduce.urlpatterns,
         *fishjam.urlpatterns,
         *clusters.urlpatterns,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -62,6 +62,11 @@ _SAME: Final = (
     *("cluster_id", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "offer", "rate", "cost_nano", "note"),
 )
 _COLUMNS: Final = (*_SAME, "customer", "owner", "entered_by", "begun_at", "ended_at", "bill_month", "metered_at")
+_USUAL: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("number", "peer_ms", "free_ms"), 0),
+    **dict.fromkeys(("job_type_id", "cluster_id", "entered_by")),
+    "note": "",
+}
 _KEY: Final = (
     *("day", "bill_month", "customer_id", "owner_id", "kind", "shape", "cloud", "region", "job_type_id", "cluster_id"),
 )
@@ -94,7 +99,9 @@ def enter(entries: Sequence[Entry]) -> None:
         )
         added = (1, *(getattr(entry, name) for name in _SUMS[1:]))
         sums[key] = [old + new for old, new in zip(sums[key], added, strict=True)]
-    sets.insert(UsageRecord, _COLUMNS, rows)
+    # Most records leave most of this as it is by default: what need not be said need not be sent.
+    said = [n for n, name in enumerate(_COLUMNS) if name not in _USUAL or any(row[n] != _USUAL[name] for row in rows)]
+    sets.insert(UsageRecord, [_COLUMNS[n] for n in said], [[row[n] for n in said] for row in rows])
     rows = [(*key, *values) for key, values in sorted(sums.items())]
     sets.upsert(UsageDay, (*_KEY, *_SUMS), rows, key=_KEY, add=_SUMS)
 

@@ -12,9 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
-from django.db.models import Max, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.following import follow
@@ -31,6 +32,8 @@ from jobs.models import Execution
 from jobs.services import price_executions
 
 AT_ONCE: Final = 1000
+# A move by which an execution ends: out of the states in which a job has one.
+_ENDS: Final = Q(before__status__in=states.ACTIVE) & ~Q(after__status__in=states.ACTIVE)
 SLICE_SECONDS: Final = 20.0
 # A full hour is metered so long after its end: till then whatever ended in it is known to have.
 SETTLES_AFTER: Final = timedelta(minutes=2)
@@ -64,7 +67,7 @@ class Metered:
 def meter() -> int:
     """Meter what has ended since the last time, for a slice of time. How many events that took."""
     done, end = 0, time.monotonic() + SLICE_SECONDS
-    while time.monotonic() < end and (gone := follow(FOLLOWER, {ENDS_BY}, _meter_ended, AT_ONCE)):
+    while time.monotonic() < end and (gone := follow(FOLLOWER, {ENDS_BY}, _meter_ended, AT_ONCE, _ENDS)):
         done += gone
     return done
 
@@ -76,33 +79,29 @@ def checkpoint(now: datetime | None = None) -> int:
     going_on = Execution.objects.filter(status__in=states.EXECUTION_ACTIVE, started_at__lt=upto).order_by("pk")
     while True:
         with locked():
-            ids = list(going_on.filter(pk__gt=last).values_list("pk", flat=True)[:AT_ONCE])
-            entries = _meter_executions(ids, upto)
+            runs = _read(going_on.filter(pk__gt=last)[:AT_ONCE])
+            entries = _meter(runs, upto)
             settle(entries, ())
-            made += len(entries)
-        if len(ids) < AT_ONCE:
+        made += len(entries)
+        if len(runs) < AT_ONCE:
             return made
-        last = ids[-1]
+        last = runs[-1].entry.source_id
 
 
 def _meter_ended(events: Sequence[Event]) -> None:
-    jobs = {event.subject_id for event in events if event.before and event.before["status"] in states.ACTIVE}
-    rows = Execution.objects.filter(sets.among("job", list(jobs), Execution), status__in=states.EXECUTION_FINAL)
-    ended = dict(rows.values_list("pk", "started_at"))
-    entries = _meter_executions([pk for pk, started_at in ended.items() if started_at is not None], None)
-    settle(entries, ended)
+    jobs = sorted({event.subject_id for event in events})
+    ended = Execution.objects.filter(sets.among("job", jobs, Execution), status__in=states.EXECUTION_FINAL)
+    runs = _read(ended.order_by("pk"))
+    settle(_meter(runs), {run.entry.source_id for run in runs})
 
 
-def _meter_executions(ids: list[int], upto: datetime | None) -> list[Entry]:
-    """Write what is not there yet of executions: up to their ends, or to the full hour `upto`."""
-    if not ids:
-        return []
-    price_executions(executions=ids)
-    found = _metered(UsageKind.EXECUTION, ids)
+def _meter(runs: Sequence[_Run], upto: datetime | None = None) -> list[Entry]:
+    """Write what is not there yet of executions: up to their ends, or to the full hour `upto`. What was written."""
+    found = _metered(UsageKind.EXECUTION, [run.entry.source_id for run in runs])
     entries: list[Entry] = []
-    for run in _read(ids):
+    for run in runs:
         until = run.ended_at or upto
-        if until is not None:
+        if until is not None and run.started_at is not None:
             entries += missing(run.entry, run.pieces(until), found.get(run.entry.source_id, {}))
     enter(entries)
     return entries
@@ -128,12 +127,12 @@ class _Run:
     entry: Entry
     vcpus_milli: int
     memory_mib: int
-    started_at: datetime
+    started_at: datetime | None
     ended_at: datetime | None
 
     def pieces(self, until: datetime) -> Iterator[Entry]:
         """What it has used in each hour."""
-        begun = hours.milliseconds(self.started_at)
+        begun = hours.milliseconds(self.started_at or until)
         for piece_begun, piece_ended in hours.pieces(begun, hours.milliseconds(self.ended_at or until)):
             ms = piece_ended - piece_begun
             yield replace(
@@ -147,28 +146,39 @@ class _Run:
             )
 
 
-def _read(ids: list[int]) -> Iterator[_Run]:
-    rows = Execution.objects.filter(sets.among("id", ids, Execution)).order_by("pk").values_list(*_READ)
-    for execution_id, started_at, ended_at, offer, rate, source, job_id, parent_id, shape, *rest in rows:
-        customer_id, owner_id, job_type_id, vcpus_milli, memory_mib, cloud, region = rest
-        entry = Entry(
-            UsageKind.EXECUTION,
-            execution_id,
-            0,
-            0,
-            customer_id,
-            owner_id,
-            0,
-            shape=shape,
-            cloud=cloud,
-            region=region,
-            job_id=job_id,
-            root_id=parent_id or job_id,
-            job_type_id=job_type_id,
-            offer=offer,
-            rate=billed_rate(rate, source),
-        )
-        yield _Run(entry, vcpus_milli, memory_mib, started_at, ended_at)
+def _read(executions: QuerySet[Execution]) -> list[_Run]:
+    """These executions; those that have no price yet get it first, if they have begun."""
+    rows = list(executions.values_list(*_READ))
+    unpriced = [row[0] for row in rows if row[1] is not None and not row[5]]
+    if unpriced:
+        price_executions(executions=unpriced)
+        rows = list(Execution.objects.filter(sets.among("id", [row[0] for row in rows], Execution)).values_list(*_READ))
+    return [_run(*row) for row in sorted(rows)]
+
+
+def _run(
+    execution_id: int, started_at: datetime | None, ended_at: datetime | None, offer: str, rate: Decimal | None,
+    source: str, job_id: int, parent_id: int | None, shape: str, customer_id: int, owner_id: int,
+    job_type_id: int | None, vcpus_milli: int, memory_mib: int, cloud: str, region: str,
+) -> _Run:  # fmt: skip
+    entry = Entry(
+        UsageKind.EXECUTION,
+        execution_id,
+        0,
+        0,
+        customer_id,
+        owner_id,
+        0,
+        shape=shape,
+        cloud=cloud,
+        region=region,
+        job_id=job_id,
+        root_id=parent_id or job_id,
+        job_type_id=job_type_id,
+        offer=offer,
+        rate=billed_rate(rate, source),
+    )
+    return _Run(entry, vcpus_milli, memory_mib, started_at, ended_at)
 
 
 def missing(entry: Entry, pieces: Iterable[Entry], metered: dict[int, Metered]) -> Iterator[Entry]:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import psycopg
 
 from tests import environment, needs
-from tests.bench import containers, cpu, events, job_types, limits, mapreduce, mapreduce_jobs, native, webhooks
+from tests.bench import containers, cpu, events, job_types, limits, mapreduce, mapreduce_jobs, money, native, webhooks
 from tests.bench.followers import followers
 from tests.bench.line import Line
 from tests.bench.rig import Rig, post_many, server
@@ -236,6 +236,7 @@ PARTS: dict[str, Callable[[str], list[Line]]] = {
     "event-streams": events.streams,
     "webhooks": webhooks.webhooks,
     "containers": containers.containers,
+    "money": money.money,
     "mapreduce": mapreduce.word_count,
     "mapreduce-jobs": mapreduce_jobs.jobs,
 }

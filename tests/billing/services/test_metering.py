@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from billing import hours, money, services
 from billing.models import UsageKind, UsageRecord
 from billing.services.ledger import locked
-from billing.services.metering import _meter_executions
+from billing.services.metering import _meter, _read
 from clusters.providers.base import End
 from jobs import states
 from jobs.models import Execution, Job
@@ -62,7 +62,7 @@ def test_nothing_is_metered_twice_however_often_it_is_asked() -> None:
     services.meter()
     services.checkpoint(NOON + timedelta(days=1))
     with locked():
-        _meter_executions(list(Execution.objects.values_list("pk", flat=True)), None)
+        _meter(_read(Execution.objects.all()))
     assert totals() == before
     assert UsageRecord.objects.count() == 1
 

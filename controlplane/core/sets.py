@@ -11,7 +11,7 @@ import json
 import uuid
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from django.db import connection, models
@@ -19,6 +19,7 @@ from django.db.models import Q
 from django.db.models.expressions import RawSQL
 
 Row = Sequence[Any]
+MANY: Final = 32
 
 
 def is_postgresql() -> bool:
@@ -136,14 +137,29 @@ def upsert(
     _insert(model, fields, rows, conflict)
 
 
+def _is_same(values: Sequence[Any]) -> bool:
+    """Is a column the same in many rows? Once is sent faster than an array of it."""
+    return len(values) >= MANY and all(value == values[0] for value in values)
+
+
 def _insert(model: type[models.Model], fields: Sequence[str], rows: Sequence[Row], conflict: str) -> None:
     if not rows:
         return
     table, columns = model._meta.db_table, ", ".join(f'"{name}"' for name in _columns(model, fields))
     data = [_prepare(model, name, values) for name, values in zip(fields, zip(*rows, strict=True), strict=True)]
     if is_postgresql():
-        arrays = ", ".join(f"%s::{_type(model, name)}[]" for name in fields)
-        run(f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}){conflict}", data)  # noqa: S608
+        same = [_is_same(values) for values in data]
+        same[-1] = same[-1] and not all(same)  # something has to tell how many rows there are
+        types = [_type(model, name) for name in fields]
+        chosen = ", ".join(
+            f"%s::{kind}" if once else f"c{n}" for n, (kind, once) in enumerate(zip(types, same, strict=True))
+        )
+        arrays = ", ".join(f"%s::{kind}[]" for kind, once in zip(types, same, strict=True) if not once)
+        names = ", ".join(f"c{n}" for n, once in enumerate(same) if not once)
+        parameters = [values[0] for values, once in zip(data, same, strict=True) if once]
+        parameters += [values for values, once in zip(data, same, strict=True) if not once]
+        source = f"SELECT {chosen} FROM unnest({arrays}) AS v ({names})"  # noqa: S608
+        run(f"INSERT INTO {table} ({columns}) {source}{conflict}", parameters)
     else:
         marks = ", ".join(["%s"] * len(fields))
         with connection.cursor() as cursor:

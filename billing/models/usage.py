@@ -69,6 +69,7 @@ class UsageRecord(models.Model):
     bill_month = models.DateField()
     note = models.CharField(max_length=255, blank=True, db_default="")
     entered_by = models.ForeignKey(User, **_LOOSE)
+    corrects_id = models.BigIntegerField(null=True, help_text="The record of which it is a correction.")
     metered_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -82,6 +83,7 @@ class UsageRecord(models.Model):
             models.Index(fields=["customer", "id"], name="usage_of_customer"),
             models.Index(fields=["bill_month", "customer", "id"], name="usage_on_bill"),
             models.Index(fields=["cloud", "region", "begun_at"], name="usage_there"),
+            models.Index(fields=["corrects_id"], name="usage_corrects", condition=Q(corrects_id__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -55,11 +55,24 @@ class Entry:
     rate: Decimal | None = None
     note: str = ""
     entered_by_id: int | None = None
+    corrects_id: int | None = None
 
 
 _SAME: Final = (
     *("kind", "source_id", "number", "shape", "cloud", "region", "job_id", "root_id", "job_type_id"),
-    *("cluster_id", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "offer", "rate", "cost_nano", "note"),
+    *(
+        "cluster_id",
+        "run_ms",
+        "vcpu_ms",
+        "gib_ms",
+        "peer_ms",
+        "free_ms",
+        "offer",
+        "rate",
+        "cost_nano",
+        "note",
+        "corrects_id",
+    ),
 )
 _COLUMNS: Final = (*_SAME, "customer", "owner", "entered_by", "begun_at", "ended_at", "bill_month", "metered_at")
 _USUAL: Final[Mapping[str, Any]] = {
@@ -134,7 +147,7 @@ def correct(
     entry = Entry(UsageKind.CORRECTION, 0, now, now, customer.pk, None, amount_nano, note=note, entered_by_id=actor.pk)
     if record is not None:
         named = ("shape", "cloud", "region", "job_id", "root_id", "job_type_id", "cluster_id", "owner_id")
-        entry = replace(entry, **{name: getattr(record, name) for name in named})
+        entry = replace(entry, corrects_id=record.pk, **{name: getattr(record, name) for name in named})
     with locked():
         last = UsageRecord.objects.filter(kind=UsageKind.CORRECTION).order_by("-source_id").first()
         entry = replace(entry, source_id=last.source_id + 1 if last else 1)

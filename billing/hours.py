@@ -5,6 +5,7 @@ No piece goes over the full hour, so none goes over the end of a day or of a mon
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -13,6 +14,7 @@ HOUR: Final = timedelta(hours=1)
 HOUR_MS: Final = 3_600_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
+_MONTH: Final = re.compile(r"(2\d{3})-(0[1-9]|1[0-2])", re.ASCII)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -35,6 +37,12 @@ def month_of(moment: datetime) -> date:
 
 def next_month(month: date) -> date:
     return (month.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def parse_month(text: str) -> date | None:
+    """The first of the month that people write as `2026-03`."""
+    found = _MONTH.fullmatch(text)
+    return date(int(found[1]), int(found[2]), 1) if found else None
 
 
 def begin(month: date) -> datetime:

@@ -15,20 +15,37 @@ from billing.queries.costs import (
     visible_records,
 )
 from billing.queries.metrics import CustomerUsage, usage_by_customer
+from billing.queries.months import Closing, bills_by_month, next_to_close
+from billing.queries.positions import Position, kind_at, months_of_customers, position_of, records_at
+from billing.queries.receipts import Receipt, receipt_of
+from billing.queries.spend import Spend, months_used, spend_of
 
 __all__ = [
     "GROUPS",
     "MOST_GROUPS",
+    "Closing",
     "Cost",
     "CustomerUsage",
+    "Position",
+    "Receipt",
+    "Spend",
     "Spent",
     "billed_rate",
+    "bills_by_month",
     "cluster_cost",
     "costs_by",
     "find_bill",
     "job_cost",
     "job_type_cost",
+    "kind_at",
     "line_of",
+    "months_of_customers",
+    "months_used",
+    "next_to_close",
+    "position_of",
+    "receipt_of",
+    "records_at",
+    "spend_of",
     "unbilled_months",
     "usage_by_customer",
     "visible_bills",

@@ -13,8 +13,8 @@ from accounts import access
 from accounts.models import Role, User
 from billing import hours, states
 from billing.errors import BillNotFound
-from billing.lines import position_of
 from billing.models import Bill, BillLine, UsageDay, UsageRecord
+from billing.queries.positions import position_of
 from controlplane.core.filters import read_reference
 
 

@@ -1,6 +1,13 @@
 """What changes money's rows. Everything else calls these."""
 
-from billing.services.bills import close_month, close_months, draw_up_drafts, move_bill
+from billing.services.bills import (
+    begin_closing,
+    close_month,
+    close_months,
+    draw_up_bill,
+    draw_up_drafts,
+    move_bill,
+)
 from billing.services.budgets import change_budget, count_budgets, lift_budget, send_budget_mail, set_budget
 from billing.services.containers import meter_containers
 from billing.services.free_tier import keep_standings, send_free_tier_mail
@@ -16,12 +23,14 @@ from billing.services.payments import (
 from billing.services.stripe_events import forget_events, handle_event, handle_left_events, take_event
 
 __all__ = [
+    "begin_closing",
     "change_budget",
     "checkpoint",
     "close_month",
     "close_months",
     "correct",
     "count_budgets",
+    "draw_up_bill",
     "draw_up_drafts",
     "forget_events",
     "handle_event",

@@ -16,10 +16,11 @@ from accounts import events
 from accounts.models import User
 from billing import hours, money, shares, states
 from billing.errors import BillState, MonthOpen
-from billing.lines import Position, position_of
 from billing.models import Bill, BillLine, ClosedMonth, LineKind, UsageDay
+from billing.queries import Position, position_of
 from billing.services.ledger import locked
 from clusters.models import Cluster
+from controlplane.core.enqueue import enqueue
 from controlplane.core.transitions import compare_and_set
 from jobs.models import Shape
 from jobtypes.models import JobType
@@ -81,6 +82,15 @@ def draw_up(customer_id: int, month: date) -> Bill:
     bill.drawn_up_at = timezone.now()
     bill.save()
     return bill
+
+
+def draw_up_bill(*, bill: Bill) -> Bill:
+    """Write a draft anew at once. Raises BillState when it is final."""
+    with transaction.atomic():
+        drawn = draw_up(bill.customer_id, bill.month)
+        if drawn.status != states.DRAFT:
+            raise BillState(f"A bill that is {drawn.status} is final.")
+    return drawn
 
 
 def _lines(customer_id: int, month: date) -> list[BillLine]:
@@ -189,6 +199,19 @@ def close_months(now: datetime | None = None) -> bool:
         if time.monotonic() >= end:
             return not open_ones.exists()
     return True
+
+
+def begin_closing(*, month: date, actor: User, seconds: float) -> bool:
+    """Close a month as far as that takes no longer, and leave the rest to a task. Whether all of it is done.
+
+    Raises MonthOpen when it has not ended long enough ago.
+    """
+    close_month(month, actor=actor, end=time.monotonic() + seconds)
+    if not _unbilled(month):
+        return True
+    with transaction.atomic():
+        enqueue("billing.tasks.close_months")
+    return False
 
 
 def _demand_ended(month: date, now: datetime) -> None:

@@ -52,3 +52,12 @@ def test_months_are_of_utc() -> None:
 def test_amounts_are_told_in_dollars(nano: int, told: str) -> None:
     assert money.text(nano) == told
     assert money.nano(money.usd(nano)) == nano
+
+
+@pytest.mark.parametrize(
+    ("text", "month"),
+    [("2026-03", date(2026, 3, 1)), ("2999-12", date(2999, 12, 1)), *((each, None) for each in
+     ("", "2026-3", "2026-00", "2026-13", "2026-03-01", "1999-01", "0001-01", "9999-12", "٢٠٢٦-٠٣", "2026-03\n"))],
+)  # fmt: skip
+def test_months_are_read_as_they_are_written(text: str, month: date | None) -> None:
+    assert hours.parse_month(text) == month

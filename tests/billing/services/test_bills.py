@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from accounts.models import Event
 from billing import money, services, states
 from billing.errors import BillState, MonthOpen
-from billing.models import Bill, BillLine, BillStatus, ClosedMonth, LineKind, UsageDay, UsageKind
+from billing.models import Bill, BillLine, BillStatus, ClosedMonth, LineKind, UsageDay, UsageKind, UsageRecord
 from billing.services import bills
 from billing.services.ledger import Entry, enter, locked
 from controlplane.core.errors import InvalidRequest
@@ -169,6 +169,19 @@ def test_months_are_closed_one_after_the_other() -> None:
     assert not Bill.objects.exclude(status=states.OPEN).exists()
 
 
+def test_a_draft_is_drawn_up_when_asked_and_a_final_bill_never() -> None:
+    customer = make_customer_user().user.customer_id
+    assert customer is not None
+    put(entry(customer))
+    services.draw_up_drafts()
+    put(entry(customer, cost="2"))
+    bill = services.draw_up_bill(bill=Bill.objects.get())
+    assert bill.amount == 300
+    services.close_month(MONTH.date(), now=CLOSING)
+    with pytest.raises(BillState, match="open"):
+        services.draw_up_bill(bill=bill)
+
+
 @pytest.mark.parametrize("to", states.BILL_STATES)
 @pytest.mark.parametrize("source", states.BILL_STATES)
 def test_only_allowed_moves(source: str, to: str) -> None:
@@ -193,7 +206,11 @@ def test_a_correction_is_a_new_row_and_comes_onto_the_bill() -> None:
     assert (made.kind, made.cost_nano, made.entered_by_id) == (UsageKind.CORRECTION, -(10**8), admin.pk)
     again = services.correct(actor=admin, customer=job.customer, amount_nano=5, note="more")
     assert again.source_id == made.source_id + 1
-    assert Event.objects.filter(kind="usage.corrected").count() == 2
+    assert again.corrects_id is None
+    record = UsageRecord.objects.get(kind=UsageKind.EXECUTION)
+    of_record = services.correct(actor=admin, customer=job.customer, amount_nano=7, note="of it", record=record)
+    assert (of_record.corrects_id, of_record.job_id) == (record.pk, job.pk)
+    assert Event.objects.filter(kind="usage.corrected").count() == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""What the lines of bills are of: of each record the one line, and of each line its records."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+from typing import NamedTuple
+
+from django.db.models import Q
+
+from billing.models import LineKind, UsageDay, UsageKind
+from jobs.models import Shape
+
+
+class Position(NamedTuple):
+    """For what a line is, in the order of a bill."""
+
+    kind: str
+    shape: str
+    job_type_id: int
+    cluster_id: int
+
+
+# The tasks of a MapReduce job are on one line with it.
+_TASKS = (Shape.MAP, Shape.REDUCE)
+
+
+def position_of(kind: str, shape: str, job_type_id: int, cluster_id: int) -> Position:
+    """For what the line is that has the records which have these in common; 0 is none."""
+    if kind == UsageKind.CORRECTION:
+        return Position(LineKind.CORRECTION, "", 0, 0)
+    if kind == UsageKind.EXECUTION:
+        named = Shape.MAPREDUCE if shape in _TASKS else shape
+        return Position(LineKind.JOB_TYPE if job_type_id else LineKind.JOBS, str(named), job_type_id, 0)
+    line = LineKind.PEERS if kind == UsageKind.PEERS else LineKind.CONTAINERS
+    return Position(line, "", 0, cluster_id)
+
+
+_KINDS = {
+    LineKind.JOBS: UsageKind.EXECUTION,
+    LineKind.JOB_TYPE: UsageKind.EXECUTION,
+    LineKind.CONTAINERS: UsageKind.CONTAINER,
+    LineKind.PEERS: UsageKind.PEERS,
+    LineKind.CORRECTION: UsageKind.CORRECTION,
+}
+
+
+def kind_at(line: str) -> UsageKind:
+    """The kind of a line's records."""
+    return _KINDS[LineKind(line)]
+
+
+def records_at(*, shape: str) -> Q:
+    """Records whose line says this shape."""
+    return Q(shape__in=(shape, *_TASKS)) if shape == Shape.MAPREDUCE else Q(shape=shape)
+
+
+def months_of_customers(customers: Collection[int]) -> list[date]:
+    """The months on whose bills of theirs there is something: records are found by month and customer."""
+    rows = UsageDay.objects.filter(customer_id__in=customers).order_by("bill_month")
+    return list(rows.values_list("bill_month", flat=True).distinct())

@@ -1,0 +1,68 @@
+"""How a record comes to what it costs, and where that is billed. Rows that are gone by now are None."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.models import Q
+
+from billing.models import Bill, BillLine, UsageKind, UsageRecord
+from billing.queries.positions import position_of
+from clusters.models import Cluster, Container
+from jobs.models import Execution, Job
+from jobtypes.models import JobType
+
+MOST: Final = 50  # corrections
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """`jobs`: of the record's job and the one whose task that is, those that are there.
+
+    `others` say that what was metered of the same interval was something else; `corrections` are staff's.
+    """
+
+    record: UsageRecord
+    execution: Execution | None
+    jobs: frozenset[int]
+    job_type: JobType | None
+    cluster: Cluster | None
+    container: Container | None
+    bill: Bill | None
+    line: BillLine | None
+    others: list[UsageRecord]
+    corrections: list[UsageRecord]
+
+
+def receipt_of(record: UsageRecord) -> Receipt:
+    """In as many statements as a record has references, at most."""
+    is_execution = record.kind == UsageKind.EXECUTION
+    is_container = record.kind in (UsageKind.CONTAINER, UsageKind.PEERS)
+    bill, line = _billed(record)
+    same = UsageRecord.objects.filter(kind=record.kind, source_id=record.source_id, begun_at=record.begun_at)
+    corrections = UsageRecord.objects.filter(corrects_id=record.pk).select_related("entered_by")
+    named = [each for each in (record.job_id, record.root_id) if each]
+    return Receipt(
+        record=record,
+        execution=Execution.objects.filter(pk=record.source_id).first() if is_execution else None,
+        jobs=frozenset(Job.objects.filter(pk__in=named).values_list("pk", flat=True) if named else ()),
+        job_type=JobType.objects.filter(pk=record.job_type_id).first() if record.job_type_id else None,
+        cluster=Cluster.objects.filter(pk=record.cluster_id).first() if record.cluster_id else None,
+        container=Container.objects.filter(pk=record.source_id).first() if is_container else None,
+        bill=bill,
+        line=line,
+        others=list(same.filter(~Q(pk=record.pk)).order_by("number")[:MOST]),
+        corrections=list(corrections.order_by("pk")[:MOST]),
+    )
+
+
+def _billed(record: UsageRecord) -> tuple[Bill | None, BillLine | None]:
+    bill = Bill.objects.filter(customer=record.customer_id, month=record.bill_month).first()
+    if bill is None:
+        return None, None
+    at = position_of(record.kind, record.shape, record.job_type_id or 0, record.cluster_id or 0)
+    line = bill.lines.filter(
+        kind=at.kind, shape=at.shape, job_type_id=at.job_type_id or None, cluster_id=at.cluster_id or None
+    )
+    return bill, line.first()

@@ -88,6 +88,10 @@ NAVIGATION: Final = (
     (
         "Billing",
         (
+            ("Spend", "billing_usagerecord", "bar_chart", "billing_spend"),
+            ("Bills", "billing_bill", "receipt_long"),
+            ("Usage records", "billing_usagerecord", "receipt"),
+            ("Closed months", "billing_closedmonth", "event_available"),
             ("Payment details", "billing_paymentdetails", "credit_card"),
             ("Stripe's events", "billing_stripeevent", "rss_feed"),
         ),
@@ -133,6 +137,7 @@ class ControlPlaneAdminSite(BaseSite):
         own = [
             path("totp/", self.totp, name="totp"),
             path("clusters/fleet/", self.admin_view(self.fleet), name="clusters_fleet"),
+            path("billing/spend/", self.admin_view(self.spend), name="billing_spend"),
         ]
         return [*own, *super().get_urls()]
 
@@ -142,6 +147,12 @@ class ControlPlaneAdminSite(BaseSite):
         from clusters.admin.fleet import fleet_page
 
         return fleet_page(request, self.each_context(request))
+
+    def spend(self, request: HttpRequest) -> HttpResponse:
+        """What a month costs, by day and by customer."""
+        from billing.admin.spend import spend_page
+
+        return spend_page(request, self.each_context(request))
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

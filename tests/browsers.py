@@ -21,6 +21,7 @@ from jobs import services, states
 from jobs.models import LoadSample, Operation, Place, Scope, Submission
 from jobtypes.models import Category
 from jobtypes.services import create_error
+from tests.billing.scene import furnish_billing
 from tests.factories import Stage, keep_output, make_job_in, make_job_type, make_jobs
 from tests.fleet import make_cluster, make_container
 from tests.hooks import make_delivery, make_webhook
@@ -89,6 +90,7 @@ def furnish() -> None:
     customer = somebody(Role.CUSTOMER)
     PaymentDetails.objects.create(customer_id=customer.customer_id or 0, owner=customer, stripe_id="cus_1", name="Ada")
     StripeEvent.objects.create(stripe_id="evt_1", type="customer.updated", created_at=timezone.now(), body={})
+    furnish_billing()
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
 
 
@@ -103,7 +105,8 @@ def make_failing_cloud() -> Place:
 
 def pages(*, changing: bool) -> Iterator[str]:
     """Every page of the admin that reads; `changing`: those with forms that write, too."""
-    yield from (reverse("admin:index"), reverse("admin:password_change"), reverse("admin:clusters_fleet"))
+    names = ("index", "password_change", "clusters_fleet", "billing_spend")
+    yield from (reverse(f"admin:{name}") for name in names)
     for label in ("accounts", "billing", "clusters", "jobs", "jobtypes"):
         yield reverse("admin:app_list", args=[label])
     for model, its in admin.site._registry.items():
@@ -126,6 +129,10 @@ def _forms(name: str, its: Any, row: Any) -> Iterator[str]:
             yield reverse(f"{name}_{page.name}", args=[row.pk])
     if name == "admin:jobtypes_jobtype":
         yield reverse(f"{name}_compare", args=[row.pk])
+    if name == "admin:billing_bill":
+        yield from (reverse(f"{name}_{page}", args=[row.pk]) for page in ("print", "csv"))
+    if name == "admin:billing_closedmonth":
+        yield reverse(f"{name}_close")
     if name == "admin:jobs_place":
         yield reverse(f"{name}_check", args=[row.pk])
     if name == "admin:jobs_job":

@@ -17,7 +17,7 @@ from controlplane.core.keyset_admin import KeysetAdmin
 SUBJECTS: Final = (
     *("job", "recipe", "file", "artifact", "user", "customer", "hold", "cap", "error", "operation"),
     *("job_type", "recipe_type", "webhook", "workspace", "invitation"),
-    *("cluster", "container", "image_version"),
+    *("cluster", "container", "image_version", "bill", "usage", "month"),
 )
 _SUBJECT: Final = re.compile(r"([a-z_-]+)[ :#]+(\d{1,18})")
 

@@ -1,5 +1,5 @@
-"""Who pays, and what Stripe told us, in the admin."""
+"""Bills, what was metered, months, who pays, and what Stripe told us, in the admin."""
 
-from billing.admin import payments
+from billing.admin import bills, months, payments, usage
 
-__all__ = ["payments"]
+__all__ = ["bills", "months", "payments", "usage"]

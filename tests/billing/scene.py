@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -9,10 +10,10 @@ from typing import Any, Final
 from django.db.models import Sum
 
 from accounts.following import follow
-from accounts.models import Follower
-from billing import hours
-from billing.models import UsageDay, UsageRecord
-from billing.services.ledger import FOLLOWER
+from accounts.models import Customer, Follower
+from billing import hours, money, services
+from billing.models import Bill, UsageDay, UsageKind, UsageRecord
+from billing.services.ledger import FOLLOWER, Entry, enter, locked
 from clusters.models import Offer
 from clusters.services import set_price
 from jobs import states
@@ -23,6 +24,7 @@ from tests.clusters.offers import BEGUN
 from tests.factories import Stage, make_job
 
 MONTH: Final = datetime(2026, 3, 1, tzinfo=UTC)
+CLOSING: Final = MONTH + timedelta(days=31, hours=7)
 SUMS: Final = ("run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "cost_nano")
 
 
@@ -75,3 +77,46 @@ def totals(**of: Any) -> dict[str, int]:
 
 def ms(**lasted: float) -> int:
     return hours.milliseconds(MONTH + timedelta(**lasted)) - hours.milliseconds(MONTH)
+
+
+_sources = itertools.count(10**6)
+
+
+def customer_of(name: str = "acme") -> Customer:
+    return Customer.objects.get_or_create(name=name)[0]
+
+
+def entered(customer: str | None = "acme", cost: str = "1", at: datetime = MONTH, **more: Any) -> UsageRecord:
+    """An hour that is metered, of nothing that is there unless `more` says so."""
+    begun, source = hours.milliseconds(at), next(_sources)
+    given = {"kind": UsageKind.EXECUTION, "source_id": source, "run_ms": hours.HOUR_MS, "shape": "container", **more}
+    entry = Entry(
+        **given,
+        begun_ms=begun,
+        ended_ms=begun + hours.HOUR_MS,
+        customer_id=customer_of(customer).pk if customer else None,
+        owner_id=None,
+        cost_nano=money.nano(Decimal(cost)),
+    )
+    with locked():
+        enter([entry])
+    return UsageRecord.objects.latest("pk")
+
+
+def drawn_up(customer: str = "acme") -> Bill:
+    """The draft of what is entered of March."""
+    services.draw_up_drafts()
+    return Bill.objects.get(customer__name=customer, month=MONTH.date())
+
+
+def opened(customer: str = "acme") -> Bill:
+    """The final bill of what is entered of March."""
+    services.close_month(MONTH.date(), now=CLOSING)
+    return Bill.objects.get(customer__name=customer, month=MONTH.date())
+
+
+def furnish_billing() -> None:
+    """A record, a final bill, and a month that is closed and one that is not."""
+    entered()
+    opened()
+    entered(at=MONTH + timedelta(days=35))

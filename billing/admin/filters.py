@@ -1,4 +1,7 @@
-"""Filters of bills and of usage records. What cannot be read is said, and matches nothing."""
+"""Filters of bills and of usage records. What cannot be read is said, and matches nothing.
+
+Records are found by their months: what is looked for by something else is looked up in the sums by day first.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,7 @@ class DayFilter(_Read, TextFilter):
         for day in found:
             begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
             wanted |= Q(begun_at__gte=begin, begun_at__lt=begin + timedelta(days=1))
-        return rows.filter(wanted)
+        return rows.filter(wanted, bill_month__in=queries.months_with(day__in=found))
 
 
 class CustomerFilter(TextFilter):
@@ -97,8 +100,7 @@ class CustomerFilter(TextFilter):
     def narrow(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         named = Customer.objects.filter(name__in=self.values["customer"])
         found = list(named.values_list("pk", flat=True))
-        # The index begins with the month.
-        return rows.filter(customer__in=found, bill_month__in=queries.months_of_customers(found))
+        return rows.filter(customer__in=found, bill_month__in=queries.months_with(customer_id__in=found))
 
 
 class KindFilter(ChoiceFilter):
@@ -150,8 +152,10 @@ class _OfId(_Read, TextFilter):
 
     def matching(self, rows: QuerySet[Any], found: list[Any]) -> QuerySet[Any]:
         name = f"{self.parameters[0]}_id"
-        wanted = Q(**{f"{name}__in": [each for each in found if each]})
-        return rows.filter(wanted | Q(**{f"{name}__isnull": True}) if 0 in found else wanted)
+        wanted = Q(**{f"{name}__in": found})
+        if 0 in found:
+            return rows.filter(wanted | Q(**{f"{name}__isnull": True}))
+        return rows.filter(wanted, bill_month__in=queries.months_with(**{f"{name}__in": found}))
 
 
 class JobTypeFilter(_OfId):

@@ -83,6 +83,7 @@ class UsageRecord(models.Model):
             models.Index(fields=["customer", "id"], name="usage_of_customer"),
             models.Index(fields=["bill_month", "customer", "id"], name="usage_on_bill"),
             models.Index(fields=["cloud", "region", "begun_at"], name="usage_there"),
+            models.Index(fields=["bill_month", "-id"], name="usage_of_month"),
             models.Index(fields=["corrects_id"], name="usage_corrects", condition=Q(corrects_id__isnull=False)),
         ]
 

@@ -16,7 +16,7 @@ from billing.queries.costs import (
 )
 from billing.queries.metrics import CustomerUsage, usage_by_customer
 from billing.queries.months import Closing, bills_by_month, next_to_close
-from billing.queries.positions import Position, kind_at, months_of_customers, position_of, records_at
+from billing.queries.positions import Position, kind_at, months_with, position_of, records_at
 from billing.queries.receipts import Receipt, receipt_of
 from billing.queries.spend import Spend, months_used, spend_of
 
@@ -39,8 +39,8 @@ __all__ = [
     "job_type_cost",
     "kind_at",
     "line_of",
-    "months_of_customers",
     "months_used",
+    "months_with",
     "next_to_close",
     "position_of",
     "receipt_of",

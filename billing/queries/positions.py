@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Q
 
@@ -55,7 +54,7 @@ def records_at(*, shape: str) -> Q:
     return Q(shape__in=(shape, *_TASKS)) if shape == Shape.MAPREDUCE else Q(shape=shape)
 
 
-def months_of_customers(customers: Collection[int]) -> list[date]:
-    """The months on whose bills of theirs there is something: records are found by month and customer."""
-    rows = UsageDay.objects.filter(customer_id__in=customers).order_by("bill_month")
+def months_with(**of: Any) -> list[date]:
+    """The months on whose bills there is something that the sums by day have in common with `of`."""
+    rows = UsageDay.objects.filter(**of).order_by("bill_month")
     return list(rows.values_list("bill_month", flat=True).distinct())

@@ -69,21 +69,19 @@ def _around(month: date) -> list[tuple[str, str]]:
     if used is None:
         return []
     first, last = used
-    before, after = month_of_day_before(month), next_month(month) if month.year < last.year + 1 else None
-    shown = [("‹", before)] if before >= first else []
-    shown += [("›", after)] if after and after <= last else []
-    return [(f"{sign} {month_text(each)}", spend_url(month=month_text(each))) for sign, each in shown]
-
-
-def month_of_day_before(month: date) -> date:
-    return (month - timedelta(days=1)).replace(day=1)
+    before, after = (month - timedelta(days=1)).replace(day=1), next_month(month)
+    shown = [(f"‹ {month_text(before)}", before)] if before >= first else []
+    shown += [(f"{month_text(after)} ›", after)] if after <= last else []
+    return [(text, spend_url(month=month_text(each))) for text, each in shown]
 
 
 def _chart(found: Spend, month: date) -> SafeString:
     end = next_month(month)
     days = [month + timedelta(days=each) for each in range((end - month).days)]
     values = [(f"{day}", cost := found.by_day.get(day, 0), f"{money.text(cost)} USD") for day in days]
-    return bars(f"USD by day of {month_text(month)}, {money.text(found.total_nano)} in all", values)
+    most = max(values, key=lambda each: each[1])
+    drawn = bars(f"USD by day of {month_text(month)}, {money.text(found.total_nano)} in all", values)
+    return format_html("{}<p class='cp-note'>At the top: {}, on {}.</p>", drawn, most[2], most[0])
 
 
 def _days(found: Spend, month: date) -> SafeString | str:

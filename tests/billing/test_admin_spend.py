@@ -78,6 +78,7 @@ def test_days_are_drawn_also_those_below_nothing() -> None:
     assert chart is not None
     bars = re.findall(r"y='([\d.]+)' width='[\d.]+' height='([\d.]+)'><title>([^<]*)</title>", chart[0])
     assert len(bars) == 31
+    assert "At the top: 2 USD, on 2026-03-01." in text
     assert bars[0] == ("0.0", "93.3", "2026-03-01: 2 USD")
     assert bars[1] == ("93.3", "46.7", "2026-03-02: -1 USD")
     assert "aria-label='USD by day of 2026-03, 1 in all'" in chart[0]

@@ -77,7 +77,7 @@ _SAME: Final = (
 _COLUMNS: Final = (*_SAME, "customer", "owner", "entered_by", "begun_at", "ended_at", "bill_month", "metered_at")
 _USUAL: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("number", "peer_ms", "free_ms"), 0),
-    **dict.fromkeys(("job_type_id", "cluster_id", "entered_by")),
+    **dict.fromkeys(("job_type_id", "cluster_id", "corrects_id", "entered_by")),
     "note": "",
 }
 _KEY: Final = (

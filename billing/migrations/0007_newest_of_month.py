@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0011_billing_groups")]
+    dependencies = [("billing", "0006_billing_groups")]
 
     operations = [
         migrations.AddIndex("usagerecord", models.Index(fields=["bill_month", "-id"], name="usage_of_month")),

@@ -21,5 +21,5 @@ def add_permissions(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0010_corrected_record"), ("jobs", "0003_staff_groups")]
+    dependencies = [("billing", "0005_corrected_record"), ("jobs", "0003_staff_groups")]
     operations = [migrations.RunPython(add_permissions, migrations.RunPython.noop)]

@@ -5,7 +5,7 @@ from django.db.models import Q
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0002_follow_from_here")]
+    dependencies = [("billing", "0004_free_tier")]
 
     operations = [
         migrations.AddField(

@@ -5,6 +5,12 @@ from __future__ import annotations
 from controlplane.core.errors import Conflict, ControlPlaneError, InvalidRequest, NotFound, Unavailable
 
 
+class UsageNotFound(NotFound):
+    """There is no such record."""
+
+    code = "USAGE_NOT_FOUND"
+
+
 class BillNotFound(NotFound):
     """There is no such bill."""
 

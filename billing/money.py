@@ -21,7 +21,12 @@ def nano(amount: Decimal) -> int:
 
 def text(amount_nano: int) -> str:
     """In dollars, without needless noughts and never with an exponent: `1.5`."""
-    told = f"{usd(amount_nano):f}"
+    return plain(usd(amount_nano))
+
+
+def plain(amount: Decimal) -> str:
+    """A number without needless noughts and never with an exponent."""
+    told = f"{amount:f}"
     return told.rstrip("0").rstrip(".") if "." in told else told
 
 

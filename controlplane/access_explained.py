@@ -25,6 +25,7 @@ from accounts.api.scopes import needed
 from accounts.api.v6.base import NativeViewSet, user_of
 from accounts.errors import TokenNotFound, WebhookNotFound
 from accounts.models import ApiToken, Role, TokenScope, User
+from billing.queries import find_bill, visible_records
 from billing.services import own_payment_details
 from clusters.errors import ClusterNotFound, ContainerNotFound
 from clusters.queries import find_cluster_for, find_container_for, own_clusters, own_containers
@@ -124,8 +125,11 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "own cluster": Noun("clusters", {"cluster_uuid_hex": _own_cluster}),
     "own container": Noun("clusters", {"jellyfish_uuid_hex": _own_container}),
     "own payments": Noun("payments", _READ_ONLY),
+    "usagerecord": Noun("bills", {"pk": _visible(visible_records, "bills")}),
+    "usageday": Noun("bills", _READ_ONLY),
+    "bill": Noun("bills", {"pk": find_bill}),
     **dict.fromkeys(("own recordings", "own metrics"), Noun("clusters", _READ_ONLY)),
-    "cluster": Noun("clusters", {"pk": find_cluster_for}),
+    "cluster": Noun("clusters", {"pk": find_cluster_for, "cluster": find_cluster_for}),
     "rollout": Noun("clusters", {"cluster": find_cluster_for}),
     "container": Noun("clusters", {"pk": find_container_for}),
     **dict.fromkeys(("imageversion", "location"), Noun("clusters", _READ_ONLY)),
@@ -142,6 +146,7 @@ OF_THE_CALLER: Final[Mapping[str, Callable[[User], object]]] = {"own payments": 
 READS_ALL: Final = frozenset(
     {
         *(("hold", "queue"), ("hold", "status"), ("loadsample", "list"), ("statistics", "list")),
+        ("statistics", "retrieve"),
         ("container", "prometheus_targets"),
     }
 )

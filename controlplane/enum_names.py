@@ -40,6 +40,11 @@ ENUM_NAMES: Final[dict[str, Any]] = {
     "WantedCapacityEnum": "jobs.policy.CAPACITIES",
     "WantedCloudEnum": [(cloud, cloud) for cloud in ("aws", "azure", "local", "any")],
     "PriceSourceEnum": "clusters.models.Source",
+    "UsageKindEnum": "billing.models.UsageKind",
+    "BillStatusEnum": "billing.models.BillStatus",
+    "BillMarkEnum": "billing.api.v6.serializers.MARKS",
+    "BillLineKindEnum": "billing.models.LineKind",
+    "BudgetPeriodEnum": "billing.models.Period",
     "CurrencyEnum": [("USD", "USD")],
     "QuotaScopeEnum": "jobs.models.engine.CAPPED_SCOPES",
 }

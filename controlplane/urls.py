@@ -23,6 +23,7 @@ for router in (
     jobtypes.api.v6.urls.router,
     accounts.api.v6.urls.router,
     clusters.api.v6.urls.router,
+    billing.api.v6.urls.router,
 ):
     native.registry.extend(router.registry)
 

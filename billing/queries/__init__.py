@@ -1,6 +1,6 @@
 """What money's rows are asked for."""
 
-from billing.queries.bills import find_bill, line_of, unbilled_months, visible_bills
+from billing.queries.bills import find_bill, unbilled_months, visible_bills
 from billing.queries.costs import (
     GROUPS,
     MOST_GROUPS,
@@ -17,7 +17,15 @@ from billing.queries.costs import (
 from billing.queries.metrics import CustomerUsage, usage_by_customer
 from billing.queries.months import Closing, bills_by_month, next_to_close
 from billing.queries.positions import Position, kind_at, months_with, position_of, records_at
-from billing.queries.receipts import Receipt, receipt_of
+from billing.queries.receipts import Receipt, billed_on, corrections_of, others_of, receipt_of
+from billing.queries.records import (
+    Mentioned,
+    find_record,
+    mentioned_in,
+    of_jobs,
+    of_sources,
+    shown_records,
+)
 from billing.queries.spend import Spend, months_used, spend_of
 
 __all__ = [
@@ -26,25 +34,33 @@ __all__ = [
     "Closing",
     "Cost",
     "CustomerUsage",
+    "Mentioned",
     "Position",
     "Receipt",
     "Spend",
     "Spent",
+    "billed_on",
     "billed_rate",
     "bills_by_month",
     "cluster_cost",
+    "corrections_of",
     "costs_by",
     "find_bill",
+    "find_record",
     "job_cost",
     "job_type_cost",
     "kind_at",
-    "line_of",
+    "mentioned_in",
     "months_used",
     "months_with",
     "next_to_close",
+    "of_jobs",
+    "of_sources",
+    "others_of",
     "position_of",
     "receipt_of",
     "records_at",
+    "shown_records",
     "spend_of",
     "unbilled_months",
     "usage_by_customer",

@@ -1,4 +1,4 @@
-"""Bills, as they may be seen; and what a record has to do with one."""
+"""Bills, as they may be seen."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from accounts import access
 from accounts.models import Role, User
 from billing import hours, states
 from billing.errors import BillNotFound
-from billing.models import Bill, BillLine, UsageDay, UsageRecord
-from billing.queries.positions import position_of
+from billing.models import Bill, UsageDay
 from controlplane.core.filters import read_reference
 
 
@@ -36,15 +35,6 @@ def find_bill(user: User, reference: str, action: str = access.READ) -> Bill:
         raise BillNotFound
     access.enforce(access.decide(user, "bills", action, customer_id=row.customer_id), BillNotFound)
     return row
-
-
-def line_of(record: UsageRecord) -> BillLine | None:
-    """The line on which a record is, once its bill has been drawn up."""
-    at = position_of(record.kind, record.shape, record.job_type_id or 0, record.cluster_id or 0)
-    lines = BillLine.objects.select_related("bill").filter(
-        bill__customer=record.customer_id, bill__month=record.bill_month, kind=at.kind, shape=at.shape
-    )
-    return lines.filter(job_type_id=at.job_type_id or None, cluster_id=at.cluster_id or None).first()
 
 
 def unbilled_months(now: datetime | None = None) -> list[date]:

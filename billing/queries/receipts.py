@@ -14,6 +14,7 @@ from jobs.models import Execution, Job
 from jobtypes.models import JobType
 
 MOST: Final = 50  # corrections
+WITH_IT: Final = ("customer", "owner", "entered_by")
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,7 @@ def receipt_of(record: UsageRecord) -> Receipt:
     """In as many statements as a record has references, at most."""
     is_execution = record.kind == UsageKind.EXECUTION
     is_container = record.kind in (UsageKind.CONTAINER, UsageKind.PEERS)
-    bill, line = _billed(record)
-    same = UsageRecord.objects.filter(kind=record.kind, source_id=record.source_id, begun_at=record.begun_at)
-    corrections = UsageRecord.objects.filter(corrects_id=record.pk).select_related("entered_by")
+    bill, line = billed_on(record)
     named = [each for each in (record.job_id, record.root_id) if each]
     return Receipt(
         record=record,
@@ -52,12 +51,25 @@ def receipt_of(record: UsageRecord) -> Receipt:
         container=Container.objects.filter(pk=record.source_id).first() if is_container else None,
         bill=bill,
         line=line,
-        others=list(same.filter(~Q(pk=record.pk)).order_by("number")[:MOST]),
-        corrections=list(corrections.order_by("pk")[:MOST]),
+        others=others_of(record),
+        corrections=corrections_of(record),
     )
 
 
-def _billed(record: UsageRecord) -> tuple[Bill | None, BillLine | None]:
+def others_of(record: UsageRecord) -> list[UsageRecord]:
+    """What the meter said of the same interval besides."""
+    same = UsageRecord.objects.filter(kind=record.kind, source_id=record.source_id, begun_at=record.begun_at)
+    return list(same.filter(~Q(pk=record.pk)).select_related(*WITH_IT).order_by("number")[:MOST])
+
+
+def corrections_of(record: UsageRecord) -> list[UsageRecord]:
+    """What staff corrected of it."""
+    found = UsageRecord.objects.filter(corrects_id=record.pk).select_related(*WITH_IT)
+    return list(found.order_by("pk")[:MOST])
+
+
+def billed_on(record: UsageRecord) -> tuple[Bill | None, BillLine | None]:
+    """The bill on which it is or comes, and the line there, once these have been drawn up."""
     bill = Bill.objects.filter(customer=record.customer_id, month=record.bill_month).first()
     if bill is None:
         return None, None

@@ -6,10 +6,13 @@ value would be done as something that nobody asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 # Kind of field -> (what JSON gives for it, what is said of anything else). The first that fits counts.
@@ -74,3 +77,21 @@ class BodyExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call
             schema.pop("description", None)  # a base class's, which is for who reads the source
         closed = direction == "request" and issubclass(own, Body)
         return {**schema, "additionalProperties": False} if closed else schema
+
+
+class AmountField(serializers.CharField):
+    """An amount of money: a decimal number as text, since JSON's own numbers become floats on their way."""
+
+    def __init__(self, *, decimals: int = 9, is_signed: bool = False, **more: Any) -> None:
+        self._pattern = rf"{'-?' if is_signed else ''}[0-9]{{1,10}}(\.[0-9]{{1,{decimals}}})?"
+        self._decimals = decimals
+        extend_schema_field({"type": "string", "pattern": f"^{self._pattern}$"})(self)  # type: ignore[type-var]
+        super().__init__(trim_whitespace=False, **more)
+
+    def to_internal_value(self, data: Any) -> Any:
+        text = super().to_internal_value(data)
+        if not re.fullmatch(self._pattern, text):
+            raise serializers.ValidationError(
+                f"This is an amount such as 12.50, with {self._decimals} decimals at most."
+            )
+        return Decimal(text)

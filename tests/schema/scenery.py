@@ -10,7 +10,8 @@ from django.conf import settings
 
 from accounts import services as accounts
 from accounts.models import ApiToken, Customer, LimitChangeRequest, User, Webhook
-from billing import services as payments
+from billing import services as money
+from billing.models import Bill, UsageRecord
 from clusters import services as clusters
 from clusters.models import Cluster, Container, ImageVersion, Rollout
 from jobs import services, states
@@ -41,6 +42,7 @@ NAMED_BY: Final = {
     "workspaces": "workspace", "files": "file", "artifacts": "artifact", "recipes": "recipe",
     "recipe-types": "recipe_type", "job-types": "job_type_name", "status": "job_uuid", "cancel": "job_uuid",
     "retry": "job_uuid", "logs": "job_uuid", "limit-change-requests": "limit_request",
+    "usage": "usage", "bills": "bill", "budgets": "budget", "prices": "price",
 }  # fmt: skip
 # Parameters that have a value of their own, whatever stands before them.
 _FIXED: Final = {"position": "1", "version": "1.0.0", "revision_num": "1", "stream": "combined", "number": "1"}
@@ -107,6 +109,8 @@ class Scenery:
             "recipe_type_id": list(RecipeType.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "recipe": list(Recipe.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "limit_request": list(LimitChangeRequest.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
+            "usage": list(UsageRecord.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
+            "bill": list(Bill.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "rollout": list(Rollout.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "image_version_id": list(ImageVersion.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "webhook": [str(each) for each in Webhook.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
@@ -134,10 +138,18 @@ def make_scenery() -> Scenery:
     # Who has the feature may have recordings: of the others, all are refused.
     accounts.update_user(user=people["customer"].user, actor=operator.user, allowed_features=["recordings"])
     if settings.STRIPE_API_KEY:
-        payments.make_payment_details(user=people["customer"].user)
+        money.make_payment_details(user=people["customer"].user)
+    _make_bill(people["admin"].user)
     for file in File.objects.select_related("workspace"):
         storage_of(file.workspace).put(file.path, [b"a text"])
     return scenery
+
+
+def _make_bill(actor: User) -> None:
+    """Of each customer, for what staff put onto it."""
+    for customer in Customer.objects.order_by("pk"):
+        money.correct(actor=actor, customer=customer, amount_nano=10**9, note="The first month.")
+    money.draw_up_drafts()
 
 
 def _make_more(owner: Person) -> None:

@@ -21,6 +21,7 @@ from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from accounts.models import ApiToken, LimitChangeRequest, User, Webhook
+from billing.models import Bill, UsageRecord
 from clusters.models import Cluster, Container, Rollout
 from jobs import services
 from jobs.models import Artifact, Execution, File, Hold, Job, Operation, Recipe, Scope, Shape
@@ -131,6 +132,8 @@ def own_names(owner: User) -> dict[str, Any]:
         "cluster": (cluster := (rollout := Rollout.objects.filter(cluster__owner=owner).latest("pk")).cluster).uuid,
         "container": Container.objects.filter(cluster=cluster).latest("pk").uuid,
         "rollout": rollout.pk,
+        "usage": UsageRecord.objects.filter(customer=owner.customer).latest("pk").pk,
+        "bill": Bill.objects.get(customer=owner.customer).pk,
         "image_version_id": cluster.image_version_id,
         "token": (token := ApiToken.objects.filter(user=owner).earliest("pk")).uuid,
         "token_uuid": token.uuid,

@@ -25,7 +25,7 @@ from accounts.api.scopes import needed
 from accounts.api.v6.base import NativeViewSet, user_of
 from accounts.errors import TokenNotFound, WebhookNotFound
 from accounts.models import ApiToken, Role, TokenScope, User
-from billing.queries import find_bill, visible_records
+from billing.queries import find_bill, find_budget, visible_records
 from billing.services import own_payment_details
 from clusters.errors import ClusterNotFound, ContainerNotFound
 from clusters.queries import find_cluster_for, find_container_for, own_clusters, own_containers
@@ -128,6 +128,7 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "usagerecord": Noun("bills", {"pk": _visible(visible_records, "bills")}),
     "usageday": Noun("bills", _READ_ONLY),
     "bill": Noun("bills", {"pk": find_bill}),
+    "budget": Noun("budgets", {"pk": find_budget}),
     **dict.fromkeys(("own recordings", "own metrics"), Noun("clusters", _READ_ONLY)),
     "cluster": Noun("clusters", {"pk": find_cluster_for, "cluster": find_cluster_for}),
     "rollout": Noun("clusters", {"cluster": find_cluster_for}),

@@ -68,3 +68,12 @@ class Budget(models.Model):
     def __str__(self) -> str:
         of = self.customer if self.customer_id else self.job_type
         return f"{of}, {self.get_period_display()}"
+
+    @property
+    def share(self) -> int:
+        """What is spent, in percent, rounded down; of no money at all everything is."""
+        return self.spent_nano * 100 // self.limit_nano if self.limit_nano else 100
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.spent_nano >= self.limit_nano

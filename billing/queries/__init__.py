@@ -1,6 +1,7 @@
 """What money's rows are asked for."""
 
-from billing.queries.bills import find_bill, unbilled_months, visible_bills
+from billing.queries.bills import bill_of, find_bill, line_of, unbilled_months, visible_bills
+from billing.queries.budgets import find_budget, reserved_of, scope_of, visible_budgets
 from billing.queries.costs import (
     GROUPS,
     MOST_GROUPS,
@@ -46,6 +47,7 @@ __all__ = [
     "corrections_of",
     "costs_by",
     "find_bill",
+    "find_budget",
     "find_record",
     "job_cost",
     "job_type_cost",
@@ -60,11 +62,14 @@ __all__ = [
     "position_of",
     "receipt_of",
     "records_at",
+    "reserved_of",
+    "scope_of",
     "shown_records",
     "spend_of",
     "unbilled_months",
     "usage_by_customer",
     "visible_bills",
+    "visible_budgets",
     "visible_days",
     "visible_records",
 ]

@@ -21,11 +21,12 @@ from accounts.services import mails
 from billing import money
 from billing.errors import BudgetExists
 from billing.models import Budget, Period, UsageDay
+from billing.queries import scope_of
 from billing.services.ledger import MOST_NANO, Entry
 from controlplane.core.enqueue import enqueue
 from controlplane.core.errors import InvalidRequest
 from jobs.gates import BUDGET
-from jobs.models import Hold, Scope, SpendGate
+from jobs.models import Hold, SpendGate
 from jobs.services import drop_spend_gate, lift_hold, note_spent, place_hold, set_spend_gate, settle_reservations
 from jobtypes.models import JobType
 
@@ -84,7 +85,7 @@ def change_budget(
         if limit_nano is not None:
             _check_limit(limit_nano)
             row.limit_nano = limit_nano
-            row.warned = min(row.warned, _share(row))
+            row.warned = min(row.warned, row.share)
         if is_hard is not None:
             row.is_hard = is_hard
         if _facts(row) != before:
@@ -136,7 +137,7 @@ def _count(budget: Budget, today: date) -> None:
         if row.counted_from != start:
             row.counted_from, row.warned = start, 0
         row.spent_nano = spent
-        reached = max((each for each in WARNED_AT if _share(row) >= each), default=0)
+        reached = max((each for each in WARNED_AT if row.share >= each), default=0)
         if reached > row.warned:
             row.warned = reached
             _tell("budget.reached", row, None)
@@ -157,7 +158,7 @@ def _count(budget: Budget, today: date) -> None:
 def _keep_holds() -> None:
     """A hold for each thing of which a hard budget is used up, and no others of this code."""
     used_up = Budget.objects.filter(archived_at=None, is_hard=True, counted_from__isnull=False)
-    wanted = {scope_of(row) for row in used_up if row.spent_nano >= row.limit_nano}
+    wanted = {scope_of(row) for row in used_up if row.is_used_up}
     there = {(hold.scope, hold.scope_id): hold for hold in Hold.objects.filter(code=BUDGET)}
     for scope, scope_id in sorted(wanted - there.keys()):
         place_hold(scope=scope, scope_id=scope_id, code=BUDGET, hint=_HINT)
@@ -191,12 +192,6 @@ def spent_of(budget: Budget, today: date) -> int:
     return days.filter(**of).aggregate(sum=Sum("cost_nano"))["sum"] or 0
 
 
-def scope_of(budget: Budget) -> tuple[str, str]:
-    if budget.customer_id is not None:
-        return Scope.CUSTOMER, str(budget.customer_id)
-    return Scope.JOB_TYPE, str(budget.job_type_id)
-
-
 def key_of(budget: Budget) -> str:
     return f"budget:{budget.uuid.hex}"
 
@@ -219,11 +214,6 @@ def send_budget_mail(budget_id: int, share: int) -> None:
     for reader in sorted(readers, key=lambda user: user.pk):
         if reader.is_active and reader.email:
             mails.send(reader, f"{share} % of a budget is spent", "budget", **told)
-
-
-def _share(budget: Budget) -> int:
-    """Percent, rounded down; of no money at all everything is spent."""
-    return budget.spent_nano * 100 // budget.limit_nano if budget.limit_nano else 100
 
 
 def _check_limit(limit_nano: int) -> None:

@@ -36,7 +36,7 @@ from jobs.queries.found import (
 )
 from jobs.queries.places import OpenSubmissions, active_by_status, open_submissions, places_with_jobs
 from jobs.queries.policies import policy_for, policy_of, policy_of_job_type, why_here
-from jobs.queries.spending import claim_spending
+from jobs.queries.spending import claim_spending, reserved
 from jobs.queries.targets import Names, check_may_steer, names_of, scope_id_of, visible_holds, visible_quotas
 from jobs.queries.waiting import (
     HELD,
@@ -107,6 +107,7 @@ __all__ = [
     "policy_of_job_type",
     "queue_rows",
     "readable_files",
+    "reserved",
     "scope_id_of",
     "shown_configuration",
     "submitted_between",

@@ -84,16 +84,21 @@ def claim_spending(place: Place, lanes: Iterable[sql.LaneFacts]) -> gates.Spendi
     return _with_reserved(place, lanes, found) if found else None
 
 
+def reserved() -> dict[gates.ScopeKey, int]:
+    """What executions have reserved, in billionths of USD, by what a budget may cover. One statement."""
+    found: dict[gates.ScopeKey, int] = {}
+    for customer_id, job_type_id, nano in spend_sql.reserved():
+        for scope in ((Scope.ALL, ""), (Scope.CUSTOMER, str(customer_id)), (Scope.JOB_TYPE, str(job_type_id))):
+            found[scope] = found.get(scope, 0) + nano
+    return found
+
+
 def _with_reserved(
     place: Place, lanes: Iterable[sql.LaneFacts], found: Iterable[spend_sql.SpendFacts]
 ) -> gates.Spending:
     by_scope: dict[gates.ScopeKey, list[spend_sql.SpendFacts]] = {}
     for gate in found:
         by_scope.setdefault((gate.scope, gate.scope_id), []).append(gate)
-    reserved: dict[gates.ScopeKey, int] = {}
-    for customer_id, job_type_id, nano in spend_sql.reserved():
-        for scope in ((Scope.ALL, ""), (Scope.CUSTOMER, str(customer_id)), (Scope.JOB_TYPE, str(job_type_id))):
-            reserved[scope] = reserved.get(scope, 0) + nano
     here = [lane for lane in lanes if lane.place_id == place.pk]
     covered = [lane for lane in here if any(scope in by_scope for scope in gates.scopes(lane))]
     costs = Costs(place, covered)
@@ -101,4 +106,4 @@ def _with_reserved(
     def cost(candidate: sql.Candidate, lane: sql.LaneFacts) -> int:
         return costs.nano(candidate, lane.customer_id, lane.job_type.id if lane.job_type else None)
 
-    return gates.Spending(by_scope, reserved, cost)
+    return gates.Spending(by_scope, reserved(), cost)

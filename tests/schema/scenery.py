@@ -11,7 +11,7 @@ from django.conf import settings
 from accounts import services as accounts
 from accounts.models import ApiToken, Customer, LimitChangeRequest, User, Webhook
 from billing import services as money
-from billing.models import Bill, UsageRecord
+from billing.models import Bill, Budget, UsageRecord
 from clusters import services as clusters
 from clusters.models import Cluster, Container, ImageVersion, Rollout
 from jobs import services, states
@@ -111,6 +111,7 @@ class Scenery:
             "limit_request": list(LimitChangeRequest.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "usage": list(UsageRecord.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "bill": list(Bill.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
+            "budget": list(Budget.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "rollout": list(Rollout.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "image_version_id": list(ImageVersion.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "webhook": [str(each) for each in Webhook.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],
@@ -139,16 +140,17 @@ def make_scenery() -> Scenery:
     accounts.update_user(user=people["customer"].user, actor=operator.user, allowed_features=["recordings"])
     if settings.STRIPE_API_KEY:
         money.make_payment_details(user=people["customer"].user)
-    _make_bill(people["admin"].user)
+    _make_bills(people["admin"].user)
     for file in File.objects.select_related("workspace"):
         storage_of(file.workspace).put(file.path, [b"a text"])
     return scenery
 
 
-def _make_bill(actor: User) -> None:
-    """Of each customer, for what staff put onto it."""
+def _make_bills(actor: User) -> None:
+    """Of each customer, for what staff put onto it; and a budget."""
     for customer in Customer.objects.order_by("pk"):
         money.correct(actor=actor, customer=customer, amount_nano=10**9, note="The first month.")
+        money.set_budget(actor=actor, customer=customer, limit_nano=10**15)
     money.draw_up_drafts()
 
 

@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from accounts.models import ApiToken, LimitChangeRequest, User, Webhook
-from billing.models import Bill, UsageRecord
+from billing.models import Bill, Budget, UsageRecord
 from clusters.models import Cluster, Container, Rollout
 from jobs import services
 from jobs.models import Artifact, Execution, File, Hold, Job, Operation, Recipe, Scope, Shape
@@ -133,6 +133,7 @@ def own_names(owner: User) -> dict[str, Any]:
         "container": Container.objects.filter(cluster=cluster).latest("pk").uuid,
         "rollout": rollout.pk,
         "usage": UsageRecord.objects.filter(customer=owner.customer).latest("pk").pk,
+        "budget": Budget.objects.get(customer=owner.customer).pk,
         "bill": Bill.objects.get(customer=owner.customer).pk,
         "image_version_id": cluster.image_version_id,
         "token": (token := ApiToken.objects.filter(user=owner).earliest("pk")).uuid,

@@ -6,6 +6,7 @@ from django.urls import path, re_path
 from rest_framework.routers import SimpleRouter
 
 from billing.api.v6.bills import BillViewSet
+from billing.api.v6.budgets import BudgetViewSet
 from billing.api.v6.costs import ClusterCostViewSet, CostsViewSet, JobCostViewSet, JobTypeCostViewSet
 from billing.api.v6.payments import Portal
 from billing.api.v6.usage import CorrectionViewSet, UsageViewSet
@@ -16,6 +17,7 @@ router = SimpleRouter()
 router.register("usage", UsageViewSet, "usage")
 router.register("corrections", CorrectionViewSet, "correction")
 router.register("bills", BillViewSet, "bill")
+router.register("budgets", BudgetViewSet, "budget")
 
 urlpatterns = [
     path("costs/", CostsViewSet.as_view({"get": "list"}), name="costs"),

@@ -117,7 +117,7 @@ def test_containers_are_found_by_container_cluster_and_job_type(people: Mapping[
     container, job_type = make_container(make_cluster(owner)), make_job_type()
     cluster, customer = container.cluster, owner.customer_id
     assert customer is not None
-    of = {"shape": "", "cluster_id": cluster.pk, "owner_id": owner.pk}
+    of: dict[str, Any] = {"shape": "", "cluster_id": cluster.pk, "owner_id": owner.pk}
     put(
         entry(customer, kind=UsageKind.CONTAINER, source_id=container.pk, **of),
         entry(customer, kind=UsageKind.PEERS, source_id=container.pk, peer_ms=1500, free_ms=500, **of),
@@ -230,7 +230,8 @@ def test_the_same_key_corrects_once(people: Mapping[str, Person]) -> None:
     ("more", "field"),
     [
         ({"amount": "0"}, "amount"), ({"amount": 5}, "amount"), ({"amount": "1e3"}, "amount"),
-        ({"amount": ""}, "amount"),         ({"amount": "0.1234567891"}, "amount"), ({"amount": "9999999999"}, "amount"), ({"note": ""}, "note"),
+        ({"amount": ""}, "amount"), ({"amount": "0.1234567891"}, "amount"), ({"amount": "9999999999"}, "amount"),
+        ({"note": ""}, "note"),
         ({"note": "x" * 256}, "note"), ({"customer": "nobody"}, "customer"), ({"record": 10**9}, "record"),
         ({"record": "x"}, "record"), ({"what": 1}, "what"),
     ],

@@ -153,3 +153,9 @@ class RecordingsUntried(Unavailable):
     """AWS cannot be asked just now, so the settings could not be tried."""
 
     code = "RECORDINGS_UNTRIED"
+
+
+class PriceNotFound(NotFound):
+    """There is no such price."""
+
+    code = "PRICE_NOT_FOUND"

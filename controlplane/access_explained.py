@@ -28,7 +28,7 @@ from accounts.models import ApiToken, Role, TokenScope, User
 from billing.queries import find_bill, find_budget, visible_records
 from billing.services import own_payment_details
 from clusters.errors import ClusterNotFound, ContainerNotFound
-from clusters.queries import find_cluster_for, find_container_for, own_clusters, own_containers
+from clusters.queries import find_cluster_for, find_container_for, find_price_for, own_clusters, own_containers
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest, NotFound
 from controlplane.surfaces import own_form
 from jobs.queries import find_any_execution, find_file, find_job, find_operation, visible_holds, visible_quotas
@@ -83,6 +83,10 @@ def _customer(user: User, reference: str, action: str) -> object:
     return queries.find_customer_for(user, int(reference))
 
 
+def _price(user: User, reference: str, action: str) -> object:
+    return find_price_for(user, int(reference))
+
+
 def _execution(user: User, reference: str, action: str) -> object:
     return find_any_execution(user, reference)
 
@@ -129,6 +133,8 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "usageday": Noun("bills", _READ_ONLY),
     "bill": Noun("bills", {"pk": find_bill}),
     "budget": Noun("budgets", {"pk": find_budget}),
+    "price": Noun("prices", {"pk": _price}),
+    "offer": Noun("prices", _READ_ONLY),
     **dict.fromkeys(("own recordings", "own metrics"), Noun("clusters", _READ_ONLY)),
     "cluster": Noun("clusters", {"pk": find_cluster_for, "cluster": find_cluster_for}),
     "rollout": Noun("clusters", {"cluster": find_cluster_for}),
@@ -142,15 +148,19 @@ NOUNS: Final[Mapping[str, Noun]] = {
 }
 # Rows that no path names, since each caller has one at most.
 OF_THE_CALLER: Final[Mapping[str, Callable[[User], object]]] = {"own payments": own_payment_details}
-# What is not asked as its method and path would have it: what is for who reads all jobs; what an owner does not do
-# either; what everybody does to themselves.
-READS_ALL: Final = frozenset(
-    {
-        *(("hold", "queue"), ("hold", "status"), ("loadsample", "list"), ("statistics", "list")),
-        ("statistics", "retrieve"),
-        ("container", "prometheus_targets"),
-    }
-)
+# What is not asked as its method and path would have it: what is for who reads all of an area; what an owner does
+# not do either; what everybody does to themselves.
+READS_ALL: Final[Mapping[tuple[str, str], str]] = {
+    **dict.fromkeys(
+        (
+            *(("hold", "queue"), ("hold", "status"), ("loadsample", "list"), ("statistics", "list")),
+            ("statistics", "retrieve"),
+            ("container", "prometheus_targets"),
+        ),
+        "jobs",
+    ),
+    **dict.fromkeys((("price", "list"), ("offer", "list")), "prices"),
+}
 NOT_AS_OWNER: Final = frozenset(
     {
         *(("user", "create"), ("user", "partial_update"), ("file", "create")),
@@ -294,7 +304,8 @@ def _ask_of_row(asked: _Asked, user: User, view: Any, name: str, scope: str, par
     if word in OF_THE_CALLER:
         asked.ask(word, lambda: OF_THE_CALLER[word](user))
     elif (word, name) in READS_ALL:
-        asked.ask("all jobs", lambda: access.demand(user, "jobs", access.READ))
+        area = READS_ALL[word, name]
+        asked.ask(f"all {area}", lambda: access.demand(user, area, access.READ))
     elif named:
         (parameter, value), *_ = named
         asked.ask(f"{parameter} {value}", lambda: noun.finders[parameter](user, str(value), action))

@@ -39,6 +39,7 @@ ENUM_NAMES: Final[dict[str, Any]] = {
     "CapacityEnum": "clusters.models.Capacity",
     "WantedCapacityEnum": "jobs.policy.CAPACITIES",
     "WantedCloudEnum": [(cloud, cloud) for cloud in ("aws", "azure", "local", "any")],
+    "MeasureEnum": "clusters.models.Measure",
     "PriceSourceEnum": "clusters.models.Source",
     "UsageKindEnum": "billing.models.UsageKind",
     "BillStatusEnum": "billing.models.BillStatus",

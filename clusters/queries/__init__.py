@@ -28,6 +28,7 @@ from clusters.queries.fleet import (
 )
 from clusters.queries.fleet_map import FleetMap, fleet_map
 from clusters.queries.observed import log_of, output_of, scope_of
+from clusters.queries.offers import customer_named, find_offer, find_price_for, offer_named, prices_for, valid_at
 from clusters.queries.places import (
     CLOUDS,
     OTHER_SETTINGS,
@@ -83,9 +84,12 @@ __all__ = [
     "cloud_regions",
     "clusters_in",
     "counts_of",
+    "customer_named",
     "customers_named",
     "find_cluster_for",
     "find_container_for",
+    "find_offer",
+    "find_price_for",
     "find_rollout",
     "find_version_for",
     "fleet_map",
@@ -101,6 +105,7 @@ __all__ = [
     "log_of",
     "metrics_targets",
     "missing_settings",
+    "offer_named",
     "offered_locations",
     "offers_for",
     "output_of",
@@ -112,11 +117,13 @@ __all__ = [
     "price_for",
     "price_list",
     "price_lists",
+    "prices_for",
     "recording_settings_of",
     "scope_of",
     "settings_fault",
     "settings_of",
     "status_of",
+    "valid_at",
     "version_for",
     "versions_for",
     "visible_clusters",

@@ -13,7 +13,7 @@ from accounts.models import ApiToken, Customer, LimitChangeRequest, User, Webhoo
 from billing import services as money
 from billing.models import Bill, Budget, UsageRecord
 from clusters import services as clusters
-from clusters.models import Cluster, Container, ImageVersion, Rollout
+from clusters.models import Cluster, Container, ImageVersion, Offer, Price, Rollout
 from jobs import services, states
 from jobs.models import Artifact, Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
 from jobs.policy import Policy
@@ -112,6 +112,8 @@ class Scenery:
             "usage": list(UsageRecord.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "bill": list(Bill.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "budget": list(Budget.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
+            "offer": list(Offer.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
+            "price": list(Price.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "rollout": list(Rollout.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "image_version_id": list(ImageVersion.objects.order_by("-pk").values_list("pk", flat=True)[:10]),
             "webhook": [str(each) for each in Webhook.objects.order_by("-pk").values_list("uuid", flat=True)[:20]],

@@ -22,7 +22,7 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from accounts.models import ApiToken, LimitChangeRequest, User, Webhook
 from billing.models import Bill, Budget, UsageRecord
-from clusters.models import Cluster, Container, Rollout
+from clusters.models import Cluster, Container, Price, Rollout
 from jobs import services
 from jobs.models import Artifact, Execution, File, Hold, Job, Operation, Recipe, Scope, Shape
 from jobtypes.models import Error, JobType, RecipeType, Workspace
@@ -134,6 +134,7 @@ def own_names(owner: User) -> dict[str, Any]:
         "rollout": rollout.pk,
         "usage": UsageRecord.objects.filter(customer=owner.customer).latest("pk").pk,
         "budget": Budget.objects.get(customer=owner.customer).pk,
+        "price": Price.objects.latest("pk").pk,
         "bill": Bill.objects.get(customer=owner.customer).pk,
         "image_version_id": cluster.image_version_id,
         "token": (token := ApiToken.objects.filter(user=owner).earliest("pk")).uuid,

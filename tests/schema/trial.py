@@ -47,7 +47,7 @@ FIELDS: Final = {"customer": "customer", "job": "job", "owner": "username", "use
                  "job_id": "job", "cluster": "cluster", "image_version": "image_version",
          "error_id": "error", "created_by": "username", "workspace": "workspace",
                  "job_type_id": "job_type", "recipe_type_id": "recipe_type_id", "recipe_id": "recipe",
-                 "parent": "job", "record": "usage", "cluster_uuid_hex": "cluster"}  # fmt: skip
+                 "parent": "job", "record": "usage", "offer_id": "offer", "cluster_uuid_hex": "cluster"}  # fmt: skip
 FOLLOWED_SECONDS: Final = 0.1
 # A trial has no Prometheus: what is asked of one is answered with a 503, which the schema has.
 WITHOUT_STORE: Final = frozenset({"fishjam_get_instant_query", "fishjam_get_range_query"})

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
 
 from clusters import states
 from clusters.locations import LOCATIONS, MACHINE_TYPES
-from clusters.models import Cluster, Container, ImageVersion
-from clusters.queries import clusters_in
+from clusters.models import Capacity, Cluster, Container, ImageVersion, Measure, Offer, Price
+from clusters.queries import clusters_in, valid_at
 from clusters.states import CLUSTER_STATES
-from controlplane.core.filters import BooleanFilter, ChoicesFilter, FilterSet, ReferencesFilter, TextsFilter
+from controlplane.core.filters import (
+    BooleanFilter,
+    ChoicesFilter,
+    FilterSet,
+    MomentFilter,
+    ReferencesFilter,
+    TextsFilter,
+)
 
 
 class _Archivable(FilterSet):
@@ -58,3 +66,31 @@ class ImageVersionFilter(FilterSet):
     class Meta:
         model = ImageVersion
         fields: list[str] = []
+
+
+class OfferFilter(FilterSet):
+    cloud = TextsFilter(field_name="cloud", label="cloud")
+    region = TextsFilter(field_name="region", label="region; of the fleet, a location")
+    name = TextsFilter(field_name="name", label="name")
+    capacity = ChoicesFilter(choices=Capacity.values, field_name="capacity", label="capacity")
+    measure = ChoicesFilter(choices=Measure.values, field_name="measure", label="what a price of it is of")
+    available = BooleanFilter(field_name="available", label="chosen for what is new")
+
+    class Meta:
+        model = Offer
+        fields: list[str] = []
+
+
+class PriceFilter(FilterSet):
+    cloud = TextsFilter(field_name="offer__cloud", label="cloud")
+    region = TextsFilter(field_name="offer__region", label="region; of the fleet, a location")
+    offer = TextsFilter(field_name="offer__name", label="name of the offer")
+    customer = TextsFilter(field_name="customer__name", label="name of the customer whose price it is")
+    at = MomentFilter(method="valid_at", label="valid at that moment")
+
+    class Meta:
+        model = Price
+        fields: list[str] = []
+
+    def valid_at(self, rows: QuerySet[Price], name: str, value: datetime) -> QuerySet[Price]:
+        return valid_at(rows, value)

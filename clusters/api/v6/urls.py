@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from clusters.api.v6.clusters import Clusters, Rollouts
 from clusters.api.v6.containers import Containers
 from clusters.api.v6.image_versions import ImageVersions, Locations
+from clusters.api.v6.prices import OfferViewSet, PriceViewSet
 from controlplane.core.openapi import REFERENCE
 
 router = SimpleRouter()
@@ -15,6 +16,8 @@ router.register("clusters", Clusters, basename="cluster")
 router.register("containers", Containers, basename="container")
 router.register("image-versions", ImageVersions, basename="image-version")
 router.register("locations", Locations, basename="location")
+router.register("offers", OfferViewSet, basename="offer")
+router.register("prices", PriceViewSet, basename="price")
 
 _ROLLOUTS = rf"^clusters/(?P<cluster>{REFERENCE})/rollouts/"
 _ROLLOUT = rf"{_ROLLOUTS}(?P<rollout>{REFERENCE})/"

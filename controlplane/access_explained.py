@@ -129,6 +129,7 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "own cluster": Noun("clusters", {"cluster_uuid_hex": _own_cluster}),
     "own container": Noun("clusters", {"jellyfish_uuid_hex": _own_container}),
     "own payments": Noun("payments", _READ_ONLY),
+    "own bills": Noun("bills", _READ_ONLY),
     "usagerecord": Noun("bills", {"pk": _visible(visible_records, "bills")}),
     "usageday": Noun("bills", _READ_ONLY),
     "bill": Noun("bills", {"pk": find_bill}),

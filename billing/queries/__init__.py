@@ -1,6 +1,6 @@
 """What money's rows are asked for."""
 
-from billing.queries.bills import bill_of, find_bill, line_of, unbilled_months, visible_bills
+from billing.queries.bills import find_bill, own_bills, standing_of, unbilled_months, visible_bills
 from billing.queries.budgets import find_budget, reserved_of, scope_of, visible_budgets
 from billing.queries.costs import (
     GROUPS,
@@ -59,6 +59,7 @@ __all__ = [
     "of_jobs",
     "of_sources",
     "others_of",
+    "own_bills",
     "position_of",
     "receipt_of",
     "records_at",
@@ -66,6 +67,7 @@ __all__ = [
     "scope_of",
     "shown_records",
     "spend_of",
+    "standing_of",
     "unbilled_months",
     "usage_by_customer",
     "visible_bills",

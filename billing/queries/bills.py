@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import access
-from accounts.models import Role, User
+from accounts.models import Role, Standing, User
 from billing import hours, states
 from billing.errors import BillNotFound
 from billing.models import Bill, UsageDay
@@ -21,6 +21,16 @@ def visible_bills(user: User) -> QuerySet[Bill]:
     """All to staff; to others their customer's."""
     rows = Bill.objects.select_related("customer")
     return rows if user.role != Role.CUSTOMER else rows.filter(customer=user.customer_id or -1)
+
+
+def own_bills(user: User) -> QuerySet[Bill]:
+    """Those of the user's customer, whatever else they may see."""
+    return Bill.objects.filter(customer=user.customer_id or -1)
+
+
+def standing_of(user: User) -> Standing | None:
+    """What the user's customer has used of media; None: nothing."""
+    return Standing.objects.filter(customer=user.customer_id or -1).first()
 
 
 def find_bill(user: User, reference: str, action: str = access.READ) -> Bill:

@@ -15,7 +15,7 @@ from accounts.models import Role, User
 from accounts.services.passwords import reset_token
 from accounts.services.sign_up import verification_token
 from tests import google
-from tests.contracts import fishjam_clusters, fishjam_payments
+from tests.contracts import fishjam_clusters, fishjam_payments, fishjam_usage
 
 AUTH: Final = "/api/v1/auth"
 TOKENS: Final = "/api/v1/tokens"
@@ -44,7 +44,7 @@ _WEBHOOK: Final = {
     "body.url: minLength None is 1 here": "nothing is no address",
     "body.authorization_header: maxLength None is 4096 here": _LIMIT,
 }
-_OTHER_DIFFERENCES: Final = fishjam_clusters.DIFFERENCES | fishjam_payments.DIFFERENCES
+_OTHER_DIFFERENCES: Final = fishjam_clusters.DIFFERENCES | fishjam_payments.DIFFERENCES | fishjam_usage.DIFFERENCES
 DIFFERENCES: Final[dict[str, dict[str, str]]] = _OTHER_DIFFERENCES | {
     "fishjam_create_instance_limit_change_request": dict.fromkeys(
         ("body.desired_limit: exclusiveMinimum 0 is None here", "body.desired_limit: minimum None is 1 here"),
@@ -160,7 +160,7 @@ def _last_admin(scene: Scene) -> Any:
     return scene.session.delete(f"{AUTH}/user")
 
 
-_OTHER_PROVOCATIONS: Final = fishjam_clusters.PROVOCATIONS | fishjam_payments.PROVOCATIONS
+_OTHER_PROVOCATIONS: Final = fishjam_clusters.PROVOCATIONS | fishjam_payments.PROVOCATIONS | fishjam_usage.PROVOCATIONS
 PROVOCATIONS: Final[dict[tuple[str, int], Provoke]] = _OTHER_PROVOCATIONS | {
     ("fishjam_sign_in", 200): lambda scene: scene.verified().sign_in(),
     ("fishjam_sign_in", 401): lambda scene: scene.sign_in("wrong"),

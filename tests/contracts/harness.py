@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,11 +136,6 @@ def to_come(name: str) -> list[str]:
     """The ids of those that our views do not have yet."""
     there = {theirs.id for theirs, _ in built(name)}
     return sorted(theirs.id for theirs in contract(name).operations().values() if theirs.id not in there)
-
-
-def listed_to_come() -> dict[str, list[str]]:
-    content: dict[str, list[str]] = tomllib.loads((HERE / "to_come.toml").read_text())
-    return content
 
 
 # --- What goes in --------------------------------------------------------------------------------

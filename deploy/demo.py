@@ -4,12 +4,13 @@ It starts a fresh deployment in .data/demo, and works with it over HTTP as any c
 Python standard library of this machine (some thousands of source files), hash it, count its words and lines
 and look for its longest functions. Beside them one job fails, one runs past its timeout, one is cancelled
 while it runs and one is retried. Then a cluster of media servers is scaled, rolled and healed, a Seed job type is
-registered and run on files, a MapReduce job counts words, and jobs go to AWS, which moto plays. It prints what
-happened, and exits with 1 if anything is not as it should be.
+registered and run on files, a MapReduce job counts words, jobs go to AWS, which moto plays, and all of it is on a
+bill. It prints what happened, and exits with 1 if anything is not as it should be.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import secrets
@@ -32,6 +33,7 @@ from typing import Any, Final
 import cloud_tour
 import cluster_tour
 import mapreduce_tour
+import money_tour
 import native_tour
 import seed_tour
 
@@ -131,12 +133,14 @@ def main() -> int:
         ):
             operator = Client(base, admin).call("POST", "/add-user?role=operator", {"user": "demo"})["token"]
             monitor = Client(base, admin).call("POST", "/add-user?role=monitor", {"user": "prometheus"})["token"]
+            money_tour.price(Client(base, admin))
             tour(Client(base, operator), environment)
             cluster_tour.walk(Client(base, admin), Client(base, operator), monitor, DATA, check)
             native_tour.walk(Client(base, operator), check)
             seed_tour.walk(Client(base, operator), DATA / "workspaces", check)
             mapreduce_tour.walk(Client(base, operator), STDLIB, DATA / "mapreduce", check)
             cloud_tour.walk(Client(base, operator), cloud, check)
+            money_tour.walk(Client(base, admin), functools.partial(manage, environment), check)
     except Failed as error:
         print(f"\nNOT AS IT SHOULD BE: {error}\nThe server's own words are in {DATA / 'serve.log'}.")
         return 1

@@ -1,0 +1,57 @@
+"""The demo's step with money: what all that ran here has cost, down to the price of one run, and the bill of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+# USD per hour: a tenth of a cent for each second of a vCPU, so that a minute's demo comes to something.
+PRICES: Final = {"vcpu": "3.6", "gb": "0.36"}
+
+
+class Client(Protocol):
+    """What the tour asks of a client of the deployment."""
+
+    base: str
+
+    def call(self, method: str, path: str, body: Any = None) -> Any: ...
+
+
+Check = Callable[[bool, str], None]
+
+
+def price(admin: Client) -> None:
+    """Say what this machine costs, before anything runs on it."""
+    for name, amount in PRICES.items():
+        admin.call("POST", "/v6/prices/", {"offer": {"cloud": "local", "name": name}, "amount": amount})
+    admin.call("POST", "/v6/prices/", {"offer": {"cloud": "fleet", "name": "xsmall"}, "amount": "0.02"})
+
+
+def walk(admin: Client, manage: Callable[..., str], check: Check) -> None:
+    """Follow the money: from sums to one run, and to the bill."""
+    print("\nWhat it has cost:")
+    print(f"  manage.py bills: {manage('bills').strip()}")
+    spent = admin.call("GET", "/v6/costs/?group_by=customer&group_by=kind")
+    for row in spent["results"]:
+        print(
+            f"  {row['customer'] or '-'}, {row['kind']}: {row['run_seconds']:.1f} s, {row['cost']} {spent['currency']}"
+        )
+    check(Decimal(spent["total"]) > 0, f"all of it has cost {spent['total']}")
+    record = admin.call("GET", "/v6/usage/?kind=execution&customer=demo&page_size=1")["results"][0]
+    receipt = admin.call("GET", f"/v6/usage/{record['id']}/")
+    told = receipt["price"]
+    print(
+        f"  one run: {receipt['begun']} to {receipt['ended']}, at {told['per_hour']} an hour ({told['offer']}): ",
+        end="",
+    )
+    print(f"{receipt['cost']}, on line {receipt['line']['position']} of the bill of {receipt['bill']['month']}")
+    [bill] = admin.call("GET", "/v6/bills/?customer=demo")["results"]
+    bill = admin.call("GET", f"/v6/bills/{bill['id']}/")
+    check(bill["status"] == "draft", f"the bill is {bill['status']}")
+    print(f"  the draft of that bill: {bill['amount']} {bill['currency']}")
+    for line in bill["lines"]:
+        print(f"    {line['label']}: {line['amount']}")
+    check(
+        sum(Decimal(line["amount"]) for line in bill["lines"]) == Decimal(bill["amount"]), "its lines are not the bill"
+    )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
-# USD per hour: a tenth of a cent for each second of a vCPU, so that a minute's demo comes to something.
-PRICES: Final = {"vcpu": "3.6", "gb": "0.36"}
+# USD per hour: a cent for each second of a vCPU, so that a minute's demo comes to something.
+PRICES: Final = {"vcpu": "36", "gb": "3.6"}
 
 
 class Client(Protocol):

@@ -68,7 +68,6 @@ __all__ = [
     "shown_records",
     "spend_of",
     "standing_of",
-    "unbilled_months",
     "usage_by_customer",
     "visible_bills",
     "visible_budgets",

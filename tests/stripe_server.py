@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -26,6 +27,7 @@ from django.conf import settings
 
 KEY: Final = "sk_test_51RealLookingKeyOfTheTests"
 SECRET: Final = "whsec_of_the_tests"
+KEYS_LAST_SECONDS: Final = 86_400
 FORM: Final = "application/x-www-form-urlencoded"
 # What a parameter is: a text, a list of texts, any mapping of texts, or a mapping with these names.
 TEXT, TEXTS, MAP = "text", "texts", "map"
@@ -36,10 +38,12 @@ LISTED: Final[dict[str, Spec]] = {"limit": TEXT, "starting_after": TEXT, "ending
 class Refusal(Exception):
     """What Stripe says no with."""
 
-    def __init__(self, status: int, code: str = "", param: str = "", kind: str = "invalid_request_error") -> None:
+    def __init__(
+        self, status: int, code: str = "", param: str = "", kind: str = "invalid_request_error", message: str = ""
+    ) -> None:
         super().__init__(code)
         self.status = status
-        error = {"type": kind, "message": f"No: {code} {param}", "code": code, "param": param}
+        error = {"type": kind, "message": message or f"No: {code} {param}", "code": code, "param": param}
         self.body = {"error": {name: value for name, value in error.items() if value}}
 
 
@@ -60,7 +64,7 @@ class Call:
 @dataclass
 class Fault:
     """What becomes of the next call that fits: a status, or with 0 a connection that ends without an answer; `after`
-    the work is done, or before. `retry`: whether the SDK is told to try again."""
+    the work is done, or before. `retry`: whether the SDK is told to try again; `skip` so many that fit pass first."""
 
     status: int
     method: str = ""
@@ -69,6 +73,7 @@ class Fault:
     times: int = 1
     retry: bool = False
     then: Callable[[], None] = lambda: None
+    skip: int = 0
 
 
 @dataclass
@@ -110,7 +115,19 @@ class Resource:
 
     def page(self, path: str, rows: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
         limit = int(params.get("limit", 10))
+        if not 1 <= limit <= 100:
+            raise Refusal(400, "parameter_invalid_integer", "limit")
+        ids = [each["id"] for each in rows]
+        if "starting_after" in params:
+            if params["starting_after"] not in ids:
+                raise missing("starting_after")
+            rows = rows[ids.index(params["starting_after"]) + 1 :]
         return {"object": "list", "url": path, "has_more": len(rows) > limit, "data": rows[:limit]}
+
+    def demand(self, params: dict[str, Any], *names: str) -> None:
+        for name in names:
+            if not params.get(name):
+                raise Refusal(400, "parameter_missing", name)
 
 
 def serves(method: str, path: str, **accepted: Spec) -> Callable[[Any], Any]:
@@ -238,7 +255,221 @@ class PortalSessions(Resource):
         return made
 
 
-RESOURCES: Final[tuple[type[Resource], ...]] = (Customers, TaxIds, PortalSessions)
+def whole(params: dict[str, Any], name: str) -> int:
+    if not re.fullmatch(r"-?\d{1,15}", params[name]):
+        raise Refusal(400, "parameter_invalid_integer", name)
+    return int(params[name])
+
+
+class Invoices(Resource):
+    """Drafts that are finalized, paid, given up, voided; https://docs.stripe.com/invoicing/overview says which may."""
+
+    FROM: Final = {
+        "finalize": ("draft",), "pay": ("open", "uncollectible"), "void": ("open", "uncollectible"),
+        "mark_uncollectible": ("open",),
+    }  # fmt: skip
+
+    @serves(
+        "POST", "/v1/invoices", customer=TEXT, auto_advance=TEXT, currency=TEXT, metadata=MAP, description=TEXT,
+        collection_method=TEXT, pending_invoice_items_behavior=TEXT, days_until_due=TEXT,
+    )  # fmt: skip
+    def create(self, **params: Any) -> Any:
+        self.demand(params, "customer")
+        Customers(self.server).living(params["customer"], "customer")
+        if params.get("pending_invoice_items_behavior", "exclude") not in ("exclude", "include"):
+            raise Refusal(400, "parameter_invalid", "pending_invoice_items_behavior")
+        if params.get("auto_advance", "false") not in ("true", "false"):
+            raise Refusal(400, "parameter_invalid", "auto_advance")
+        return self._shown(self.make(**{**params, "parent": None}))
+
+    def make(self, **values: Any) -> dict[str, Any]:
+        at = int(self.server.now())
+        made: dict[str, Any] = {
+            "currency": "usd", "metadata": {}, "period_start": at, "period_end": at, "status": "draft",
+            "hosted_invoice_url": None, "amount_paid": 0,
+        }  # fmt: skip
+        made |= {name: value for name, value in values.items() if name != "expand"}
+        return self.store.new("in", "invoice", **made | {"created": at})
+
+    def _shown(self, invoice: dict[str, Any]) -> dict[str, Any]:
+        total = sum(each["amount"] for each in self.items_of(invoice["id"]))
+        due = max(0, total)
+        return invoice | {"total": total, "subtotal": total, "amount_due": due}
+
+    def items_of(self, invoice_id: str) -> list[dict[str, Any]]:
+        return [each for each in self.store.of("invoiceitem") if each["invoice"] == invoice_id]
+
+    @serves("GET", "/v1/invoices", customer=TEXT, status=TEXT, subscription=TEXT, **LISTED)
+    def list(self, **params: Any) -> Any:
+        rows = [
+            self._shown(each)
+            for each in reversed(self.store.of("invoice"))
+            if params.get("customer") in (None, each["customer"]) and params.get("status") in (None, each["status"])
+        ]
+        return self.page("/v1/invoices", rows, params)
+
+    @serves("GET", "/v1/invoices/{id}")
+    def retrieve(self, id: str, **params: Any) -> Any:
+        return self._shown(self.store.get(id, "invoice"))
+
+    @serves("DELETE", "/v1/invoices/{id}")
+    def delete(self, id: str) -> Any:
+        if self.store.get(id, "invoice")["status"] != "draft":
+            raise Refusal(400, "invoice_not_editable")
+        for each in self.items_of(id):
+            del self.store.objects[each["id"]]
+        del self.store.objects[id]
+        return {"id": id, "object": "invoice", "deleted": True}
+
+    def _move(self, id: str, how: str, to: str) -> Any:
+        found = self.store.get(id, "invoice")
+        if found["status"] not in self.FROM[how]:
+            raise Refusal(400, "", message=f"This invoice is {found['status']}: it cannot be {to}.")
+        found["status"] = to
+        return self._shown(found)
+
+    @serves("POST", "/v1/invoices/{id}/finalize", auto_advance=TEXT)
+    def finalize(self, id: str, **params: Any) -> Any:
+        moved = self._move(id, "finalize", "open")
+        found = self.store.objects[id]
+        found["hosted_invoice_url"] = f"https://invoice.stripe.com/i/{id}"
+        # Below Stripe's smallest charge it is the customer's balance that changes.
+        if moved["total"] < 50:
+            found["status"] = "paid"
+        return self._shown(found)
+
+    @serves("POST", "/v1/invoices/{id}/pay", paid_out_of_band=TEXT)
+    def pay(self, id: str, **params: Any) -> Any:
+        return self._move(id, "pay", "paid")
+
+    @serves("POST", "/v1/invoices/{id}/void")
+    def void(self, id: str, **params: Any) -> Any:
+        return self._move(id, "void", "void")
+
+    @serves("POST", "/v1/invoices/{id}/mark_uncollectible")
+    def mark_uncollectible(self, id: str, **params: Any) -> Any:
+        return self._move(id, "mark_uncollectible", "uncollectible")
+
+
+class InvoiceItems(Resource):
+    MOST: Final = 250
+
+    @serves(
+        "POST", "/v1/invoiceitems", customer=TEXT, invoice=TEXT, amount=TEXT, currency=TEXT, description=TEXT,
+        metadata=MAP,
+    )  # fmt: skip
+    def create(self, **params: Any) -> Any:
+        self.demand(params, "customer", "amount", "currency")
+        Customers(self.server).living(params["customer"], "customer")
+        values = {name: value for name, value in params.items() if name != "expand"}
+        values |= {"amount": whole(params, "amount"), "invoice": params.get("invoice")}
+        if values["invoice"] is not None:
+            invoice = self.store.get(values["invoice"], "invoice", "invoice")
+            if invoice["status"] != "draft":
+                raise Refusal(400, "invoice_not_editable", "invoice")
+            if (invoice["customer"], invoice["currency"]) != (params["customer"], params["currency"]):
+                raise Refusal(400, "parameter_invalid", "invoice")
+            if len(Invoices(self.server).items_of(invoice["id"])) >= self.MOST:
+                raise Refusal(400, "invoice_too_many_items", "invoice")
+        return self.store.new("ii", "invoiceitem", **{"metadata": {}, "description": None, **values})
+
+    @serves("GET", "/v1/invoiceitems", customer=TEXT, invoice=TEXT, pending=TEXT, **LISTED)
+    def list(self, **params: Any) -> Any:
+        rows = [
+            each
+            for each in reversed(self.store.of("invoiceitem"))
+            if all(params.get(name) in (None, each[name]) for name in ("customer", "invoice"))
+        ]
+        return self.page("/v1/invoiceitems", rows, params)
+
+    @serves("DELETE", "/v1/invoiceitems/{id}")
+    def delete(self, id: str) -> Any:
+        item = self.store.get(id, "invoiceitem")
+        if item["invoice"] and self.store.get(item["invoice"], "invoice")["status"] != "draft":
+            raise Refusal(400, "invoice_not_editable")
+        del self.store.objects[id]
+        return {"id": id, "object": "invoiceitem", "deleted": True}
+
+
+class Meters(Resource):
+    @serves(
+        "POST", "/v1/billing/meters", display_name=TEXT, event_name=TEXT, default_aggregation={"formula": TEXT},
+        customer_mapping={"type": TEXT, "event_payload_key": TEXT}, value_settings={"event_payload_key": TEXT},
+    )  # fmt: skip
+    def create(self, **params: Any) -> Any:
+        self.demand(params, "display_name", "event_name", "default_aggregation")
+        if params["default_aggregation"].get("formula") not in ("sum", "count", "last"):
+            raise Refusal(400, "parameter_invalid", "default_aggregation[formula]")
+        if self.active(params["event_name"]):
+            raise Refusal(400, "parameter_invalid", "event_name")
+        values = {name: value for name, value in params.items() if name != "expand"}
+        return self.store.new("mtr", "billing.meter", status="active", **values)
+
+    def active(self, name: str) -> dict[str, Any] | None:
+        rows = (each for each in self.store.of("billing.meter") if each["event_name"] == name)
+        return next((each for each in rows if each["status"] == "active"), None)
+
+    @serves("GET", "/v1/billing/meters", status=TEXT, **LISTED)
+    def list(self, **params: Any) -> Any:
+        rows = [each for each in self.store.of("billing.meter") if params.get("status") in (None, each["status"])]
+        return self.page("/v1/billing/meters", rows, params)
+
+    @serves(
+        "GET", "/v1/billing/meters/{id}/event_summaries", customer=TEXT, start_time=TEXT, end_time=TEXT,
+        value_grouping_window=TEXT, **LISTED,
+    )  # fmt: skip
+    def summaries(self, id: str, **params: Any) -> Any:
+        self.demand(params, "customer", "start_time", "end_time")
+        meter = self.store.get(id, "billing.meter")
+        begin, end = whole(params, "start_time"), whole(params, "end_time")
+        if begin % 60 or end % 60 or begin >= end:
+            raise Refusal(400, "parameter_invalid", "start_time")
+        values = [
+            int(each["payload"]["value"])
+            for each in self.store.of("billing.meter_event")
+            if each["event_name"] == meter["event_name"]
+            and each["payload"]["stripe_customer_id"] == params["customer"]
+            and begin <= each["timestamp"] < end
+        ]
+        one = {
+            "id": f"mtrusg_{id}", "object": "billing.meter_event_summary", "aggregated_value": float(sum(values)),
+            "start_time": begin, "end_time": end, "meter": id, "livemode": False,
+        }  # fmt: skip
+        return self.page(f"/v1/billing/meters/{id}/event_summaries", [one] if values else [], params)
+
+
+class MeterEvents(Resource):
+    DAY: Final = 86_400
+
+    @serves("POST", "/v1/billing/meter_events", event_name=TEXT, payload=MAP, identifier=TEXT, timestamp=TEXT)
+    def create(self, **params: Any) -> Any:
+        self.demand(params, "event_name", "payload")
+        if Meters(self.server).active(params["event_name"]) is None:
+            raise Refusal(400, "no_meter", "event_name")
+        now = self.server.now()
+        at = whole({"timestamp": str(int(now)), **params}, "timestamp")
+        if not now - 35 * self.DAY <= at <= now + 300:
+            raise Refusal(400, "timestamp_too_far_in_past" if at < now else "timestamp_in_future", "timestamp")
+        payload = params["payload"]
+        if set(payload) != {"stripe_customer_id", "value"}:
+            raise Refusal(400, "meter_event_dimension_missing", "payload")
+        Customers(self.server).living(payload["stripe_customer_id"], "payload[stripe_customer_id]")
+        if not re.fullmatch(r"[1-9]\d{0,14}", payload["value"]):
+            raise Refusal(400, "meter_event_invalid_value", "payload[value]")
+        identifier = params.get("identifier") or f"made-up-{self.store.number}"
+        if len(identifier) > 100:
+            raise Refusal(400, "parameter_invalid_string_length", "identifier")
+        rows = self.store.of("billing.meter_event")
+        if any(each["identifier"] == identifier and each["received"] > now - self.DAY for each in rows):
+            # Stripe has no code for it.
+            raise Refusal(400, message=f"An event already exists with identifier {identifier}.")
+        values = {"event_name": params["event_name"], "payload": payload, "identifier": identifier, "timestamp": at}
+        return self.store.new("mev", "billing.meter_event", received=now, **values)
+
+
+RESOURCES: Final[tuple[type[Resource], ...]] = (
+    *(Customers, TaxIds, PortalSessions, Invoices, InvoiceItems, Meters, MeterEvents),
+)
 
 
 # --- How it is asked -------------------------------------------------------------------------------
@@ -277,6 +508,7 @@ class _Kept:
     """What was answered to an idempotency key."""
 
     request: tuple[str, str, str]
+    at: float
     answer: tuple[int, bytes] | None = None
 
 
@@ -300,7 +532,15 @@ class StripeServer:
     def reset(self) -> None:
         self.store, self.calls, self.faults = Store(), list[Call](), list[Fault]()
         self.search_lags = False
+        self.ahead_seconds = 0.0
         self._kept: dict[str, _Kept] = {}
+
+    def now(self) -> float:
+        """By its own clock, which tests set."""
+        return time.time() + self.ahead_seconds
+
+    def set_clock(self, at: datetime) -> None:
+        self.ahead_seconds = at.timestamp() - time.time()
 
     def stop(self) -> None:
         self._http.shutdown()
@@ -341,7 +581,9 @@ class StripeServer:
     def _fault(self, method: str, path: str, *, after: bool) -> Fault | None:
         for fault in self.faults:
             fits = fault.after is after and method.startswith(fault.method) and re.match(fault.path, path)
-            if fits and fault.times:
+            if fits and fault.skip:
+                fault.skip -= 1
+            elif fits and fault.times:
                 fault.times -= 1
                 return fault
         return None
@@ -360,7 +602,9 @@ class StripeServer:
         if method != "POST" or key is None:
             return _Answer(200, json.dumps(self._done(method, path, params)).encode())
         with self._lock:
-            kept = self._kept.setdefault(key, mine := _Kept((method, path, raw)))
+            if key in self._kept and self._kept[key].at < self.now() - KEYS_LAST_SECONDS:
+                del self._kept[key]
+            kept = self._kept.setdefault(key, mine := _Kept((method, path, raw), self.now()))
         if kept.request != (method, path, raw):
             raise Refusal(400, "", "", "idempotency_error")
         if kept is not mine:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import stripe
 
 from billing.errors import StripeRefused, StripeUnavailable
-from billing.stripe.payer import MISSING
+from billing.stripe.payer import DUPLICATE, MISSING
 from controlplane.core.errors import ControlPlaneError
 
 T = TypeVar("T")
@@ -23,6 +23,8 @@ RETRIES: Final = 2  # of a call without an answer, or a 5xx; the SDK gives each 
 
 # 409: another request with this idempotency key is being worked on.
 _LATER: Final = frozenset({409, 429})
+
+_EVENT_EXISTS: Final = "An event already exists with identifier"
 
 # How long its calls take is nobody's business.
 stripe.enable_telemetry = False
@@ -54,6 +56,8 @@ class Stripe:
 
 def _translated(error: stripe.StripeError) -> ControlPlaneError:
     status, code = error.http_status, error.code or ""
+    if not code and (error.user_message or "").startswith(_EVENT_EXISTS):
+        code = DUPLICATE  # which Stripe has no code for
     param = getattr(error, "param", None) or ""
     logger.warning(
         "Stripe failed: %s, status %s, code %s, parameter %s, request %s",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MISSING: Final = "resource_missing"  # Stripe's code for what is not there
+DUPLICATE: Final = "duplicate_meter_event"  # ours for a meter event whose identifier it has had already
 ADDRESS: Final = ("line1", "line2", "city", "state", "postal_code", "country")
 
 

@@ -46,6 +46,7 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "container.created": ("container", NOTHING, "name status"),
     "container.moved": ("container", "status", "status reason?"),
     "customer.created": ("customer", NOTHING, "name"),
+    "difference.resolved": ("difference", NOTHING, "kind month note"),
     "error.changed": ("error", "...", "..."),
     "error.created": ("error", NOTHING, "name ..."),
     "file.created": ("file", NOTHING, "name"),

@@ -87,3 +87,9 @@ class EventRefused(InvalidRequest):
     """This is no event that Stripe signed for us."""
 
     code = "EVENT_REFUSED"
+
+
+class DifferenceResolved(Conflict):
+    """The difference is resolved already."""
+
+    code = "DIFFERENCE_RESOLVED"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from django.db import transaction
 
 from billing import services
@@ -68,3 +70,33 @@ def handle_left_stripe_events() -> None:
 def forget_stripe_events() -> None:
     """Delete events of Stripe past their days."""
     services.forget_events()
+
+
+def send_bills() -> None:
+    """Send final bills to Stripe."""
+    services.send_bills()
+
+
+def decide_meter_events() -> None:
+    """Decide what Stripe's meter is sent of days that are over."""
+    services.decide_meter_events()
+
+
+def send_meter_events() -> None:
+    """Tell Stripe's meter what was decided."""
+    services.send_meter_events()
+
+
+def compare_bills() -> None:
+    """Compare records, days, bills and Stripe: each month by itself."""
+    with transaction.atomic():
+        for month in services.months_to_compare():
+            enqueue("billing.tasks.compare_month", month=f"{month:%Y-%m-%d}")
+
+
+def compare_month(month: str, after: int = 0) -> None:
+    """Compare a month for a slice of time; what is left goes on as a task of its own."""
+    last = services.compare(date.fromisoformat(month), after=after)
+    if last is not None:
+        with transaction.atomic():
+            enqueue("billing.tasks.compare_month", month=month, after=last)

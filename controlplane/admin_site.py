@@ -93,6 +93,8 @@ NAVIGATION: Final = (
             ("Usage records", "billing_usagerecord", "receipt"),
             ("Closed months", "billing_closedmonth", "event_available"),
             ("Payment details", "billing_paymentdetails", "credit_card"),
+            ("Differences", "billing_difference", "difference"),
+            ("Meter events", "billing_meterevent", "electric_meter"),
             ("Stripe's events", "billing_stripeevent", "rss_feed"),
         ),
     ),

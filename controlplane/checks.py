@@ -352,6 +352,7 @@ def check_stripe(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     if any(not each.startswith("whsec_") for each in settings.STRIPE_WEBHOOK_SECRETS):
         hint = "Give the signing secrets of webhook endpoints, whsec_…, comma-separated."
         found.append(Error("STRIPE_WEBHOOK_SECRET is not one of Stripe.", hint=hint, id="controlplane.E025"))
+    found += _check_stripe_billing()
     if bool(settings.STRIPE_API_KEY) != bool(settings.STRIPE_WEBHOOK_SECRETS):
         words = "Of STRIPE_API_KEY and STRIPE_WEBHOOK_SECRET only one is set."
         hint = "Set both (docs/payments.md): without the secret we do not hear of what is changed at Stripe."
@@ -359,6 +360,18 @@ def check_stripe(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     return found
 
 
+def _check_stripe_billing() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if settings.STRIPE_BILLING not in BILLING_WAYS:
+        hint = f"Give one of: {', '.join(BILLING_WAYS)} (docs/payments.md)."
+        found.append(Error("STRIPE_BILLING is no way to send bills.", hint=hint, id="controlplane.E026"))
+    if not 0 < len(settings.STRIPE_METER_EVENT) <= 100:
+        hint = "Give the event name of a meter at Stripe, of up to 100 characters."
+        found.append(Error("STRIPE_METER_EVENT is no name of an event.", hint=hint, id="controlplane.E027"))
+    return found
+
+
+BILLING_WAYS = ("invoice-items", "meters")
 _STRIPE_KEY = re.compile(r"[sr]k_(?:live|test)_[A-Za-z0-9_]+")
 
 

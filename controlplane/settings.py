@@ -186,6 +186,9 @@ LOKI_TOKEN = env.text("LOKI_TOKEN").strip()
 STRIPE_API_KEY = env.text("STRIPE_API_KEY").strip()
 STRIPE_WEBHOOK_SECRETS = env.names("STRIPE_WEBHOOK_SECRET")
 STRIPE_API_BASE = env.text("STRIPE_API_BASE").strip().rstrip("/")
+# How bills get there: as invoices with an item for each line, or by day as events of the meter of this name.
+STRIPE_BILLING = env.text("STRIPE_BILLING", "invoice-items").strip()
+STRIPE_METER_EVENT = env.text("STRIPE_METER_EVENT", "compute_cents").strip()
 
 # --- Files ---------------------------------------------------------------------------------------
 
@@ -396,6 +399,7 @@ TASKS = {
     "accounts.tasks.send_limit_decision": "work",
     "accounts.tasks.post_feedback": "work",
     "billing.tasks.handle_stripe_event": "work",
+    "billing.tasks.compare_month": "work",
     "jobs.tasks.answer_canary": "work",
     "jobs.tasks.carry_on": "work",
     "jobs.tasks.advance_recipe": "work",

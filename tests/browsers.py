@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import Role, User
-from billing.models import PaymentDetails, StripeEvent
+from billing.models import Difference, DifferenceKind, MeterEvent, PaymentDetails, StripeEvent
 from controlplane.core.service_admin import ServiceAdmin
 from jobs import services, states
 from jobs.models import LoadSample, Operation, Place, Scope, Submission
@@ -91,7 +91,15 @@ def furnish() -> None:
     PaymentDetails.objects.create(customer_id=customer.customer_id or 0, owner=customer, stripe_id="cus_1", name="Ada")
     StripeEvent.objects.create(stripe_id="evt_1", type="customer.updated", created_at=timezone.now(), body={})
     furnish_billing()
+    _furnish_billing(customer.customer_id or 0)
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
+
+
+def _furnish_billing(customer_id: int) -> None:
+    month = date(2026, 3, 1)
+    about = {"customer_id": customer_id, "bill_month": month}
+    MeterEvent.objects.create(**about, day=month, value=7, identifier="usage-1")
+    Difference.objects.create(**about, kind=DifferenceKind.AMOUNT, ours="7", theirs="8")
 
 
 def make_failing_cloud() -> Place:

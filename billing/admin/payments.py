@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from billing.models import PaymentDetails, StripeEvent
+from billing.models import MeterEvent, PaymentDetails, StripeEvent
 from billing.services.stripe_events import MOST_TRIES
 from billing.stripe.payer import ADDRESS
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
@@ -67,3 +67,33 @@ class StripeEventAdmin(KeysetAdmin):
     search_fields = ("stripe_id",)
     search_help_text = "The event's id at Stripe"
     fields = ("stripe_id", "type", "created_at", "received_at", "handled_at", "tries", "next_at", "error", "body")
+
+
+class SentFilter(ChoiceFilter):
+    title = "state"
+    parameters = ("sent",)
+    words = (("sent", "sent"), ("waiting", "waiting"))
+
+    def narrow(self, request: HttpRequest, rows: QuerySet[MeterEvent]) -> QuerySet[MeterEvent]:
+        wanted = self.values["sent"]
+        shown = Q(pk__in=[])
+        if "sent" in wanted:
+            shown |= Q(sent_at__isnull=False)
+        if "waiting" in wanted:
+            shown |= Q(sent_at=None)
+        return rows.filter(shown)
+
+
+@admin.register(MeterEvent)
+class MeterEventAdmin(KeysetAdmin):
+    """What Stripe's meter was told, or is about to be."""
+
+    list_display = ("identifier", "customer", "day", "value", "decided_at", "sent_at", "tries", "error")
+    list_filter = (SentFilter,)
+    list_select_related = ("customer",)
+    search_fields = ("identifier",)
+    search_help_text = "The identifier, such as usage-7-2026-03-2026-03-01"
+    fields = (
+        *("customer", "bill_month", "day", "value", "identifier", "decided_at", "sent_at", "first_try_at", "tries"),
+        *("next_at", "error"),
+    )

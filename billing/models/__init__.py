@@ -2,7 +2,9 @@
 
 from billing.models.bill import Bill, BillLine, BillStatus, LineKind
 from billing.models.budget import Budget, Period
+from billing.models.comparison import Difference, DifferenceKind
 from billing.models.free_tier import FreeTierMonth
+from billing.models.meter import MeterEvent
 from billing.models.payments import PaymentDetails, RegistrationAttempt, StripeEvent
 from billing.models.usage import ClosedMonth, MeteredContainer, UsageDay, UsageKind, UsageRecord
 
@@ -12,8 +14,11 @@ __all__ = [
     "BillStatus",
     "Budget",
     "ClosedMonth",
+    "Difference",
+    "DifferenceKind",
     "FreeTierMonth",
     "LineKind",
+    "MeterEvent",
     "MeteredContainer",
     "PaymentDetails",
     "Period",

@@ -50,6 +50,14 @@ class Bill(models.Model):
     opened_at = models.DateTimeField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True, help_text="When all of it was at Stripe.")
+    sending_tries = models.PositiveIntegerField(default=0, editable=False)
+    sending_next_at = models.DateTimeField("sent again at", default=timezone.now)
+    sending_error = models.TextField(blank=True, help_text="Why it could not be sent the last time.")
+    metered_to = models.DateField(
+        null=True,
+        blank=True,
+        help_text="The last day whose value for Stripe's meter is decided; none: sent as invoice.",
+    )
     stripe_invoice = models.CharField(max_length=255, blank=True)
     invoice_url = models.URLField(max_length=2048, blank=True)
 
@@ -67,6 +75,11 @@ class Bill(models.Model):
             models.Index(fields=["month", "status", "id"], name="bill_of_month"),
             models.Index(fields=["status", "-id"], name="bill_in_state"),
             models.Index(fields=["stripe_invoice"], name="bill_of_invoice", condition=~Q(stripe_invoice="")),
+            models.Index(
+                fields=["sending_next_at"],
+                name="bill_to_send",
+                condition=Q(status=states.OPEN, sent_at__isnull=True, amount__gt=0),
+            ),
         ]
 
     def __str__(self) -> str:

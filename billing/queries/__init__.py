@@ -1,6 +1,6 @@
 """What money's rows are asked for."""
 
-from billing.queries.bills import find_bill, own_bills, standing_of, unbilled_months, visible_bills
+from billing.queries.bills import find_bill, own_bills, standing_of, visible_bills
 from billing.queries.budgets import find_budget, reserved_of, scope_of, visible_budgets
 from billing.queries.costs import (
     GROUPS,

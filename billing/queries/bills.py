@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from accounts import access
 from accounts.models import Role, Standing, User
-from billing import hours, states
 from billing.errors import BillNotFound
-from billing.models import Bill, UsageDay
+from billing.models import Bill
 from controlplane.core.filters import read_reference
 
 
@@ -45,11 +42,3 @@ def find_bill(user: User, reference: str, action: str = access.READ) -> Bill:
         raise BillNotFound
     access.enforce(access.decide(user, "bills", action, customer_id=row.customer_id), BillNotFound)
     return row
-
-
-def unbilled_months(now: datetime | None = None) -> list[date]:
-    """Months that have ended and were not closed yet, in which something was used; the oldest first."""
-    this = hours.month_of(now or timezone.now())
-    billed = Bill.objects.exclude(status=states.DRAFT).values("month")
-    rows = UsageDay.objects.filter(bill_month__lt=this).exclude(bill_month__in=billed)
-    return sorted(set(rows.values_list("bill_month", flat=True)))

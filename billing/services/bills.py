@@ -233,6 +233,8 @@ def _open(bill: Bill, actor: User | None) -> bool:
     moved = _move(bill, states.OPEN, "opened_at")
     if moved is not None:
         _tell(bill, moved, states.OPEN, actor)
+        if not bill.amount:
+            move_bill(bill=bill, to=states.PAID, actor=actor)  # nobody owes anything
     return moved is not None
 
 

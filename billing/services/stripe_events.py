@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from billing.errors import EventRefused
 from billing.models import StripeEvent
+from billing.services.invoices import refresh_invoice
 from billing.services.payments import refresh
 from controlplane.core.enqueue import enqueue
 from controlplane.core.errors import ControlPlaneError
@@ -42,8 +43,16 @@ def _customer(event: StripeEvent) -> None:
         refresh(stripe_id)
 
 
+def _invoice(event: StripeEvent) -> None:
+    """`invoice.paid` and the like."""
+    about = _object(event)
+    invoice_id = about.get("id")
+    if about.get("object") == "invoice" and isinstance(invoice_id, str):
+        refresh_invoice(invoice_id)
+
+
 # By how the type begins; the longest that fits counts. What nobody handles is done at once.
-HANDLERS: Final[dict[str, Callable[[StripeEvent], None]]] = {"customer.": _customer}
+HANDLERS: Final[dict[str, Callable[[StripeEvent], None]]] = {"customer.": _customer, "invoice.": _invoice}
 
 
 def handler_of(kind: str) -> Callable[[StripeEvent], None] | None:

@@ -111,7 +111,8 @@ def test_lines_come_to_the_bill_and_the_bill_to_what_was_metered(costs: list[int
 
 
 def test_a_month_is_closed_once_it_has_ended() -> None:
-    ran(MONTH, timedelta(minutes=5))
+    price_here("1")
+    ran(MONTH, timedelta(minutes=90), vcpus_milli=1000)
     services.meter()
     with pytest.raises(MonthOpen, match="2026-04-01 06:00"):
         services.close_month(MONTH.date(), now=CLOSING - timedelta(hours=2))
@@ -120,8 +121,19 @@ def test_a_month_is_closed_once_it_has_ended() -> None:
     bill = Bill.objects.get()
     assert bill.status == BillStatus.OPEN
     told = Event.objects.get(kind="bill.moved")
-    after = {"status": "open", "month": "2026-03", "amount": "0"}
+    after = {"status": "open", "month": "2026-03", "amount": "1.5"}
     assert (told.subject_id, told.before, told.after) == (bill.pk, {"status": "draft"}, after)
+
+
+def test_a_bill_of_nothing_is_paid_by_itself_and_a_credit_stays_open() -> None:
+    amounts = {"nothing": "0", "pennies": "0.004", "credit": "-2", "owed": "1"}
+    people = {name: make_customer_user(name, name).user.customer_id for name in amounts}
+    put(*(entry(people[name] or 0, cost) for name, cost in amounts.items()))
+    services.close_month(MONTH.date(), now=CLOSING)
+    found = {bill.customer.name: bill.status for bill in Bill.objects.all()}
+    assert found == {"nothing": "paid", "pennies": "paid", "credit": "open", "owed": "open"}
+    moves = Event.objects.filter(kind="bill.moved", subject_id=Bill.objects.get(customer__name="nothing").pk)
+    assert [each.after["status"] for each in moves.order_by("pk")] == ["open", "paid"]
 
 
 def test_closing_again_changes_nothing() -> None:
@@ -166,7 +178,7 @@ def test_months_are_closed_one_after_the_other() -> None:
         date(2026, 1, 1),
         date(2026, 2, 1),
     ]
-    assert not Bill.objects.exclude(status=states.OPEN).exists()
+    assert not Bill.objects.filter(status=states.DRAFT).exists()
 
 
 def test_a_draft_is_drawn_up_when_asked_and_a_final_bill_never() -> None:

@@ -83,12 +83,12 @@ def decide(bill_id: int, now: datetime) -> None:
         if begin <= upto:
             # What is older than Stripe takes is in the value of the first day that it takes.
             begin = max(begin, min((now - TAKEN_FOR).date(), upto))
-            MeterEvent.objects.bulk_create(_values(bill, begin, upto, last if is_final else None))
+            MeterEvent.objects.bulk_create(_values(bill, begin, upto, last if is_final else None, now))
             Bill.objects.filter(pk=bill.pk).update(metered_to=upto)
     _finish(bill.customer_id, bill.month)
 
 
-def _values(bill: Bill, begin: date, upto: date, final: date | None) -> Iterator[MeterEvent]:
+def _values(bill: Bill, begin: date, upto: date, final: date | None, now: datetime) -> Iterator[MeterEvent]:
     rows = UsageDay.objects.filter(bill_month=bill.month, customer_id=bill.customer_id)
     exact = dict(rows.values_list("day").annotate(Sum("cost_nano")))
     decided = decided_of(bill.customer_id, bill.month)
@@ -100,7 +100,7 @@ def _values(bill: Bill, begin: date, upto: date, final: date | None) -> Iterator
             identifier = f"usage-{bill.customer_id}-{bill.month:%Y-%m}-{day}"
             yield MeterEvent(
                 customer_id=bill.customer_id, bill_month=bill.month, day=day, value=cents - decided,
-                identifier=identifier,
+                identifier=identifier, decided_at=now, next_at=now,
             )  # fmt: skip
             decided = cents
         day += DAY
@@ -161,7 +161,7 @@ def _send(event: MeterEvent, given: datetime | None) -> bool:
         if not isinstance(error, ControlPlaneError):
             logger.exception("The meter event %s cannot be sent", event.identifier)
         return False
-    MeterEvent.objects.filter(pk=event.pk).update(sent_at=timezone.now(), error="")
+    MeterEvent.objects.filter(pk=event.pk).update(sent_at=now, error="")
     _finish(event.customer_id, event.bill_month)
     return True
 

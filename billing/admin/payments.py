@@ -40,6 +40,9 @@ class PaymentDetailsAdmin(KeysetAdmin):
         "updated_at",
     )
 
+    def search(self, rows: QuerySet[PaymentDetails], term: str) -> QuerySet[PaymentDetails]:
+        return rows.filter(stripe_id=term)
+
 
 class StateFilter(ChoiceFilter):
     title = "state"
@@ -67,6 +70,9 @@ class StripeEventAdmin(KeysetAdmin):
     search_fields = ("stripe_id",)
     search_help_text = "The event's id at Stripe"
     fields = ("stripe_id", "type", "created_at", "received_at", "handled_at", "tries", "next_at", "error", "body")
+
+    def search(self, rows: QuerySet[StripeEvent], term: str) -> QuerySet[StripeEvent]:
+        return rows.filter(stripe_id=term)
 
 
 class SentFilter(ChoiceFilter):
@@ -97,3 +103,6 @@ class MeterEventAdmin(KeysetAdmin):
         *("customer", "bill_month", "day", "value", "identifier", "decided_at", "sent_at", "first_try_at", "tries"),
         *("next_at", "error"),
     )
+
+    def search(self, rows: QuerySet[MeterEvent], term: str) -> QuerySet[MeterEvent]:
+        return rows.filter(identifier=term)

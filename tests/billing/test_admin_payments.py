@@ -50,7 +50,14 @@ def test_events_are_found_by_what_became_of_them() -> None:
     for state, name in (("handled", "evt_handled"), ("waiting", "evt_waiting"), ("given up", "evt_lost")):
         text = text_of(client.get(EVENTS, {"state": state}))
         assert [each for each in ("evt_handled", "evt_waiting", "evt_lost") if each in text] == [name]
-    assert "evt_lost" in text_of(client.get(EVENTS, {"q": "evt_lost", "type": "customer.updated"}))
+    found = client.get(EVENTS, {"q": "evt_lost", "type": "customer.updated"}).context["cl"].result_list
+    assert [each.stripe_id for each in found] == ["evt_lost"]
+
+
+def test_payment_details_are_found_by_their_id_at_stripe(details: PaymentDetails) -> None:
+    client = browser("monitor")
+    for term, found in (("cus_7", [details]), ("cus_8", [])):
+        assert client.get(DETAILS, {"q": term}).context["cl"].result_list == found
 
 
 @pytest.mark.parametrize("role", OTHERS)

@@ -212,6 +212,20 @@ def test_what_is_set_of_stripe_goes_together_and_is_not_told(
     assert not key or key not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("way", "event", "expected"),
+    [
+        ("invoice-items", "compute_cents", []), ("meters", "x" * 100, []), ("", "cents", ["controlplane.E026"]),
+        ("invoices", "cents", ["controlplane.E026"]), ("meters", "", ["controlplane.E027"]),
+        ("meters", "x" * 101, ["controlplane.E027"]),
+    ],
+)  # fmt: skip
+def test_bills_are_sent_in_one_of_two_ways(way: str, event: str, expected: list[str], settings: Settings) -> None:
+    settings.STRIPE_API_KEY, settings.STRIPE_WEBHOOK_SECRETS = "", []
+    settings.STRIPE_BILLING, settings.STRIPE_METER_EVENT = way, event
+    assert ids(checks.check_stripe(None)) == expected
+
+
 @pytest.mark.parametrize("name", ["PROMETHEUS_URL", "LOKI_URL"])
 @pytest.mark.parametrize(
     ("url", "is_one"),

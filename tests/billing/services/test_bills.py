@@ -133,7 +133,8 @@ def test_a_bill_of_nothing_is_paid_by_itself_and_a_credit_stays_open() -> None:
     found = {bill.customer.name: bill.status for bill in Bill.objects.all()}
     assert found == {"nothing": "paid", "pennies": "paid", "credit": "open", "owed": "open"}
     moves = Event.objects.filter(kind="bill.moved", subject_id=Bill.objects.get(customer__name="nothing").pk)
-    assert [each.after["status"] for each in moves.order_by("pk")] == ["open", "paid"]
+    told = [each.after for each in moves.order_by("pk")]
+    assert [each["status"] for each in told if each] == ["open", "paid"]
 
 
 def test_closing_again_changes_nothing() -> None:

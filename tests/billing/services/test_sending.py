@@ -279,7 +279,7 @@ def _slice(server: StripeServer) -> float:
         return real() + (1000 if posts >= 2 else 0)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sending.time, "monotonic", clock)
+        patched.setattr(time, "monotonic", clock)
         services.send_bills(end=real() + 500)
     return real()
 

@@ -27,7 +27,7 @@ def add_permissions(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0009_standing"),
-        ("billing", "0003_payments"),
+        ("billing", "0007_newest_of_month"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import psutil
+import pytest
 
 from tests import stripe_server
 from tests.deployment import Deployment, Factory
@@ -95,3 +96,71 @@ def test_an_event_that_the_web_server_takes_is_handled_by_the_worker(deployment:
         )
         assert KEY not in place.logs(10**6)
         assert SECRET not in place.logs(10**6)
+
+
+BILL = """
+from datetime import UTC, datetime
+from accounts.models import Customer
+from billing import services
+from billing.services.ledger import Entry, enter, locked
+from billing import hours
+[customer] = Customer.objects.filter(name="acme")
+begun = hours.milliseconds(datetime(2026, 3, 1, tzinfo=UTC))
+same = {"shape": "seed", "customer_id": customer.pk, "owner_id": None, "run_ms": 1000}
+with locked():
+    enter([
+        Entry("execution", 10**9 + n, begun, begun + 1000, cost_nano=n * 10**9, job_type_id=n, **same)
+        for n in range(1, 4)
+    ])
+services.close_months()
+"""
+
+
+def kill_workers(place: Deployment) -> None:
+    """SIGKILL, all of the background workers' processes that have no child."""
+    for process in place.processes():
+        with suppress(psutil.NoSuchProcess):
+            if "work" in process.cmdline() and not process.children():
+                process.kill()
+
+
+@pytest.mark.parametrize("path", ["/v1/invoices$", "/v1/invoiceitems$", ".*/finalize$"])
+def test_killed_while_a_bill_is_sent_there_is_one_invoice_and_each_item_once(path: str, deployment: Factory) -> None:
+    with stripe_server.running() as server:
+        place = deployed(deployment, server)
+        token = place.run_manage("shell", "-c", OWNER).strip().splitlines()[-1]
+        place.start_web()
+        assert call(place, "POST", DETAILS, token)[0] == 201
+        place.run_manage("shell", "-c", BILL)
+        killed: list[int] = []
+
+        def kill() -> None:
+            killed.append(1)
+            kill_workers(place)
+
+        server.faults = [Fault(0, "POST", path, after=True, then=kill)]
+        place.start_manage("work")
+        until(lambda: bool(killed), "that it is being sent", 60)
+        # As if the lease had run out and the next minute had come.
+        until(lambda: _is_sent(place), "the bill", 90)
+        [invoice] = server.store.of("invoice")
+        amounts = sorted(each["amount"] for each in server.store.of("invoiceitem"))
+        assert (invoice["status"], amounts) == ("open", [100, 200, 300])
+        assert place.rows("SELECT stripe_invoice, sending_error FROM billing_bill") == [(invoice["id"], "")]
+
+
+def _is_sent(place: Deployment) -> bool:
+    """Whether it is; if not, its lease is over and it is looked for at once."""
+    if place.rows("SELECT count(*) FROM billing_bill WHERE sent_at IS NOT NULL") == [(1,)]:
+        return True
+    place.run_manage("shell", "-c", AT_ONCE)
+    return False
+
+
+AT_ONCE = """
+from django.utils import timezone
+from billing.models import Bill
+from controlplane.core.enqueue import enqueue
+Bill.objects.filter(sending_next_at__gt=timezone.now()).update(sending_next_at=timezone.now())
+enqueue("billing.tasks.send_bills")
+"""

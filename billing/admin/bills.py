@@ -203,6 +203,9 @@ def _moments(bill: Bill) -> SafeString | str:
             ("Opened", when(bill.opened_at)),
             ("Settled", when(bill.settled_at)),
             ("All of it at Stripe", when(bill.sent_at)),
+            ("Not sent, as", bill.sending_error),
+            ("Sent again", when(bill.sending_next_at) if bill.sending_error else ""),
+            ("Told to Stripe's meter up to", bill.metered_to),
             ("Invoice at Stripe", invoice_link(bill)),
             ("UUID", bill.uuid),
         )

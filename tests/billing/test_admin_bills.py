@@ -49,6 +49,14 @@ def of_all_kinds() -> Bill:
     return drawn_up()
 
 
+def test_why_a_bill_is_not_sent_is_told() -> None:
+    entered()
+    bill = opened()
+    assert "Not sent" not in shown(bill)
+    Bill.objects.update(sending_error="Stripe could not process the request. (card_declined)")
+    assert all(word in shown(bill) for word in ("Not sent, as", "card_declined", "Sent again"))
+
+
 def test_all_staff_see_bills_and_others_none() -> None:
     entered()
     bill = opened()

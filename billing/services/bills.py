@@ -258,9 +258,5 @@ def move_bill(*, bill: Bill, to: str, actor: User | None) -> Bill:
 
 def _tell(bill: Bill, before: str, to: str, actor: User | None) -> None:
     after = {"status": to, "month": f"{bill.month:%Y-%m}", "amount": money.text(bill.amount * money.CENT)}
-    entry: events.Entry = (
-        *("bill.moved", "bill", bill.pk, actor.pk if actor else None, bill.customer_id),
-        {"status": before},
-        after,
-    )
-    events.record([entry])
+    actor_id = actor.pk if actor else None
+    events.record([("bill.moved", "bill", bill.pk, actor_id, bill.customer_id, {"status": before}, after)])

@@ -83,6 +83,12 @@ class StripeNotConfigured(Unavailable):
     retry_after_seconds = 60
 
 
+class StripeDiffers(ControlPlaneError):
+    """What is at Stripe is not what was sent."""
+
+    code = "STRIPE_DIFFERS"
+
+
 class EventRefused(InvalidRequest):
     """This is no event that Stripe signed for us."""
 

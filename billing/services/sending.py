@@ -20,7 +20,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from billing import states
-from billing.errors import StripeNotConfigured, StripeRefused
+from billing.errors import StripeDiffers, StripeNotConfigured, StripeRefused
 from billing.models import Bill, BillLine
 from billing.services.invoices import note_invoice
 from billing.stripe import invoices, is_configured, stripe_account
@@ -44,12 +44,6 @@ RARELY: Final = timedelta(hours=25)  # when Stripe has forgotten our idempotency
 
 class OutOfTime(Exception):
     """The slice of time is over; the next one goes on."""
-
-
-class Differs(ControlPlaneError):
-    """What is at Stripe is not what we sent."""
-
-    code = "STRIPE_DIFFERS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +91,7 @@ def _send(bill: Bill, end: float, given: datetime | None) -> bool:
     except (OutOfTime, StripeNotConfigured):
         row.update(sending_next_at=now)
         return False
-    except (StripeRefused, Differs) as error:
+    except (StripeRefused, StripeDiffers) as error:
         row.update(sending_error=told(error), sending_next_at=now + RARELY)
         logger.warning("The bill %s is not taken by Stripe: %s", bill.pk, told(error))
         return False
@@ -167,7 +161,7 @@ def _forget(bill: Bill) -> None:
 
 
 def _put_items(account: Account, bill: Bill, invoice: Invoice, is_new: bool, end: float) -> None:
-    """Add what the draft does not have of the bill's lines. Raises Differs when it has something else."""
+    """Add what the draft does not have of the bill's lines. Raises StripeDiffers when it has something else."""
     _demand_time(end)
     there = {} if is_new else _there(account, bill.uuid, invoice.id)
     added: set[int] = set()
@@ -175,7 +169,9 @@ def _put_items(account: Account, bill: Bill, invoice: Invoice, is_new: bool, end
     for portion in wanted:
         item = there.pop(portion.position, None)
         if item is not None and item[1] != portion.amount:
-            raise Differs(f"Position {portion.position} of the draft is {item[1]} cents instead of {portion.amount}.")
+            raise StripeDiffers(
+                f"Position {portion.position} of the draft is {item[1]} cents instead of {portion.amount}."
+            )
         item_id = item[0] if item is not None else ""
         if item is None:
             _demand_time(end)
@@ -183,10 +179,10 @@ def _put_items(account: Account, bill: Bill, invoice: Invoice, is_new: bool, end
             added.add(portion.position)
         BillLine.objects.filter(pk__in=portion.lines).update(stripe_item=item_id)
     if there:
-        raise Differs("The draft has positions that the bill does not have.")
+        raise StripeDiffers("The draft has positions that the bill does not have.")
     # A key of the last day says again what it made, also when somebody has deleted that.
     if added and not is_new and not added <= set(_there(account, bill.uuid, invoice.id)):
-        raise Differs("Positions of the draft were deleted at Stripe.")
+        raise StripeDiffers("Positions of the draft were deleted at Stripe.")
 
 
 def _there(account: Account, bill: uuid.UUID, invoice_id: str) -> dict[int, tuple[str, int]]:
@@ -195,7 +191,7 @@ def _there(account: Account, bill: uuid.UUID, invoice_id: str) -> dict[int, tupl
     for item in invoices.items(account, invoice_id):
         named, position = item.key
         if named != str(bill) or not position.isdigit() or int(position) in found:
-            raise Differs(f"The draft has an item that is not ours, or twice: {item.id}.")
+            raise StripeDiffers(f"The draft has an item that is not ours, or twice: {item.id}.")
         found[int(position)] = (item.id, item.amount)
     return found
 

@@ -12,12 +12,20 @@ from accounts import events
 from accounts.following import AT_MOST, SEARCHED, TRIES, follow, passed_by_all
 from accounts.models import Customer, Event, Follower, ParkedEvent
 from accounts.services import number_events
+from accounts.services.positions import NUMBERED
 from tests.query_budget import counted
 from tests.threads import at_once
 
 alone = pytest.mark.django_db
 # Processes at the same time have connections of their own.
 together = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_follows(request: pytest.FixtureRequest) -> None:
+    """Some that migrations make stand at the beginning of the log until they are called."""
+    if request.node.get_closest_marker("django_db"):
+        Follower.objects.exclude(name=NUMBERED).delete()
 
 
 def put(*subjects: int, kind: str = "thing.made") -> None:

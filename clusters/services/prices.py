@@ -67,7 +67,8 @@ def set_price(
 ) -> Price:  # fmt: skip
     """What an hour of `offer` costs from a moment on, else from now on: for a customer, else for everybody.
 
-    The same moment again takes the place of what was said of it. Raises InvalidRequest naming the field.
+    The same moment again takes the place of what was said of it; what is so already stays the price it was. Raises
+    InvalidRequest naming the field.
     """
     if not amount.is_finite() or not 0 <= amount < MAX_AMOUNT:
         raise InvalidRequest(f"This is from 0 to {MAX_AMOUNT:f} USD.", field="amount")
@@ -78,8 +79,11 @@ def set_price(
     with transaction.atomic():
         Offer.objects.select_for_update().get(pk=offer.pk)
         known = list(Price.objects.filter(offer=offer, customer=customer_id).order_by("valid_from"))
-        _put(known, Price(offer=offer, customer=customer, amount=amount, valid_from=begins, source=Source.STAFF))
-        price = Price.objects.get(offer=offer, customer=customer_id, valid_from=begins)
+        new = Price(offer=offer, customer=customer, amount=amount, valid_from=begins, source=Source.STAFF)
+        outcome = _put(known, new)
+        price = Price.objects.filter(offer=offer, customer=customer_id, valid_from__lte=begins).latest("valid_from")
+        if outcome == KEPT:
+            return price
         told = {"offer": str(offer), "amount": f"{amount:f}", "valid_from": begins.isoformat()}
         events.record([("price.set", "price", price.pk, actor.pk if actor else None, customer_id, None, told)])
     return price

@@ -83,6 +83,11 @@ def test_the_same_key_sets_one(people: Mapping[str, Person]) -> None:
     assert Price.objects.count() == before + 1
 
 
+def test_a_price_that_holds_already_is_answered_as_it_is(people: Mapping[str, Person]) -> None:
+    answers = [json_of(people["admin"].post(PRICES, {"offer": VCPU, "amount": "0.04"})) for _ in range(2)]
+    assert answers[0] == answers[1]
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -55,6 +55,16 @@ def test_the_same_moment_again_takes_the_place_of_what_was_said() -> None:
     assert spans(offer) == [(2, BEGUN, None)]
 
 
+def test_a_price_that_holds_already_stays_the_one_it_is() -> None:
+    offer, admin = make_offer(), make_admin().user
+    first = set_price(offer, amount=Decimal(1), actor=admin, valid_from=BEGUN)
+    assert [set_price(offer, amount=Decimal(1), actor=admin, valid_from=at) for at in (BEGUN, JULY, None)] == [
+        first
+    ] * 3
+    assert spans(offer) == [(1, BEGUN, None)]
+    assert Event.objects.filter(kind="price.set").count() == 1
+
+
 def test_a_customers_prices_end_each_other_and_nobody_elses() -> None:
     offer, acme = make_offer(), Customer.objects.create(name="acme")
     set_price(offer, amount=Decimal(9), actor=None, valid_from=BEGUN)

@@ -84,16 +84,19 @@ def costs_by(days: QuerySet[UsageDay], by: Sequence[str]) -> list[Spent]:
     columns = list(dict.fromkeys(column for name in by for column in GROUPS[name]))
     if not columns:
         return [Spent({}, {name: number or 0 for name, number in days.aggregate(**_sums()).items()})]
-    rows = days.order_by(*columns).values(*columns).annotate(**{f"sum_{name}": Sum(name) for name in _SUMS})
+    rows = days.order_by(*columns).values_list(*columns).annotate(*(Sum(name) for name in _SUMS))
     found = list(rows[: MOST_GROUPS + 1])
     if len(found) > MOST_GROUPS:
         message = f"This has more than {MOST_GROUPS} groups: ask for a shorter time, or group by less."
         raise InvalidRequest(message, field="group_by")
-    names = _names(found, columns)
+    by_column = [(column.removesuffix("_id"), _names(found, n, column)) for n, column in enumerate(columns)]
     return [
         Spent(
-            {column.removesuffix("_id"): names.get(column, {}).get(row[column], row[column]) for column in columns},
-            {name: row[f"sum_{name}"] for name in _SUMS},
+            {
+                name: value if names is None else names[value]
+                for (name, names), value in zip(by_column, row, strict=False)
+            },
+            dict(zip(_SUMS, row[len(columns) :], strict=True)),
         )
         for row in found
     ]
@@ -103,14 +106,12 @@ def _sums() -> dict[str, Sum]:
     return {name: Sum(name) for name in _SUMS}
 
 
-def _names(found: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, dict[int, str | None]]:
-    """What the ids of the groups are called; 0 is nobody, and nothing."""
-    names: dict[str, dict[int, str | None]] = {}
-    for column, read in _NAMED.items():
-        if column in columns:
-            ids = {row[column] for row in found} - {0}
-            names[column] = {0: None, **dict.fromkeys(ids, "gone"), **read(ids)}
-    return names
+def _names(found: Sequence[Sequence[Any]], at: int, column: str) -> dict[int, str | None] | None:
+    """What the ids of the groups in a column are called, None where it has none; 0 is nobody, and nothing."""
+    if column not in _NAMED:
+        return None
+    ids = {row[at] for row in found} - {0}
+    return {0: None, **dict.fromkeys(ids, "gone"), **_NAMED[column](ids)}
 
 
 _NAMED: Final[Mapping[str, Any]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
 import time
 from datetime import date, timedelta
 from typing import Final
@@ -15,8 +16,8 @@ from tests.bench.line import Line
 from tests.bench.rig import Rig
 
 JOBS: Final = 2000
-RECORDS: Final = 200_000
-MONTH_RECORDS: Final = 100_000
+RECORDS: Final = 10_000_000
+MONTH_RECORDS: Final = 5_000_000
 CUSTOMERS: Final = 1000
 ASKED: Final = 60
 _BEGIN: Final = """
@@ -97,14 +98,21 @@ def _metering() -> Line:
         done = cpu.measure([*rig.start_work(), rig.postgres], lambda: rig.run_jobs(JOBS))
         whole = (done.watched + done.result["submit_cpu_s"]) / JOBS
         rig.rest()
-        rig.python(_BEGIN)
-        before = cpu.tree([rig.postgres])
-        told = json.loads(rig.python(_METER))
-        each = (told["cpu"] + cpu.tree([rig.postgres]) - before) / told["records"]
-        note = f"{each * 1e6:.0f} µs of {whole * 1e3:.2f} ms; {told['records']} records"
+        each = statistics.median(_meter_again(rig) for _ in range(5))
+        note = f"{each * 1e6:.0f} µs of {whole * 1e3:.2f} ms"
         return Line("metering over the CPU of a no-op job, percent", 100 * each / whole, 5.0, 3.0, note)
     finally:
         rig.stop()
+
+
+def _meter_again(rig: Rig) -> float:
+    """CPU seconds for each record, ours and the database's, without what it has yet to clear away of the jobs."""
+    rig.python(_BEGIN)
+    with psycopg.connect(rig.deployment.database_url, autocommit=True) as database:
+        database.execute("VACUUM ANALYZE")
+    before = cpu.tree([rig.postgres])
+    told = json.loads(rig.python(_METER))
+    return float((told["cpu"] + cpu.tree([rig.postgres]) - before) / told["records"])
 
 
 def _filled(rig: Rig, records: int, days: int) -> None:

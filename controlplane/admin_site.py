@@ -90,6 +90,7 @@ NAVIGATION: Final = (
         (
             ("Spend", "billing_usagerecord", "bar_chart", "billing_spend"),
             ("Bills", "billing_bill", "receipt_long"),
+            ("Budgets", "billing_budget", "savings"),
             ("Usage records", "billing_usagerecord", "receipt"),
             ("Closed months", "billing_closedmonth", "event_available"),
             ("Payment details", "billing_paymentdetails", "credit_card"),

@@ -120,3 +120,4 @@ def furnish_billing() -> None:
     entered()
     opened()
     entered(at=MONTH + timedelta(days=35))
+    services.set_budget(actor=None, customer=Customer.objects.first(), limit_nano=10**9)

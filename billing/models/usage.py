@@ -152,10 +152,14 @@ class MeteredContainer(models.Model):
 
 
 class ClosedMonth(models.Model):
-    """A month whose bills nothing is put on any more; all before it are closed, too."""
+    """A month whose bills nothing is put on any more; all before it are closed, too.
+
+    `billed_at`: when all bills up to it were final.
+    """
 
     month = models.DateField(primary_key=True)
     closed_at = models.DateTimeField(default=timezone.now)
+    billed_at = models.DateTimeField(null=True, editable=False)
 
     def __str__(self) -> str:
         return f"{self.month:%Y-%m}"

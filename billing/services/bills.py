@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts import events
@@ -176,9 +176,10 @@ def close_month(month: date, *, actor: User | None = None, now: datetime | None 
     done = 0
     for customer_id, of in _unbilled(month):
         if time.monotonic() >= end:
-            break
+            return done
         with transaction.atomic():
             done += _open(draw_up(customer_id, of), actor)
+    ClosedMonth.objects.filter(month__lte=month, billed_at=None).update(billed_at=timezone.now())
     return done
 
 
@@ -189,16 +190,14 @@ def close_months(now: datetime | None = None) -> bool:
     """
     end = time.monotonic() + SLICE_SECONDS
     this = hours.month_of((now or timezone.now()) - CLOSES_AFTER)
-    open_ones = UsageDay.objects.filter(bill_month__lt=this).exclude(customer_id=0)
-    final = Bill.objects.exclude(status=states.DRAFT).filter(
-        customer_id=OuterRef("customer_id"), month=OuterRef("bill_month")
-    )
-    open_ones = open_ones.filter(~Exists(final))
-    while month := open_ones.order_by("bill_month").values_list("bill_month", flat=True).first():
+    while time.monotonic() < end:
+        month = (
+            _used(None).filter(bill_month__lt=this).order_by("bill_month").values_list("bill_month", flat=True).first()
+        )
+        if month is None:
+            return True
         close_month(month, now=now, end=end)
-        if time.monotonic() >= end:
-            return not open_ones.exists()
-    return True
+    return False
 
 
 def begin_closing(*, month: date, actor: User, seconds: float) -> bool:
@@ -207,7 +206,7 @@ def begin_closing(*, month: date, actor: User, seconds: float) -> bool:
     Raises MonthOpen when it has not ended long enough ago.
     """
     close_month(month, actor=actor, end=time.monotonic() + seconds)
-    if not _unbilled(month):
+    if ClosedMonth.objects.filter(month__gte=month, billed_at__isnull=False).exists():
         return True
     with transaction.atomic():
         enqueue("billing.tasks.close_months")
@@ -222,11 +221,22 @@ def _demand_ended(month: date, now: datetime) -> None:
 
 def _unbilled(month: date) -> list[tuple[int, date]]:
     """The customers and months up to `month` that have no final bill yet."""
-    used = UsageDay.objects.filter(bill_month__lte=month).exclude(customer_id=0)
-    final = Bill.objects.filter(month__lte=month).exclude(status=states.DRAFT).values_list("customer_id", "month")
-    billed = set(final)
-    pairs = used.values_list("customer_id", "bill_month").distinct().order_by("bill_month", "customer_id")
+    final = Bill.objects.filter(month__lte=month).exclude(status=states.DRAFT)
+    billed = set(final.filter(_since("month")).values_list("customer_id", "month"))
+    pairs = _used(month).values_list("customer_id", "bill_month").distinct().order_by("bill_month", "customer_id")
     return [pair for pair in pairs if pair not in billed]
+
+
+def _used(month: date | None) -> QuerySet[UsageDay]:
+    """What customers used, up to a month, of which not all bills are final; without one, ever."""
+    rows = UsageDay.objects.filter(_since("bill_month")).exclude(customer_id=0)
+    return rows if month is None else rows.filter(bill_month__lte=month)
+
+
+def _since(column: str) -> Q:
+    """Of months after the last one of which all bills are final."""
+    last = ClosedMonth.objects.filter(billed_at__isnull=False).aggregate(last=Max("month"))["last"]
+    return Q(**{f"{column}__gt": last}) if last else Q()
 
 
 def _open(bill: Bill, actor: User | None) -> bool:

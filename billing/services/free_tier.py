@@ -41,7 +41,6 @@ def keep_standings(now: datetime | None = None) -> int:
             with transaction.atomic():
                 standing, _ = Standing.objects.get_or_create(customer_id=pk)
                 Standing.objects.filter(pk=standing.pk).update(used=seconds, updated_at=at)
-        if seconds:
             _tell(Standing.objects.get(customer=pk), month, at)
     _stop_unpaid(month, at)
     return len(used)

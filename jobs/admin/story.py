@@ -147,6 +147,7 @@ def _facts(job: Job, reader: User) -> list[tuple[str, Any]]:
         ("Queued", when(job.queued_at)),
         ("Started", when(job.started_at)),
         ("Ended", when(job.ended_at)),
+        ("Cost", link(f"{reverse('admin:billing_usagerecord_changelist')}?job={job.pk}", "what was metered of it")),
     ]
     if job.error is not None:
         facts.append(("Error", link(reverse("admin:jobtypes_error_change", args=[job.error_id]), job.error.title)))

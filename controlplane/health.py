@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -15,6 +15,16 @@ from clusters.queries import CLOUDS, cloud_regions, missing_settings
 from jobs import queries
 from jobs.gates import WORKER_SILENT_AFTER
 from jobs.models import Place
+
+# What each of the services that we may do without is set up by.
+SERVICES: Final[dict[str, tuple[str, ...]]] = {
+    "stripe": ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"),
+    "prometheus": ("PROMETHEUS_URL",),
+    "loki": ("LOKI_URL",),
+    "slack": ("SLACK_WEBHOOK_URL",),
+    "google": ("GOOGLE_CLIENT_ID",),
+}
+_HELD_BY: Final = {"STRIPE_WEBHOOK_SECRET": "STRIPE_WEBHOOK_SECRETS"}
 
 
 @require_safe
@@ -32,7 +42,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     places = list(queries.places_of_clouds()) if parts["database"]["ok"] and cloud_regions() else []
     for cloud in CLOUDS:
         parts[cloud] = _cloud(cloud, [place for place in places if place.cloud == cloud])
-    parts["stripe"] = _stripe()
+    parts |= {name: _service(names) for name, names in SERVICES.items()}
     ready = all(part["ok"] for part in parts.values())
     return JsonResponse({"ready": ready, "parts": parts}, status=200 if ready else 503)
 
@@ -65,10 +75,9 @@ def _cloud(cloud: str, places: list[Place]) -> dict[str, Any]:
     return {"ok": True, "configured": True, **({"failing": failing} if failing else {})}
 
 
-def _stripe() -> dict[str, Any]:
-    """Is it set up? Nobody waits for payments to be able to work."""
-    named = {"STRIPE_API_KEY": settings.STRIPE_API_KEY, "STRIPE_WEBHOOK_SECRET": settings.STRIPE_WEBHOOK_SECRETS}
-    missing = [name for name, value in named.items() if not value]
+def _service(names: tuple[str, ...]) -> dict[str, Any]:
+    """Is it set up? Nobody waits for it to be able to work."""
+    missing = [name for name in names if not getattr(settings, _HELD_BY.get(name, name))]
     return {"ok": True, "configured": not missing, **({"missing": missing} if missing else {})}
 
 

@@ -124,3 +124,20 @@ def test_whether_stripe_is_set_up_is_told_and_keeps_nobody_from_working(
     status, body = readyz()
     assert (status, body["parts"]["stripe"]) == (200, {"ok": True, **expected})
     assert "sk_test_1" not in str(body)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("prometheus", "PROMETHEUS_URL"),
+        ("loki", "LOKI_URL"),
+        ("slack", "SLACK_WEBHOOK_URL"),
+        ("google", "GOOGLE_CLIENT_ID"),
+    ],
+)
+def test_what_else_is_set_up_is_told(part: str, name: str, settings: Any) -> None:
+    setattr(settings, name, "")
+    assert readyz()[1]["parts"][part] == {"ok": True, "configured": False, "missing": [name]}
+    setattr(settings, name, "https://somewhere.example")
+    assert readyz()[1]["parts"][part] == {"ok": True, "configured": True}

@@ -39,7 +39,7 @@ from accounts.models import (
 from accounts.models import Standing as FreeTier
 from controlplane.core import sets
 from controlplane.core.connections import is_exhausted, mend
-from controlplane.core.filters import read_reference
+from controlplane.core.filters import key_of
 from controlplane.core.remembered import Remembered
 
 TOKEN_PREFIX_LENGTH = 8
@@ -180,9 +180,7 @@ def visible_users(actor: User) -> QuerySet[User]:
 
 def find_user_for(actor: User, reference: str, action: str) -> User:
     """The user with this id or uuid, if `actor` may do `action` to it. Raises NoSuchUser, Forbidden."""
-    key = read_reference(reference)
-    chosen = {"pk": key} if isinstance(key, int) else {"uuid": key}
-    user = User.objects.select_related("customer").filter(**chosen).first()
+    user = User.objects.select_related("customer").filter(**key_of(reference, NoSuchUser)).first()
     if user is None:
         raise NoSuchUser
     access.enforce(access.decide(actor, "users", action, owner_id=user.pk, customer_id=user.customer_id), NoSuchUser)
@@ -262,9 +260,7 @@ def own_fishjam_webhooks(user: User) -> QuerySet[Webhook]:
 
 def find_webhook_for(actor: User, reference: str, action: str) -> Webhook:
     """The webhook with this id or uuid, if `actor` may do `action` to it. Raises WebhookNotFound, Forbidden."""
-    key = read_reference(reference)
-    chosen = {"pk": key} if isinstance(key, int) else {"uuid": key}
-    webhook = Webhook.objects.select_related("owner").filter(**chosen).first()
+    webhook = Webhook.objects.select_related("owner").filter(**key_of(reference, WebhookNotFound)).first()
     if webhook is None:
         raise WebhookNotFound
     access.enforce(access.decide(actor, "webhooks", action, owner_id=webhook.owner_id), WebhookNotFound)

@@ -22,6 +22,8 @@ _LOOSE: Final[dict[str, Any]] = {
 
 # Who follows the event log to meter what ends, and what is told of a job there.
 METER: Final = "meter"
+# What is added up of records, by day and on bills.
+SUMS: Final = ("records", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "cost_nano")
 ENDS_BY: Final = "job.moved"
 
 

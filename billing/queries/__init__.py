@@ -16,17 +16,10 @@ from billing.queries.costs import (
     visible_records,
 )
 from billing.queries.metrics import CustomerUsage, usage_by_customer
-from billing.queries.months import Closing, bills_by_month, next_to_close
+from billing.queries.months import Closing, bills_by_month, in_open_months, last_closed, next_to_close
 from billing.queries.positions import Position, kind_at, months_with, position_of, records_at
 from billing.queries.receipts import Receipt, billed_on, corrections_of, others_of, receipt_of
-from billing.queries.records import (
-    Mentioned,
-    find_record,
-    mentioned_in,
-    of_jobs,
-    of_sources,
-    shown_records,
-)
+from billing.queries.records import Mentioned, find_record, mentioned_in, of_jobs, of_sources, shown_records
 from billing.queries.spend import Spend, months_used, spend_of
 
 __all__ = [
@@ -49,9 +42,11 @@ __all__ = [
     "find_bill",
     "find_budget",
     "find_record",
+    "in_open_months",
     "job_cost",
     "job_type_cost",
     "kind_at",
+    "last_closed",
     "mentioned_in",
     "months_used",
     "months_with",

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
-
 from django.db.models import QuerySet
 
 from accounts import access
 from accounts.models import Role, Standing, User
 from billing.errors import BillNotFound
 from billing.models import Bill
-from controlplane.core.filters import read_reference
+from controlplane.core.filters import key_of
 
 
 def visible_bills(user: User) -> QuerySet[Bill]:
@@ -32,12 +29,7 @@ def standing_of(user: User) -> Standing | None:
 
 def find_bill(user: User, reference: str, action: str = access.READ) -> Bill:
     """A bill by id or uuid. Raises BillNotFound, Forbidden."""
-    try:
-        key = read_reference(reference)
-    except ValueError:
-        raise BillNotFound from None
-    named: dict[str, Any] = {"uuid": key} if isinstance(key, UUID) else {"pk": key}
-    row = Bill.objects.select_related("customer").filter(**named).first()
+    row = Bill.objects.select_related("customer").filter(**key_of(reference, BillNotFound)).first()
     if row is None:
         raise BillNotFound
     access.enforce(access.decide(user, "bills", action, customer_id=row.customer_id), BillNotFound)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -12,7 +10,7 @@ from accounts import access
 from accounts.models import Role, User
 from billing.errors import BudgetNotFound
 from billing.models import Budget
-from controlplane.core.filters import read_reference
+from controlplane.core.filters import key_of
 from jobs.models import Scope
 from jobs.queries import reserved
 
@@ -27,12 +25,7 @@ def visible_budgets(user: User) -> QuerySet[Budget]:
 
 def find_budget(user: User, reference: str, action: str) -> Budget:
     """A budget that counts, by id or uuid. Raises BudgetNotFound, Forbidden."""
-    try:
-        key = read_reference(reference)
-    except ValueError:
-        raise BudgetNotFound from None
-    named: dict[str, Any] = {"uuid": key} if isinstance(key, UUID) else {"pk": key}
-    row = Budget.objects.filter(archived_at=None, **named).select_related(*_WITH_IT).first()
+    row = Budget.objects.filter(archived_at=None, **key_of(reference, BudgetNotFound)).select_related(*_WITH_IT).first()
     if row is None:
         raise BudgetNotFound
     access.enforce(access.decide(user, "budgets", action, customer_id=row.customer_id), BudgetNotFound)

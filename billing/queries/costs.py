@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import Customer, Role, User
 from billing import hours, money
 from billing.models import UsageDay, UsageKind, UsageRecord
+from billing.models.usage import SUMS
 from clusters.models import Cluster, Source
 from controlplane.core.errors import InvalidRequest
 from jobs import states
@@ -35,7 +36,6 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "month": ("bill_month",),
 }
 MOST_GROUPS: Final = 10_000
-_SUMS: Final = ("records", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "cost_nano")
 
 
 class Spent(NamedTuple):
@@ -83,8 +83,8 @@ def costs_by(days: QuerySet[UsageDay], by: Sequence[str]) -> list[Spent]:
     """The sums of `days`, grouped; without a group all in one. Raises InvalidRequest where there are too many."""
     columns = list(dict.fromkeys(column for name in by for column in GROUPS[name]))
     if not columns:
-        return [Spent({}, {name: number or 0 for name, number in days.aggregate(**_sums()).items()})]
-    rows = days.order_by(*columns).values_list(*columns).annotate(*(Sum(name) for name in _SUMS))
+        return [Spent({}, days.aggregate(**{name: Sum(name, default=0) for name in SUMS}))]
+    rows = days.order_by(*columns).values_list(*columns).annotate(*(Sum(name) for name in SUMS))
     found = list(rows[: MOST_GROUPS + 1])
     if len(found) > MOST_GROUPS:
         message = f"This has more than {MOST_GROUPS} groups: ask for a shorter time, or group by less."
@@ -96,14 +96,10 @@ def costs_by(days: QuerySet[UsageDay], by: Sequence[str]) -> list[Spent]:
                 name: value if names is None else names[value]
                 for (name, names), value in zip(by_column, row, strict=False)
             },
-            dict(zip(_SUMS, row[len(columns) :], strict=True)),
+            dict(zip(SUMS, row[len(columns) :], strict=True)),
         )
         for row in found
     ]
-
-
-def _sums() -> dict[str, Sum]:
-    return {name: Sum(name) for name in _SUMS}
 
 
 def _names(found: Sequence[Sequence[Any]], at: int, column: str) -> dict[int, str | None] | None:
@@ -158,26 +154,17 @@ def _running(executions: QuerySet[Execution], now: datetime) -> int:
     """What these have cost since they were metered last."""
     rows = list(
         executions.filter(started_at__isnull=False).values_list(
-            *(
-                "id",
-                "started_at",
-                "ended_at",
-                "price_rate",
-                "price_source",
-                "capacity",
-                "place__cloud",
-                "place__region",
-            ),
+            *("id", "started_at", "ended_at", "price_rate", "price_source"),
+            *("capacity", "place__cloud", "place__region"),
             *("job__shape", "job__vcpus_milli", "job__memory_mib", "job__customer_id"),
         )
     )
     metered = UsageRecord.objects.filter(kind=UsageKind.EXECUTION, source_id__in=[row[0] for row in rows])
     metered_to = dict(metered.values_list("source_id").annotate(Max("ended_at")))
     rates, total = Rates(), 0
-    for pk, started_at, ended_at, rate, source, capacity, cloud, region, shape, vcpus, memory, customer_id in rows:
+    for pk, started_at, ended_at, rate, source, *asked in rows:
         if not source:
-            whole, at = shape == Shape.INSTANCE, started_at.replace(second=0, microsecond=0)
-            found = rates.rate(cloud, region, customer_id, vcpus, memory, whole=whole, capacity=capacity, at=at)
+            found = rates.since(started_at, *asked)
             rate, source = (found.per_hour, found.source) if found else (None, "")
         begun = hours.milliseconds(started_at)
         to = hours.milliseconds(metered_to.get(pk, started_at)) - begun

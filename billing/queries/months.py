@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from django.db.models import Count, Max, Min, Sum
+from django.db.models import Count, Min, QuerySet, Sum
 
 from billing import states
 from billing.models import Bill, ClosedMonth, UsageDay
@@ -21,11 +21,20 @@ class Closing:
     cost_nano: int
 
 
+def last_closed() -> date | None:
+    """The last month whose bills nothing is put on any more."""
+    return ClosedMonth.objects.order_by("-month").values_list("month", flat=True).first()
+
+
+def in_open_months() -> QuerySet[UsageDay]:
+    """What customers used that is, or will be, on bills of months that are not closed."""
+    closed, used = last_closed(), UsageDay.objects.exclude(customer_id=0)
+    return used.filter(bill_month__gt=closed) if closed else used
+
+
 def next_to_close() -> Closing | None:
     """Ended or not; None: nothing was used since the last one that was closed."""
-    closed = ClosedMonth.objects.aggregate(last=Max("month"))["last"]
-    used = UsageDay.objects.exclude(customer_id=0)
-    used = used.filter(bill_month__gt=closed) if closed else used
+    used = in_open_months()
     month = used.aggregate(first=Min("bill_month"))["first"]
     if month is None:
         return None

@@ -17,7 +17,8 @@ from accounts.models import User
 from billing import hours, money, shares, states
 from billing.errors import BillState, MonthOpen
 from billing.models import Bill, BillLine, ClosedMonth, LineKind, UsageDay
-from billing.queries import Position, position_of
+from billing.models.usage import SUMS
+from billing.queries import Position, in_open_months, position_of
 from billing.services.ledger import locked
 from clusters.models import Cluster
 from controlplane.core.enqueue import enqueue
@@ -29,16 +30,15 @@ from jobtypes.models import JobType
 CLOSES_AFTER: Final = timedelta(hours=6)
 AT_ONCE: Final = 200
 SLICE_SECONDS: Final = 20.0
-_SUMS: Final = ("records", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "cost_nano")
 
 
 # --- Drawing up ----------------------------------------------------------------------------------------------------
 
 
-def draw_up_drafts(now: datetime | None = None) -> int:
+def draw_up_drafts() -> int:
     """Have the bills of the months that are open say what is metered of them. How many were drawn up."""
     done = 0
-    stale = _stale(now or timezone.now())
+    stale = _stale()
     for start in range(0, len(stale), AT_ONCE):
         with transaction.atomic():
             for customer_id, month in stale[start : start + AT_ONCE]:
@@ -47,12 +47,9 @@ def draw_up_drafts(now: datetime | None = None) -> int:
     return done
 
 
-def _stale(now: datetime) -> list[tuple[int, date]]:
+def _stale() -> list[tuple[int, date]]:
     """Customers and months of which there are sums that their draft does not say."""
-    closed = ClosedMonth.objects.aggregate(last=Max("month"))["last"]
-    rows = UsageDay.objects.exclude(customer_id=0)
-    rows = rows.filter(bill_month__gt=closed) if closed else rows
-    sums = rows.values("customer_id", "bill_month").annotate(cost=Sum("cost_nano"), count=Sum("records"))
+    sums = in_open_months().values("customer_id", "bill_month").annotate(cost=Sum("cost_nano"), count=Sum("records"))
     drafts = {
         (bill.customer_id, bill.month): (bill.exact_nano, bill.records)
         for bill in Bill.objects.filter(status=states.DRAFT).annotate(records=Sum("lines__records"))
@@ -66,8 +63,7 @@ def _stale(now: datetime) -> list[tuple[int, date]]:
 
 def draw_up(customer_id: int, month: date) -> Bill:
     """Write the draft of a customer's bill for a month, with its lines, from what is metered. In a transaction."""
-    bill, _ = Bill.objects.get_or_create(customer_id=customer_id, month=month)
-    bill = Bill.objects.select_for_update().get(pk=bill.pk)
+    bill, _ = Bill.objects.select_for_update().get_or_create(customer_id=customer_id, month=month)
     if bill.status != states.DRAFT:
         return bill
     lines = _lines(customer_id, month)
@@ -97,12 +93,12 @@ def _lines(customer_id: int, month: date) -> list[BillLine]:
     rows = (
         UsageDay.objects.filter(bill_month=month, customer_id=customer_id)
         .values_list("kind", "shape", "job_type_id", "cluster_id")
-        .annotate(*(Sum(name) for name in _SUMS))
+        .annotate(*(Sum(name) for name in SUMS))
     )
     found: dict[Position, list[int]] = {}
     for kind, shape, job_type_id, cluster_id, *sums in rows:
         position = position_of(kind, shape, job_type_id, cluster_id)
-        there = found.setdefault(position, [0] * len(_SUMS))
+        there = found.setdefault(position, [0] * len(SUMS))
         found[position] = [old + new for old, new in zip(there, sums, strict=True)]
     positions = sorted(found)
     labels = _labels(positions)

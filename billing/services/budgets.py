@@ -7,7 +7,7 @@ need not look at what may not start.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -196,15 +196,19 @@ def key_of(budget: Budget) -> str:
     return f"budget:{budget.uuid.hex}"
 
 
+def readers_of(customer_id: int) -> list[User]:
+    """Who of a customer's users is mailed of its money."""
+    return list(User.objects.filter(customer=customer_id, is_active=True).exclude(email=None).order_by("pk")[:READERS])
+
+
 def send_budget_mail(budget_id: int, share: int) -> None:
     """Tell those whose work a budget covers, or who set it, that so much of it is spent."""
     budget = Budget.objects.select_related("customer", "job_type", "set_by").filter(pk=budget_id).first()
     if budget is None:
         return
-    readers: Iterable[User] = [budget.set_by] if budget.set_by else []
-    if budget.customer is not None:
-        own = User.objects.filter(customer=budget.customer, is_active=True).exclude(email=None)
-        readers = {*readers, *own.order_by("pk")[:READERS]}
+    readers = {budget.set_by} if budget.set_by else set()
+    if budget.customer_id is not None:
+        readers |= set(readers_of(budget.customer_id))
     told: Mapping[str, Any] = {
         "budget": budget,
         "share": share,

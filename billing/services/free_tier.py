@@ -11,11 +11,11 @@ from django.db import transaction
 from django.db.models import F, Q, Sum
 from django.utils import timezone
 
-from accounts.models import Customer, Standing, User
+from accounts.models import Standing
 from accounts.services import mails
 from billing import hours
 from billing.models import FreeTierMonth, UsageDay, UsageKind
-from billing.services.budgets import READERS
+from billing.services.budgets import readers_of
 from clusters.errors import ContainerNotFound, ContainerState
 from clusters.models import Container, PeerTime
 from clusters.services import stop_container
@@ -38,10 +38,9 @@ def keep_standings(now: datetime | None = None) -> int:
     for pk in sorted(used.keys() | there.keys()):
         seconds = used.get(pk, 0) // 1000
         if pk not in there or there[pk].used != seconds:
-            with transaction.atomic():
-                standing, _ = Standing.objects.get_or_create(customer_id=pk)
-                Standing.objects.filter(pk=standing.pk).update(used=seconds, updated_at=at)
-            _tell(Standing.objects.get(customer=pk), month, at)
+            values = {"used": seconds, "updated_at": at}
+            standing, _ = Standing.objects.update_or_create(customer_id=pk, defaults=values)
+            _tell(standing, month, at)
     _stop_unpaid(month, at)
     return len(used)
 
@@ -65,8 +64,8 @@ def _tell(standing: Standing, month: date, at: datetime) -> None:
     if not reached and not standing.is_surpassed:
         return
     with transaction.atomic():
-        row, _ = FreeTierMonth.objects.get_or_create(customer_id=standing.customer_id, month=month)
-        row = FreeTierMonth.objects.select_for_update().get(pk=row.pk)
+        of = FreeTierMonth.objects.select_for_update()
+        row, _ = of.get_or_create(customer_id=standing.customer_id, month=month)
         if standing.is_surpassed and row.surpassed_at is None:
             row.surpassed_at = at
         if reached > row.warned:
@@ -91,9 +90,8 @@ def _stop_unpaid(month: date, at: datetime) -> None:
 
 def send_free_tier_mail(customer_id: int, share: int) -> None:
     """Tell a customer's users that so much of what is free is used, in percent."""
-    customer = Customer.objects.filter(pk=customer_id).first()
     standing = Standing.objects.filter(customer=customer_id).first()
-    if customer is None or standing is None:
+    if standing is None:
         return
     told = {
         "share": share,
@@ -102,5 +100,5 @@ def send_free_tier_mail(customer_id: int, share: int) -> None:
         "pays": standing.has_payment_details,
         "grace": settings.FREE_TIER_GRACE_HOURS,
     }
-    for reader in User.objects.filter(customer=customer, is_active=True).exclude(email=None).order_by("pk")[:READERS]:
+    for reader in readers_of(customer_id):
         mails.send(reader, f"{share} % of your free minutes are used", "free_tier", **told)

@@ -16,14 +16,14 @@ from django.utils import timezone
 from accounts import events
 from accounts.models import Customer, Follower, User
 from billing import hours
-from billing.models import ClosedMonth, UsageDay, UsageKind, UsageRecord
-from billing.models.usage import METER
+from billing.models import UsageDay, UsageKind, UsageRecord
+from billing.models.usage import METER, SUMS
+from billing.queries import last_closed
 from controlplane.core import sets
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.unstorable import UNSTORABLE
 
 MOST_NANO: Final = 10**18  # a billion dollars
-FOLLOWER: Final = METER
 NOTE: Final = 255
 
 
@@ -59,20 +59,8 @@ class Entry:
 
 
 _SAME: Final = (
-    *("kind", "source_id", "number", "shape", "cloud", "region", "job_id", "root_id", "job_type_id"),
-    *(
-        "cluster_id",
-        "run_ms",
-        "vcpu_ms",
-        "gib_ms",
-        "peer_ms",
-        "free_ms",
-        "offer",
-        "rate",
-        "cost_nano",
-        "note",
-        "corrects_id",
-    ),
+    *("kind", "source_id", "number", "shape", "cloud", "region", "job_id", "root_id", "job_type_id", "cluster_id"),
+    *("run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "offer", "rate", "cost_nano", "note", "corrects_id"),
 )
 _COLUMNS: Final = (*_SAME, "customer", "owner", "entered_by", "begun_at", "ended_at", "bill_month", "metered_at")
 _USUAL: Final[Mapping[str, Any]] = {
@@ -83,14 +71,13 @@ _USUAL: Final[Mapping[str, Any]] = {
 _KEY: Final = (
     *("day", "bill_month", "customer_id", "owner_id", "kind", "shape", "cloud", "region", "job_type_id", "cluster_id"),
 )
-_SUMS: Final = ("records", "run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "cost_nano")
 
 
 @contextmanager
 def locked() -> Iterator[None]:
     """The right to write records: whoever follows the log for the meter has it, too."""
     with transaction.atomic():
-        Follower.objects.select_for_update().filter(name=FOLLOWER).first()
+        Follower.objects.select_for_update().filter(name=METER).first()
         yield
 
 
@@ -98,8 +85,8 @@ def enter(entries: Sequence[Entry]) -> None:
     """Write records and add them to the sums. The caller holds the lock."""
     if not entries:
         return
-    closed, now = ClosedMonth.objects.order_by("-month").values_list("month", flat=True).first(), timezone.now()
-    rows, sums = [], defaultdict[tuple[Any, ...], list[int]](lambda: [0] * len(_SUMS))
+    closed, now = last_closed(), timezone.now()
+    rows, sums = [], defaultdict[tuple[Any, ...], list[int]](lambda: [0] * len(SUMS))
     for entry in entries:
         begun = hours.moment_of(entry.begun_ms)
         month = bill_month(begun, closed)
@@ -110,13 +97,13 @@ def enter(entries: Sequence[Entry]) -> None:
             *(begun.date(), month, entry.customer_id or 0, entry.owner_id or 0, entry.kind, entry.shape, entry.cloud),
             *(entry.region, entry.job_type_id or 0, entry.cluster_id or 0),
         )
-        added = (1, *(getattr(entry, name) for name in _SUMS[1:]))
+        added = (1, *(getattr(entry, name) for name in SUMS[1:]))
         sums[key] = [old + new for old, new in zip(sums[key], added, strict=True)]
     # Most records leave most of this as it is by default: what need not be said need not be sent.
     said = [n for n, name in enumerate(_COLUMNS) if name not in _USUAL or any(row[n] != _USUAL[name] for row in rows)]
     sets.insert(UsageRecord, [_COLUMNS[n] for n in said], [[row[n] for n in said] for row in rows])
     rows = [(*key, *values) for key, values in sorted(sums.items())]
-    sets.upsert(UsageDay, (*_KEY, *_SUMS), rows, key=_KEY, add=_SUMS)
+    sets.upsert(UsageDay, (*_KEY, *SUMS), rows, key=_KEY, add=SUMS)
 
 
 def bill_month(moment: datetime, closed: date | None) -> date:

@@ -22,10 +22,10 @@ from accounts.following import follow
 from accounts.models import Event
 from billing import hours, money
 from billing.models import UsageKind, UsageRecord
-from billing.models.usage import ENDS_BY
+from billing.models.usage import ENDS_BY, METER
 from billing.queries import billed_rate
 from billing.services.budgets import settle
-from billing.services.ledger import FOLLOWER, Entry, enter, locked
+from billing.services.ledger import Entry, enter, locked
 from controlplane.core import sets
 from jobs import states
 from jobs.models import Execution
@@ -38,19 +38,9 @@ SLICE_SECONDS: Final = 20.0
 # A full hour is metered so long after its end: till then whatever ended in it is known to have.
 SETTLES_AFTER: Final = timedelta(minutes=2)
 _READ: Final = (
-    *(
-        "id",
-        "started_at",
-        "ended_at",
-        "price_offer",
-        "price_rate",
-        "price_source",
-        "job_id",
-        "job__parent_id",
-        "job__shape",
-    ),
-    *("job__customer_id", "job__owner_id", "job__job_type_id", "job__vcpus_milli", "job__memory_mib"),
-    *("place__cloud", "place__region"),
+    *("id", "started_at", "ended_at", "price_offer", "price_rate", "price_source"),
+    *("job_id", "job__parent_id", "job__shape", "job__customer_id", "job__owner_id", "job__job_type_id"),
+    *("job__vcpus_milli", "job__memory_mib", "place__cloud", "place__region"),
 )
 _TIMES: Final = ("run_ms", "vcpu_ms", "gib_ms", "cost_nano")
 
@@ -67,7 +57,7 @@ class Metered:
 def meter() -> int:
     """Meter what has ended since the last time, for a slice of time. How many events that took."""
     done, end = 0, time.monotonic() + SLICE_SECONDS
-    while time.monotonic() < end and (gone := follow(FOLLOWER, {ENDS_BY}, _meter_ended, AT_ONCE, _ENDS)):
+    while time.monotonic() < end and (gone := follow(METER, {ENDS_BY}, _meter_ended, AT_ONCE, _ENDS)):
         done += gone
     return done
 
@@ -97,20 +87,20 @@ def _meter_ended(events: Sequence[Event]) -> None:
 
 def _meter(runs: Sequence[_Run], upto: datetime | None = None) -> list[Entry]:
     """Write what is not there yet of executions: up to their ends, or to the full hour `upto`. What was written."""
-    found = _metered(UsageKind.EXECUTION, [run.entry.source_id for run in runs])
+    found = _metered([run.entry.source_id for run in runs])
     entries: list[Entry] = []
     for run in runs:
         until = run.ended_at or upto
         if until is not None and run.started_at is not None:
-            entries += missing(run.entry, run.pieces(until), found.get(run.entry.source_id, {}))
+            entries += _missing(run.entry, run.pieces(until), found.get(run.entry.source_id, {}))
     enter(entries)
     return entries
 
 
-def _metered(kind: str, ids: list[int]) -> dict[int, dict[int, Metered]]:
-    """By source and the beginning in milliseconds. In one statement."""
+def _metered(ids: list[int]) -> dict[int, dict[int, Metered]]:
+    """Of executions, by their ids and the beginning in milliseconds. In one statement."""
     rows = (
-        UsageRecord.objects.filter(sets.among("source_id", ids, UsageRecord), kind=kind)
+        UsageRecord.objects.filter(sets.among("source_id", ids, UsageRecord), kind=UsageKind.EXECUTION)
         .values_list("source_id", "begun_at")
         .annotate(Max("ended_at"), Max("number"), *(Sum(name) for name in _TIMES))
     )
@@ -181,7 +171,7 @@ def _run(
     return _Run(entry, vcpus_milli, memory_mib, started_at, ended_at)
 
 
-def missing(entry: Entry, pieces: Iterable[Entry], metered: dict[int, Metered]) -> Iterator[Entry]:
+def _missing(entry: Entry, pieces: Iterable[Entry], metered: dict[int, Metered]) -> Iterator[Entry]:
     """What has to be added to what is metered of `entry`'s source, so that it says `pieces` and nothing else."""
     for piece in pieces:
         there = metered.pop(piece.begun_ms, None)

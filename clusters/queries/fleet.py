@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
@@ -31,7 +31,7 @@ from clusters.models import (
     Rollout,
 )
 from controlplane.core.errors import InvalidRequest
-from controlplane.core.filters import read_reference
+from controlplane.core.filters import key_of
 
 _OF_CLUSTERS: Final = ("image_version", "owner", "customer")
 _OF_CONTAINERS: Final = ("cluster", *_OF_CLUSTERS)
@@ -130,7 +130,7 @@ def own_clusters(user: User) -> QuerySet[Cluster]:
 
 def find_cluster_for(actor: User, reference: str, action: str) -> Cluster:
     """The cluster with this id or uuid, if `actor` may do `action` to it. Raises ClusterNotFound, Forbidden."""
-    cluster = Cluster.objects.select_related(*_OF_CLUSTERS).filter(**_named(reference)).first()
+    cluster = Cluster.objects.select_related(*_OF_CLUSTERS).filter(**key_of(reference, ClusterNotFound)).first()
     if cluster is None:
         raise ClusterNotFound
     access.enforce(access.decide(actor, "clusters", action, owner_id=cluster.owner_id), ClusterNotFound)
@@ -208,7 +208,7 @@ def own_containers(user: User) -> QuerySet[Container]:
 
 def find_container_for(actor: User, reference: str, action: str) -> Container:
     """The container with this id or uuid, if `actor` may do `action` to it. Raises ContainerNotFound, Forbidden."""
-    container = Container.objects.select_related(*_OF_CONTAINERS).filter(**_named(reference)).first()
+    container = Container.objects.select_related(*_OF_CONTAINERS).filter(**key_of(reference, ContainerNotFound)).first()
     if container is None:
         raise ContainerNotFound
     access.enforce(access.decide(actor, "clusters", action, owner_id=container.owner_id), ContainerNotFound)
@@ -275,12 +275,7 @@ def peer_targets() -> list[PeerTarget]:
 
 def find_rollout(cluster: Cluster, reference: str) -> Rollout:
     """The rollout of `cluster` with this id or uuid. Raises RolloutNotFound."""
-    found = cluster.rollouts.select_related("before", "target").filter(**_named(reference)).first()
+    found = cluster.rollouts.select_related("before", "target").filter(**key_of(reference, RolloutNotFound)).first()
     if found is None:
         raise RolloutNotFound
     return found
-
-
-def _named(reference: str) -> dict[str, Any]:
-    key = read_reference(reference)
-    return {"pk": key} if isinstance(key, int) else {"uuid": key}

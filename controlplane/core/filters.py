@@ -18,6 +18,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError as Refused
 
+from controlplane.core.errors import NotFound
 from controlplane.core.times import parse_moment
 from controlplane.core.unstorable import UNSTORABLE
 
@@ -147,6 +148,15 @@ def read_reference(text: str) -> int | uuid.UUID:
         return uuid.UUID(text)
     except ValueError:
         raise ValueError("This is an id, or a uuid.") from None
+
+
+def key_of(reference: str, missing: type[NotFound]) -> dict[str, Any]:
+    """By what a row is found that is named by its id or uuid. Raises `missing` for what is neither."""
+    try:
+        key = read_reference(reference)
+    except ValueError:
+        raise missing from None
+    return {"pk": key} if isinstance(key, int) else {"uuid": key}
 
 
 class ReferencesFilter(TextsFilter):

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from accounts import access
 from accounts.models import Role, User
 from controlplane.core import sets
-from controlplane.core.filters import read_reference
+from controlplane.core.filters import key_of
 from jobs.errors import FileNotFound
 from jobs.models import File
 
@@ -34,7 +34,7 @@ def visible_files(user: User) -> QuerySet[File]:
 
 def file_columns(user: User, reference: str) -> dict[str, Any]:
     """LISTED_OF_FILES and meta_data of the file with this id or uuid, if `user` may read it. Raises FileNotFound."""
-    rows = visible_files(user).filter(**_key(reference))
+    rows = visible_files(user).filter(**key_of(reference, FileNotFound))
     found: dict[str, Any] | None = rows.values(*LISTED_OF_FILES, "meta_data").first()
     if found is None:
         raise FileNotFound
@@ -46,7 +46,7 @@ def find_file(user: User, reference: str, action: str) -> File:
 
     Raises FileNotFound, Forbidden.
     """
-    file = File.objects.select_related("workspace").filter(**_key(reference)).first()
+    file = File.objects.select_related("workspace").filter(**key_of(reference, FileNotFound)).first()
     if file is None:
         raise FileNotFound
     decision = access.decide(user, "files", action, owner_id=file.owner_id, customer_id=file.customer_id)
@@ -59,11 +59,3 @@ def readable_files(user: User, ids: Iterable[int]) -> dict[int, File]:
     chosen = sets.among("id", list(set(ids)), File)
     rows = visible_files(user).filter(chosen, deleted_at=None).select_related("workspace")
     return {each.pk: each for each in rows}
-
-
-def _key(reference: str) -> dict[str, Any]:
-    try:
-        key = read_reference(reference)
-    except ValueError:
-        raise FileNotFound from None
-    return {"pk": key} if isinstance(key, int) else {"uuid": key}

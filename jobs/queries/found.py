@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from accounts import access
 from accounts.models import Event, Role, User
 from controlplane.core.encryption import SecretUnreadable, decrypt
-from controlplane.core.filters import read_reference
+from controlplane.core.filters import key_of
 from jobs.errors import ExecutionNotFound, JobNotFound, OperationNotFound
 from jobs.models import Execution, Job, Operation, Place
 from jobs.queries.around import MASK
@@ -33,7 +33,7 @@ _WITH_IT: Final = ("customer", "owner", "place", "lane", "error", "job_type", "r
 
 def job_by_reference(reference: str) -> Job:
     """The job with this id or uuid. Raises JobNotFound."""
-    job = Job.objects.select_related(*_WITH_IT).filter(**_key(reference)).first()
+    job = Job.objects.select_related(*_WITH_IT).filter(**key_of(reference, JobNotFound)).first()
     if job is None:
         raise JobNotFound
     return job
@@ -44,14 +44,6 @@ def find_job(user: User, reference: str, action: str) -> Job:
     job = job_by_reference(reference)
     access.enforce(access.decide(user, "jobs", action, owner_id=job.owner_id, customer_id=job.customer_id), JobNotFound)
     return job
-
-
-def _key(reference: str) -> dict[str, Any]:
-    try:
-        key = read_reference(reference)
-    except ValueError:
-        raise JobNotFound from None
-    return {"pk": key} if isinstance(key, int) else {"uuid": key}
 
 
 def places_of_clouds() -> QuerySet[Place]:
@@ -112,7 +104,7 @@ def find_execution(job: Job, number: int) -> Execution:
 def find_any_execution(user: User, reference: str) -> Execution:
     """An execution by its own id or uuid, if `user` may read its job. Raises ExecutionNotFound, Forbidden."""
     try:
-        found = Execution.objects.select_related("job").filter(**_key(reference)).first()
+        found = Execution.objects.select_related("job").filter(**key_of(reference, JobNotFound)).first()
     except JobNotFound:
         found = None
     if found is None:

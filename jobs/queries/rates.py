@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from clusters.queries import PriceList, Rate, price_list, price_lists
+from jobs.models import Shape
 
 
 class Rates:
@@ -19,6 +20,14 @@ class Rates:
         """Read what these customers are offered there now, in one statement."""
         for customer_id, found in price_lists(cloud, region, customers).items():
             self._lists[cloud, region, customer_id, None] = found
+
+    def since(
+        self, began: datetime, capacity: str, cloud: str, region: str, shape: str, vcpus_milli: int, memory_mib: int,
+        customer_id: int,
+    ) -> Rate | None:  # fmt: skip
+        """By what an execution is priced that began then: to the minute, so that few lists are read for many."""
+        at, whole = began.replace(second=0, microsecond=0), shape == Shape.INSTANCE
+        return self.rate(cloud, region, customer_id, vcpus_milli, memory_mib, whole=whole, capacity=capacity, at=at)
 
     def rate(
         self,

@@ -11,7 +11,7 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 
 from accounts import access
 from accounts.models import Role, User
-from controlplane.core.filters import read_reference
+from controlplane.core.filters import key_of
 from jobs import gates, states
 from jobs.errors import RecipeNotFound
 from jobs.models import Job, Recipe, RecipeNode
@@ -45,12 +45,7 @@ def visible_recipes(user: User) -> QuerySet[Recipe]:
 
 def find_recipe(user: User, reference: str, action: str) -> Recipe:
     """The recipe with this id or uuid, if `user` may do `action` to it. Raises RecipeNotFound, Forbidden."""
-    try:
-        key = read_reference(reference)
-    except ValueError:
-        raise RecipeNotFound from None
-    chosen = Q(pk=key) if isinstance(key, int) else Q(uuid=key)
-    recipe = Recipe.objects.select_related(*_AROUND).filter(chosen).first()
+    recipe = Recipe.objects.select_related(*_AROUND).filter(**key_of(reference, RecipeNotFound)).first()
     if recipe is None:
         raise RecipeNotFound
     decision = access.decide(user, "jobs", action, owner_id=recipe.owner_id, customer_id=recipe.customer_id)

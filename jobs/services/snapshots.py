@@ -9,7 +9,7 @@ from django.db import transaction
 
 from controlplane.core import sets
 from jobs import states
-from jobs.models import Execution, Shape
+from jobs.models import Execution
 from jobs.queries.rates import Rates
 
 AT_ONCE: Final = 2000
@@ -48,10 +48,8 @@ def price_executions(
 
 
 def _priced(row: tuple[Any, ...], rates: Rates) -> tuple[Any, ...]:
-    execution_id, started_at, ended_at, capacity, cloud, region, shape, vcpus_milli, memory_mib, customer_id = row
-    at = (started_at or ended_at).replace(second=0, microsecond=0)
-    whole = shape == Shape.INSTANCE
-    rate = rates.rate(cloud, region, customer_id, vcpus_milli, memory_mib, whole=whole, capacity=capacity, at=at)
+    execution_id, started_at, ended_at, *asked = row
+    rate = rates.since(started_at or ended_at, *asked)
     if rate is None:
         return execution_id, "", None, UNPRICED
     return execution_id, rate.offer, rate.per_hour, rate.source

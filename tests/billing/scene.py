@@ -13,7 +13,8 @@ from accounts.following import follow
 from accounts.models import Customer, Follower
 from billing import hours, money, services
 from billing.models import Bill, UsageDay, UsageKind, UsageRecord
-from billing.services.ledger import FOLLOWER, Entry, enter, locked
+from billing.models.usage import METER
+from billing.services.ledger import Entry, enter, locked
 from clusters.models import Offer
 from clusters.services import set_price
 from jobs import states
@@ -30,8 +31,8 @@ SUMS: Final = ("run_ms", "vcpu_ms", "gib_ms", "peer_ms", "free_ms", "cost_nano")
 
 def follow_from_here() -> None:
     """As a deployment does from its first migration on."""
-    Follower.objects.get_or_create(name=FOLLOWER)
-    while follow(FOLLOWER, {"nothing"}, lambda events: None):
+    Follower.objects.get_or_create(name=METER)
+    while follow(METER, {"nothing"}, lambda events: None):
         pass
 
 

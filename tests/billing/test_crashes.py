@@ -13,6 +13,7 @@ from accounts import following
 from accounts.models import Follower
 from billing import services
 from billing.models import Bill, BillLine, ClosedMonth, UsageDay, UsageRecord
+from billing.models.usage import METER
 from billing.services import bills, budgets, ledger, metering
 from billing.states import DRAFT, OPEN
 from jobs.models import Execution
@@ -43,7 +44,7 @@ def test_a_meter_that_dies_has_metered_once_or_not_at_all() -> None:
     follow_from_here()
     price_here("1")
     job = running(NOON, vcpus_milli=1000)
-    begun = Follower.objects.get(name=ledger.FOLLOWER).position
+    begun = Follower.objects.get(name=METER).position
     services.set_budget(actor=None, customer=job.customer, limit_nano=10**12, begins=MONTH.date())
     services.checkpoint(NOON + timedelta(hours=1, minutes=10))
     end(job, NOON + timedelta(hours=2, minutes=30))
@@ -53,7 +54,7 @@ def test_a_meter_that_dies_has_metered_once_or_not_at_all() -> None:
 
     def again() -> None:
         _forget()
-        Follower.objects.filter(name=ledger.FOLLOWER).update(position=begun, failures=0, at_once=None)
+        Follower.objects.filter(name=METER).update(position=begun, failures=0, at_once=None)
         Execution.objects.update(reserved_nano=10**9)
 
     again()

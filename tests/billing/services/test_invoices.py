@@ -191,7 +191,7 @@ def test_while_the_bill_is_a_draft_the_event_waits(server: StripeServer, monkeyp
     monkeypatch.setattr(settings, "STRIPE_BILLING", "meters")
     details = payer()
     use(details.customer_id, 100 * CENT)
-    services.draw_up_drafts(CLOSING)
+    services.draw_up_drafts()
     services.decide_meter_events(now=CLOSING)
     bill = Bill.objects.get()
     invoice = subscription_invoice(server, bill)

@@ -43,7 +43,7 @@ def at(number: int, hour: int = 8) -> datetime:
 def go(now: datetime, server: StripeServer) -> None:
     """What the schedules do then."""
     server.set_clock(now)
-    services.draw_up_drafts(now)
+    services.draw_up_drafts()
     services.decide_meter_events(now=now)
     services.send_meter_events(now=now)
 
@@ -233,7 +233,7 @@ def test_a_refusal_is_noted_and_tried_again_rarely(server: StripeServer) -> None
 def test_without_payment_details_any_more_it_waits(server: StripeServer) -> None:
     details = payer()
     use(details.customer_id, 100 * CENT, at=at(1))
-    services.draw_up_drafts(at(2))
+    services.draw_up_drafts()
     services.decide_meter_events(now=at(2))
     PaymentDetails.objects.all().delete()
     services.send_meter_events(now=at(2))

@@ -30,7 +30,7 @@ from clusters.providers.hosting import HealthCheck, Port, Protocol, Service
 from clusters.providers.local import folders
 
 _CHANGING: Final = "containers.changing"
-_RUN: Final = re.compile(r"[0-9a-f]{12}")
+_RUN: Final = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Hosted:
     def begin_run(self, service: Service) -> str:
         """Make the folder of a new run, later than all others."""
         last = max((int(run, 16) for run in self.runs()), default=0)
-        run = f"{max(time.time_ns() // 1_000_000, last + 1):012x}"
+        run = f"{max(time.time_ns(), last + 1):016x}"
         _make_folders(self._root, "containers", self.name, "runs", run)
         folders.write_whole(f"{self.run_folder(run)}/service", json.dumps(asdict(service)))
         return run
@@ -170,6 +170,11 @@ def names(root: str) -> list[str]:
 
 def is_run(text: str) -> bool:
     return _RUN.fullmatch(text) is not None
+
+
+def begun_at(run: str) -> float:
+    """When a run was begun, in Unix seconds: its name is that in nanoseconds, so that no two services share one."""
+    return int(run, 16) / 10**9
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ class Row:
     @property
     def age_seconds(self) -> float:
         """Since it was begun."""
-        return time.time() - int(self.run, 16) / 1000
+        return time.time() - hosted.begun_at(self.run)
 
     @property
     def is_alive(self) -> bool:

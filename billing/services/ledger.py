@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import events
 from accounts.models import Customer, Follower, User
-from billing import hours
+from billing import hours, money
 from billing.models import UsageDay, UsageKind, UsageRecord
 from billing.models.usage import METER, SUMS
 from billing.queries import last_closed
@@ -140,6 +140,6 @@ def correct(
         entry = replace(entry, source_id=last.source_id + 1 if last else 1)
         enter([entry])
         made = UsageRecord.objects.get(kind=UsageKind.CORRECTION, source_id=entry.source_id)
-        after = {"customer": customer.name, "amount": str(amount_nano), "note": note}
+        after = {"customer": customer.name, "amount": money.text(amount_nano), "note": note}
         events.record([("usage.corrected", "usage", made.pk, actor.pk, customer.pk, None, after)])
     return made

@@ -32,10 +32,18 @@ TRIES: Final = 5
 GONE_AFTER: Final = timedelta(days=30)  # without having moved: nothing is kept for it any more
 
 
-def follow(name: str, kinds: Collection[str], act: Act, at_most: int = AT_MOST, only: Q | None = None) -> int:
+def follow(
+    name: str,
+    kinds: Collection[str],
+    act: Act,
+    at_most: int = AT_MOST,
+    only: Q | None = None,
+    columns: Sequence[str] = (),
+) -> int:
     """Have `act` deal with the next events of `kinds`, all kinds if there are none, `at_most` at a time.
 
-    `only` those that are so: what the database leaves out costs next to nothing here.
+    `only` those that are so, and of them the `columns` that `act` looks at, all if none are named: what the database
+    leaves out costs next to nothing here.
 
     How many positions that went on; 0 when there is nothing new, another process is at it, or `act` failed: then try
     again a moment later. Not inside a transaction. Raises what the database raises when it is out of reach.
@@ -53,6 +61,8 @@ def follow(name: str, kinds: Collection[str], act: Act, at_most: int = AT_MOST, 
             rows = rows.filter(kind__in=kinds)
         if only is not None:
             rows = rows.filter(only)
+        if columns:
+            rows = rows.only("kind", "position", *columns)
         limit = min(at_most, follower.at_once or at_most)
         events = list(rows[:limit])
         try:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from operator import add, attrgetter
 from typing import Any, Final
 
 from django.db import transaction
@@ -27,7 +28,7 @@ MOST_NANO: Final = 10**18  # a billion dollars
 NOTE: Final = 255
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """A record to be: times in milliseconds since 1970, or of use; see UsageRecord."""
 
@@ -68,6 +69,8 @@ _USUAL: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("job_type_id", "cluster_id", "corrects_id", "entered_by")),
     "note": "",
 }
+_same = attrgetter(*_SAME)
+_added = attrgetter(*SUMS[1:])
 _KEY: Final = (
     *("day", "bill_month", "customer_id", "owner_id", "kind", "shape", "cloud", "region", "job_type_id", "cluster_id"),
 )
@@ -90,15 +93,13 @@ def enter(entries: Sequence[Entry]) -> None:
     for entry in entries:
         begun = hours.moment_of(entry.begun_ms)
         month = bill_month(begun, closed)
-        same = [getattr(entry, name) for name in _SAME]
         ended = hours.moment_of(entry.ended_ms)
-        rows.append((*same, entry.customer_id, entry.owner_id, entry.entered_by_id, begun, ended, month, now))
+        rows.append((*_same(entry), entry.customer_id, entry.owner_id, entry.entered_by_id, begun, ended, month, now))
         key = (
             *(begun.date(), month, entry.customer_id or 0, entry.owner_id or 0, entry.kind, entry.shape, entry.cloud),
             *(entry.region, entry.job_type_id or 0, entry.cluster_id or 0),
         )
-        added = (1, *(getattr(entry, name) for name in SUMS[1:]))
-        sums[key] = [old + new for old, new in zip(sums[key], added, strict=True)]
+        sums[key] = list(map(add, sums[key], (1, *_added(entry))))
     # Most records leave most of this as it is by default: what need not be said need not be sent.
     said = [n for n, name in enumerate(_COLUMNS) if name not in _USUAL or any(row[n] != _USUAL[name] for row in rows)]
     sets.insert(UsageRecord, [_COLUMNS[n] for n in said], [[row[n] for n in said] for row in rows])

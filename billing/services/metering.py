@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
 from django.db.models import Max, Q, QuerySet, Sum
 from django.utils import timezone
@@ -31,7 +32,7 @@ from jobs import states
 from jobs.models import Execution
 from jobs.services import price_executions
 
-AT_ONCE: Final = 1000
+AT_ONCE: Final = 2000
 # A move by which an execution ends: out of the states in which a job has one.
 _ENDS: Final = Q(before__status__in=states.ACTIVE) & ~Q(after__status__in=states.ACTIVE)
 SLICE_SECONDS: Final = 20.0
@@ -57,7 +58,7 @@ class Metered:
 def meter() -> int:
     """Meter what has ended since the last time, for a slice of time. How many events that took."""
     done, end = 0, time.monotonic() + SLICE_SECONDS
-    while time.monotonic() < end and (gone := follow(METER, {ENDS_BY}, _meter_ended, AT_ONCE, _ENDS)):
+    while time.monotonic() < end and (gone := follow(METER, {ENDS_BY}, _meter_ended, AT_ONCE, _ENDS, ("subject_id",))):
         done += gone
     return done
 
@@ -75,24 +76,24 @@ def checkpoint(now: datetime | None = None) -> int:
         made += len(entries)
         if len(runs) < AT_ONCE:
             return made
-        last = runs[-1].entry.source_id
+        last = runs[-1].id
 
 
 def _meter_ended(events: Sequence[Event]) -> None:
     jobs = sorted({event.subject_id for event in events})
     ended = Execution.objects.filter(sets.among("job", jobs, Execution), status__in=states.EXECUTION_FINAL)
     runs = _read(ended.order_by("pk"))
-    settle(_meter(runs), {run.entry.source_id for run in runs})
+    settle(_meter(runs), {run.id for run in runs})
 
 
 def _meter(runs: Sequence[_Run], upto: datetime | None = None) -> list[Entry]:
     """Write what is not there yet of executions: up to their ends, or to the full hour `upto`. What was written."""
-    found = _metered([run.entry.source_id for run in runs])
+    found = _metered([run.id for run in runs])
     entries: list[Entry] = []
     for run in runs:
         until = run.ended_at or upto
         if until is not None and run.started_at is not None:
-            entries += _missing(run.entry, run.pieces(until), found.get(run.entry.source_id, {}))
+            entries += _missing(run, until, found.get(run.id, {}))
     enter(entries)
     return entries
 
@@ -110,29 +111,34 @@ def _metered(ids: list[int]) -> dict[int, dict[int, Metered]]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Run:
-    """An execution as it is now. Without an end, it goes on."""
+    """An execution as it is now, and what all of its records say. Without an end, it goes on."""
 
-    entry: Entry
+    id: int
+    said: Mapping[str, Any]
     vcpus_milli: int
     memory_mib: int
     started_at: datetime | None
     ended_at: datetime | None
 
+    def entry(self, begun_ms: int, ended_ms: int, cost_nano: int = 0, **used: Any) -> Entry:
+        return Entry(
+            UsageKind.EXECUTION, self.id, begun_ms=begun_ms, ended_ms=ended_ms, cost_nano=cost_nano, **self.said, **used
+        )
+
     def pieces(self, until: datetime) -> Iterator[Entry]:
         """What it has used in each hour."""
-        begun = hours.milliseconds(self.started_at or until)
+        begun, rate = hours.milliseconds(self.started_at or until), self.said["rate"]
         for piece_begun, piece_ended in hours.pieces(begun, hours.milliseconds(self.ended_at or until)):
             ms = piece_ended - piece_begun
-            yield replace(
-                self.entry,
-                begun_ms=piece_begun,
-                ended_ms=piece_ended,
+            yield self.entry(
+                piece_begun,
+                piece_ended,
+                money.cost_between(rate, piece_begun - begun, piece_ended - begun),
                 run_ms=ms,
                 vcpu_ms=ms * self.vcpus_milli // 1000,
                 gib_ms=ms * self.memory_mib // 1024,
-                cost_nano=money.cost_between(self.entry.rate, piece_begun - begun, piece_ended - begun),
             )
 
 
@@ -151,29 +157,24 @@ def _run(
     source: str, job_id: int, parent_id: int | None, shape: str, customer_id: int, owner_id: int,
     job_type_id: int | None, vcpus_milli: int, memory_mib: int, cloud: str, region: str,
 ) -> _Run:  # fmt: skip
-    entry = Entry(
-        UsageKind.EXECUTION,
-        execution_id,
-        0,
-        0,
-        customer_id,
-        owner_id,
-        0,
-        shape=shape,
-        cloud=cloud,
-        region=region,
-        job_id=job_id,
-        root_id=parent_id or job_id,
-        job_type_id=job_type_id,
-        offer=offer,
-        rate=billed_rate(rate, source),
-    )
-    return _Run(entry, vcpus_milli, memory_mib, started_at, ended_at)
+    said = {
+        "customer_id": customer_id,
+        "owner_id": owner_id,
+        "shape": shape,
+        "cloud": cloud,
+        "region": region,
+        "job_id": job_id,
+        "root_id": parent_id or job_id,
+        "job_type_id": job_type_id,
+        "offer": offer,
+        "rate": billed_rate(rate, source),
+    }
+    return _Run(execution_id, said, vcpus_milli, memory_mib, started_at, ended_at)
 
 
-def _missing(entry: Entry, pieces: Iterable[Entry], metered: dict[int, Metered]) -> Iterator[Entry]:
-    """What has to be added to what is metered of `entry`'s source, so that it says `pieces` and nothing else."""
-    for piece in pieces:
+def _missing(run: _Run, until: datetime, metered: dict[int, Metered]) -> Iterator[Entry]:
+    """What has to be added to what is metered of `run`, so that it says its pieces and nothing else."""
+    for piece in run.pieces(until):
         there = metered.pop(piece.begun_ms, None)
         if there is None:
             yield piece
@@ -182,7 +183,7 @@ def _missing(entry: Entry, pieces: Iterable[Entry], metered: dict[int, Metered])
     for begun_ms, there in metered.items():
         # It did not run then at all: a clock was put back, or its end came to be known late.
         if any(there.sums):
-            at = replace(entry, begun_ms=begun_ms, ended_ms=there.ended_ms)
+            at = run.entry(begun_ms, there.ended_ms)
             yield _difference(at, there.numbers, [-each for each in there.sums])
 
 
@@ -191,5 +192,4 @@ def _difference(entry: Entry, number: int, added: Sequence[int]) -> Entry:
     return replace(entry, number=number, run_ms=run_ms, vcpu_ms=vcpu_ms, gib_ms=gib_ms, cost_nano=cost_nano)
 
 
-def _values(entry: Entry) -> tuple[int, ...]:
-    return tuple(getattr(entry, name) for name in _TIMES)
+_values = attrgetter(*_TIMES)

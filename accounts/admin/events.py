@@ -9,16 +9,11 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from accounts.event_kinds import SUBJECTS
 from accounts.models import Event, User
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.keyset_admin import KeysetAdmin
 
-# The index begins with the kind of the subject: a search by an id alone names them all.
-SUBJECTS: Final = (
-    *("job", "recipe", "file", "artifact", "user", "customer", "hold", "cap", "error", "operation"),
-    *("job_type", "recipe_type", "webhook", "workspace", "invitation"),
-    *("cluster", "container", "image_version", "bill", "usage", "month"),
-)
 _SUBJECT: Final = re.compile(r"([a-z_-]+)[ :#]+(\d{1,18})")
 
 
@@ -54,6 +49,7 @@ class EventAdmin(KeysetAdmin):
 
     def search(self, rows: QuerySet[Event], term: str) -> QuerySet[Event]:
         if term.isascii() and term.isdigit() and len(term) < 19:
+            # The index begins with the kind of the subject: a search by an id alone names them all.
             return rows.filter(subject_kind__in=SUBJECTS, subject_id=int(term))
         named = _SUBJECT.fullmatch(term)
         if named:

@@ -13,7 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import services
-from accounts.admin.events import SUBJECTS, EventAdmin
+from accounts.admin.events import EventAdmin
+from accounts.event_kinds import SUBJECTS
 from accounts.models import ApiToken, Customer, Event, Role, User
 from accounts.queries import user_of_token
 from tests.browsers import OTHERS, PASSWORD, browser, furnish, somebody

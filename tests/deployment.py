@@ -159,6 +159,15 @@ class Deployment:
         """Run a management command to its end; its output. Fails the test when the command fails."""
         return _manage(self.env, *arguments, timeout=timeout)
 
+    def run_python(self, code: str, *arguments: str) -> str:
+        """Run a piece of code in a process of this deployment, as a caller of its services would; its output."""
+        setup = "import django; django.setup()\n"
+        done = subprocess.run(
+            [sys.executable, "-c", setup + code, *arguments], cwd=CHECKOUT, env=self.env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def start_manage(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
         """Start a management command that stays, in a process group of its own."""
         return self._start([sys.executable, "manage.py", *arguments], arguments[0], settings)

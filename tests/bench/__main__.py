@@ -20,7 +20,19 @@ from collections.abc import Callable
 import psycopg
 
 from tests import environment, needs
-from tests.bench import containers, cpu, events, job_types, limits, mapreduce, mapreduce_jobs, money, native, webhooks
+from tests.bench import (
+    containers,
+    cpu,
+    desk,
+    events,
+    job_types,
+    limits,
+    mapreduce,
+    mapreduce_jobs,
+    money,
+    native,
+    webhooks,
+)
 from tests.bench.followers import followers
 from tests.bench.line import Line
 from tests.bench.rig import Rig, post_many, server
@@ -237,6 +249,7 @@ PARTS: dict[str, Callable[[str], list[Line]]] = {
     "webhooks": webhooks.webhooks,
     "containers": containers.containers,
     "money": money.money,
+    "desk": desk.desk,
     "mapreduce": mapreduce.word_count,
     "mapreduce-jobs": mapreduce_jobs.jobs,
 }

@@ -24,12 +24,12 @@ ASKED: Final = 100
 READERS: Final = 200
 CONNECTIONS: Final = 8
 TOLD: Final = 60
-_FILL: Final = """
+FILL: Final = """
 INSERT INTO accounts_event (at, kind, subject_kind, subject_id, customer_id, before, after, position)
 SELECT now(), CASE WHEN n %% 1000 = 0 THEN 'hold.placed' ELSE 'job.moved' END,
     CASE WHEN n %% 1000 = 0 THEN 'hold' ELSE 'job' END, n / 5, CASE WHEN n %% 1000 = 0 THEN NULL ELSE n / 100000 END,
-    '{"status": "QUEUED"}', '{"status": "STARTING"}', n
-FROM generate_series(1, %s) AS n
+    '{"status": "QUEUED"}', '{"status": "STARTING"}', %(first)s + n
+FROM generate_series(1, %(count)s) AS n
 """
 # What no answer can do without: the same events brought from the server as text, and nothing made of them.
 _FETCH: Final = """
@@ -48,7 +48,7 @@ def events(url: str, rows: int = EVENTS) -> list[Line]:
     try:
         with psycopg.connect(rig.deployment.database_url, autocommit=True) as database:
             database.execute("DELETE FROM accounts_event")
-            database.execute(_FILL, [rows])
+            database.execute(FILL, {"first": 0, "count": rows})
             row = "INSERT INTO accounts_follower (name, position, moved_at, failures) VALUES ('numbered', %s, now(), 0)"
             database.execute(f"{row} ON CONFLICT (name) DO UPDATE SET position = %s".encode(), [rows, rows])
             database.execute("VACUUM ANALYZE accounts_event")

@@ -43,8 +43,8 @@ def statistics(url: str) -> list[Line]:
         rate = folded = 0.0
         for jobs in (FEW, MANY):
             rigs[jobs] = rig = Rig(WEB_WORKERS="2")
-            rate = _register(rig.deployment.start_web(WEB_WORKERS="2"), rig.token)
-            folded = float(rig.python(_FILL, str(jobs)))
+            rate = register(rig.deployment.start_web(WEB_WORKERS="2"), rig.token)
+            folded = float(rig.python(FILL, str(jobs)))
         staff: dict[int, Caller] = {}
         for jobs, rig in rigs.items():
             callers[jobs] = Caller(rig.deployment.base_url, {"Authorization": f"Bearer {rig.token}"})
@@ -79,19 +79,19 @@ def _with_size(path: str) -> str:
     return f"{path}{'&' if '?' in path else '?'}page_size=100"
 
 
-def _register(base: str, token: str) -> float:
+def register(base: str, token: str, *, versions: int = len(VERSIONS)) -> float:
     """Register every type over one kept connection; how many a second."""
     connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=60)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     start = time.perf_counter()
     for number in range(NAMES):
-        for version in VERSIONS:
+        for version in VERSIONS[:versions]:
             body = {"docker_image": "count:1", "is_published": True, "manifest": _manifest(f"type-{number}", version)}
             connection.request("POST", "/v6/job-types/", json.dumps(body), headers)
             response = connection.getresponse()
             answer = response.read()
             assert response.status == 201, answer[:500]
-    return NAMES * len(VERSIONS) / (time.perf_counter() - start)
+    return NAMES * versions / (time.perf_counter() - start)
 
 
 def _manifest(name: str, version: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _manifest(name: str, version: str) -> dict[str, Any]:
 # Jobs of a day, made by PostgreSQL from one real job. Of every type the first three are pending, running and failed,
 # so that few jobs are of as many kinds as many are; of the others one type has half. An eighth of all came to their
 # state within three hours.
-_FILL = """
+FILL = """
 import sys, time
 from accounts.queries import find_user
 from django.db import connection

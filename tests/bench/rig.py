@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -61,13 +59,7 @@ class Rig:
 
     def python(self, code: str, *arguments: str) -> str:
         """Run a piece of code inside the deployment, as the service layer's caller would."""
-        setup = "import django; django.setup()\n"
-        done = subprocess.run(
-            [sys.executable, "-c", setup + code, *arguments],
-            cwd=environment.CHECKOUT, env=self.deployment.env, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return self.deployment.run_python(code, *arguments)
 
     def run_jobs(self, count: int) -> dict[str, Any]:
         """Submit `count` no-op jobs in one service call and wait until all have ended well."""

@@ -346,8 +346,15 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("controlplane/favicon.svg")}
     ],
     "SHOW_VIEW_ON_SITE": False,
+    # Its own purple is too dark to be read on dark ground.
+    "COLORS": {
+        "primary": {
+            "50": "#eff6ff", "100": "#dbeafe", "200": "#bfdbfe", "300": "#93c5fd", "400": "#60a5fa", "500": "#3b82f6",
+            "600": "#2563eb", "700": "#1d4ed8", "800": "#1e40af", "900": "#1e3a8a", "950": "#172554",
+        }
+    },
     "SIDEBAR": {"show_search": False, "navigation": "controlplane.admin_site.navigation"},
-}
+}  # fmt: skip
 
 # --- Database ------------------------------------------------------------------------------------
 

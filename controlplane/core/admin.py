@@ -156,7 +156,7 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> SafeString | str:
 
 def shown_json(value: Any) -> SafeString:
     """A JSON value, laid out over lines."""
-    return format_html("<pre class='cp-log'>{}</pre>", json.dumps(value, ensure_ascii=False, indent=2))
+    return format_html("<pre class='cp-log' tabindex='0'>{}</pre>", json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def when(at: Any) -> SafeString | str:

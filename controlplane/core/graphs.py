@@ -78,7 +78,7 @@ def shown_graph(graph: Graph, label: str, looks: Mapping[str, Look]) -> SafeStri
     edges = format_html_join("", "{}", ((_edge(each),) for each in graph.edges))
     boxes = format_html_join("", "{}", ((_box(each, looks.get(each.name, Look())),) for each in graph.boxes))
     drawn = format_html(
-        "<div class='cp-scroll cp-graph-frame'><svg class='cp-graph' role='img' aria-label='{0}' width='{1}' "
+        "<div class='cp-scroll cp-graph-frame'><svg class='cp-graph' role='group' aria-label='{0}' width='{1}' "
         "height='{2}' viewBox='0 0 {1} {2}'>{3}{4}</svg></div>",
         *(label, graph.width, graph.height, edges, boxes),
     )

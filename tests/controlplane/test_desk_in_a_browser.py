@@ -1,0 +1,170 @@
+"""Every page of the admin in a real browser: for people who read large, in the dark, by keyboard or by ear.
+
+axe-core (https://github.com/dequelabs/axe-core/blob/develop/doc/rule-descriptions.md) judges by WCAG 2.2, A and AA.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import ConsoleMessage, Page, Request, expect, sync_playwright
+
+from tests.deployment import Factory
+
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("postgresql", "it is about what browsers show")]
+PASSWORD: Final = "correct horse battery"
+WIDE: Final = {"width": 1440, "height": 900}
+TWICE: Final = {"width": 720, "height": 450}  # what is left of it at 200 %
+RULES: Final = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]},
+    "resultTypes": ["violations"],
+}
+CONTRAST: Final = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
+GRAVE: Final = ("serious", "critical")
+FURNISH: Final = """
+import json
+from pathlib import Path
+from django.conf import settings
+settings.MAPREDUCE_FOLDERS = [str(Path(settings.DATA_DIR) / "mapreduce")]
+from tests.browsers import furnish, pages
+furnish()
+print(json.dumps([path for path in pages(changing=True) if not path.endswith("/csv/")]))
+"""
+TWO_JOBS: Final = """
+import json
+from tests.factories import make_jobs
+jobs = make_jobs(2)
+print(json.dumps([jobs[-1].submitted_at.isoformat(), jobs[-1].pk]))
+"""
+TOO_WIDE: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@dataclass
+class Heard:
+    """What a browser asked for elsewhere and complained of."""
+
+    base: str
+    faults: list[str] = field(default_factory=list)
+
+    def listen(self, page: Page) -> None:
+        def on_request(request: Request) -> None:
+            if not request.url.startswith((self.base, "data:", "blob:")):
+                self.faults.append(f"asked {request.url}")
+
+        def on_console(message: ConsoleMessage) -> None:
+            if message.type == "error":
+                self.faults.append(f"console: {message.text}")
+
+        page.on("request", on_request)
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True)
+        page = browser.new_context(viewport=WIDE, color_scheme="light", reduced_motion="reduce").new_page()  # type: ignore[arg-type]
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+@pytest.mark.group("controlplane")
+def test_every_page_can_be_read_and_reached_by_everybody(deployment: Factory, page: Page) -> None:
+    place = deployment(DEBUG="1")
+    place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
+    paths = json.loads(place.run_python(FURNISH))
+    base = place.start_web()
+    sign_in(page, base)
+    heard = Heard(base)
+    heard.listen(page)
+    faults: dict[str, list[str]] = {}
+    for path in paths:
+        found = _faults_of(page, base + path)
+        found += heard.faults
+        heard.faults = []
+        if found:
+            faults[path] = found
+    assert not faults, "\n".join(f"{path}\n    " + "\n    ".join(found) for path, found in faults.items())
+
+
+def _faults_of(page: Page, address: str) -> list[str]:
+    page.goto(address)
+    found = _violations(page, RULES, "")
+    page.evaluate("document.documentElement.classList.add('dark')")  # as its switch does, without another load
+    found += _violations(page, CONTRAST, "dark: ")
+    page.set_viewport_size(TWICE)  # type: ignore[arg-type]
+    if (beyond := page.evaluate(TOO_WIDE)) > 0:
+        found.append(f"at 200 % it is {beyond} pixels too wide")
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    return found
+
+
+def _violations(page: Page, rules: dict[str, Any], what: str) -> list[str]:
+    found = Axe().run(page, options=rules).response["violations"]
+    return [
+        f"{what}{each['id']} ({each['impact']}): {node['html'][:200]} {_why(node)}"
+        for each in found
+        if each["impact"] in GRAVE
+        for node in each["nodes"][:3]
+    ]
+
+
+def _why(node: dict[str, Any]) -> str:
+    return " ".join(check["message"] for check in node["any"][:1])[:200]
+
+
+def sign_in(page: Page, base: str) -> None:
+    page.goto(f"{base}/admin/login/")
+    page.fill("input[name=username]", "anna")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit], input[type=submit]")
+    page.wait_for_url(f"{base}/admin/")
+
+
+@pytest.mark.group("controlplane")
+def test_times_are_the_reader_s_and_keys_lead_through_a_list(deployment: Factory, page: Page) -> None:
+    place = deployment(DEBUG="1")
+    place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
+    at, newest = json.loads(place.run_python(TWO_JOBS))
+    base = place.start_web()
+    assert page.context.browser is not None
+    reader = page.context.browser.new_context(timezone_id="Asia/Tokyo", viewport=WIDE).new_page()  # type: ignore[arg-type]
+    sign_in(reader, base)
+    heard = Heard(base)
+    heard.listen(reader)
+
+    reader.goto(f"{base}/admin/jobs/job/")
+    utc = datetime.fromisoformat(at)
+    shown = reader.locator("#result_list time").first
+    expect(shown).to_have_text(f"{utc + timedelta(hours=9):%Y-%m-%d %H:%M:%S}")
+    expect(shown).to_have_attribute("title", f"{utc:%Y-%m-%d %H:%M:%S} UTC")
+
+    reader.keyboard.press("/")
+    expect(reader.locator("input[name=q]:focus")).to_have_count(1)
+    reader.keyboard.press("j")  # a letter, as long as somebody types
+    expect(reader.locator("tr.cp-current")).to_have_count(0)
+    reader.keyboard.press("Escape")
+    for key in ("j", "j", "k", "k", "j", "k"):
+        reader.keyboard.press(key)
+    expect(reader.locator("tr.cp-current")).to_have_count(1)
+    reader.keyboard.press("o")
+    expect(reader).to_have_url(f"{base}/admin/jobs/job/{newest}/change/")
+    reader.wait_for_load_state()
+
+    reader.keyboard.press("?")
+    expect(reader.locator("dialog.cp-keys")).to_be_visible()
+    reader.uncheck("#cp-keys-on")
+    reader.keyboard.press("Escape")
+    reader.goto(f"{base}/admin/jobs/job/")
+    reader.keyboard.press("j")
+    expect(reader.locator("tr.cp-current")).to_have_count(0)
+    assert heard.faults == []

@@ -1,0 +1,165 @@
+"""What people on call do in the admin, from the page where they begin to what they wanted, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.deployment import Deployment, Factory
+
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("sqlite", "browsers see the web server only")]
+PASSWORD: Final = "correct horse battery staple"
+MANIFEST: Final = {
+    "seedVersion": "1.0.0",
+    "job": {
+        "name": "count-words",
+        "jobVersion": "1.0.0",
+        "packageVersion": "1.0.0",
+        "title": "Count words",
+        "description": "Counts the words of a text",
+        "maintainer": {"name": "Jane Doe", "email": "jane@example.com"},
+        "timeout": 60,
+        "resources": {"scalar": [{"name": "cpus", "value": 0.1}, {"name": "mem", "value": 64}]},
+        "interface": {"command": "wc -w"},
+    },
+}
+
+
+class Api:
+    """What customers do meanwhile."""
+
+    def __init__(self, place: Deployment, token: str) -> None:
+        self._base, self._token = place.base_url, token
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._base + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def submit(self, customer: str, script: str, **wish: Any) -> int:
+        job = {"customer": customer, "classification": "nightly", "command": ["sh", "-c", script], "vcpus": 0.1}
+        return int(self.call("POST", "/v6/jobs/", {**job, "memory_mib": 64, **wish})["id"])
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1680, "height": 1000})  # filters stand beside the list
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def place(deployment: Factory, page: Page) -> Deployment:
+    """A deployment with workers, at whose admin anna has signed in by the form; her token is its `token`."""
+    expect.set_options(timeout=60_000)
+    place = deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1")
+    vars(place)["token"] = place.run_manage(
+        "bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet"
+    ).strip()
+    place.start_manage("work")
+    base = place.start_web()
+    page.goto(f"{base}/admin/")
+    page.fill("input[name=username]", "anna")
+    page.fill("input[name=password]", PASSWORD)
+    page.press("input[name=password]", "Enter")
+    expect(page).to_have_url(f"{base}/admin/")
+    return place
+
+
+@pytest.fixture
+def api(place: Deployment) -> Api:
+    return Api(place, vars(place)["token"])
+
+
+def press(page: Page, label: str) -> None:
+    """The button of a row's page."""
+    page.locator("a.cp-button", has_text=re.compile(f"^{label}…?$")).click()
+
+
+def go_to(page: Page, title: str) -> None:
+    """A list, by its entry in the side bar."""
+    page.locator("nav a, #nav-sidebar a", has_text=re.compile(f"(^|\\s){title}\\s*$")).first.click()
+
+
+def test_a_customer_s_failed_jobs_are_found_and_run_again(place: Deployment, api: Api, page: Page) -> None:
+    flag = place.folder / "mended"
+    failing = [api.submit("acme", f"test -e {flag} || exit 3", max_tries=1) for _ in range(2)]
+    other = api.submit("globex", "exit 3", max_tries=1)
+    go_to(page, "Jobs")
+    page.fill("input[name=customer]", "acme")
+    page.press("input[name=customer]", "Enter")
+    page.locator("#changelist-filter a, label", has_text=re.compile("FAILED")).first.click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(2)
+    flag.touch()
+    page.click("nav.cp-pages >> text=Requeue")
+    expect(page.locator("body")).to_contain_text("2")
+    page.click("button.cp-main")
+    expect(page.locator("#operation-status")).to_have_text("COMPLETED")
+    expect(page.locator("#operation-done")).to_have_text("2")
+    for job in failing:
+        page.goto(f"{place.base_url}/admin/jobs/job/{job}/change/")
+        expect(page.locator("#job-status")).to_have_text("COMPLETED")
+    assert place.rows(f"SELECT status FROM jobs_job WHERE id = {other}") == [("FAILED",)]
+
+
+def test_why_a_job_waits_is_told_and_what_frees_it_is_a_click_away(place: Deployment, api: Api, page: Page) -> None:
+    go_to(page, "Holds")
+    page.locator("a[href$='/add/']").first.click()
+    page.fill("input[name=hint]", "The lens is being changed.")
+    page.click("button.cp-main")
+    job = api.submit("acme", "true")
+    page.goto(f"{place.base_url}/admin/jobs/job/{job}/change/")
+    expect(page.locator("section", has_text="Why it waits")).to_contain_text("The lens is being changed.")
+    go_to(page, "Holds")
+    page.locator("#result_list th a").first.click()
+    press(page, "Lift")
+    page.click("button.cp-main")
+    page.goto(f"{place.base_url}/admin/jobs/job/{job}/change/")
+    expect(page.locator("#job-status")).to_have_text("COMPLETED")
+
+
+def test_a_type_is_paused_and_two_of_its_revisions_are_compared(place: Deployment, api: Api, page: Page) -> None:
+    wish = {"docker_image": "count:1", "manifest": MANIFEST}
+    api.call("POST", "/v6/job-types/", wish)
+    changed = json.loads(json.dumps(MANIFEST).replace("Counts the words of a text", "Counts words, and lines"))
+    api.call("PATCH", "/v6/job-types/count-words/1.0.0/", {"manifest": changed})
+    go_to(page, "Job types")
+    page.locator("#result_list th a", has_text="count-words").first.click()
+    press(page, "Pause")
+    page.click("button.cp-main")
+    expect(page.locator("body")).to_contain_text("Pause: count-words")
+    assert api.call("GET", "/v6/job-types/count-words/1.0.0/")["is_paused"] is True
+    page.locator("a", has_text=re.compile("[Cc]ompare")).first.click()
+    expect(page.locator(".cp-beside").first).to_contain_text("Counts the words of a text")
+    expect(page.locator(".cp-beside").first).to_contain_text("Counts words, and lines")
+
+
+def test_a_token_is_made_used_and_revoked(place: Deployment, page: Page) -> None:
+    go_to(page, "Tokens")
+    page.locator("a[href$='/add/']").first.click()
+    page.fill("input[name=username]", "anna")
+    page.fill("input[name=name]", "laptop")
+    page.click("button.cp-main")
+    fresh = Api(place, page.locator("td code").inner_text())
+    assert fresh.call("GET", "/v6/jobs/")["count"] == 0
+    go_to(page, "Tokens")
+    page.locator("#result_list tbody tr", has_text="laptop").locator("th a").click()
+    press(page, "Archive")
+    page.click("button.cp-main")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        fresh.call("GET", "/v6/jobs/")
+    assert refused.value.code == 401

@@ -77,8 +77,8 @@ class LimitChangeRequestAdmin(ServiceAdmin, KeysetAdmin):
     def shown_status(self, row: LimitChangeRequest) -> SafeString:
         return badge(row.status, _TONES[row.status])
 
-    def get_list_display(self, request: HttpRequest) -> tuple[Any, ...]:
-        return (*self.list_display, *(("decide",) if self.has_decide_permission(request) else ()))
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [*super().get_list_display(request), *(("decide",) if self.has_decide_permission(request) else ())]
 
     @admin.display(description="")
     def decide(self, row: LimitChangeRequest) -> SafeString | str:

@@ -7,13 +7,14 @@ every page works on both.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -48,6 +49,17 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg] # not generic at run 
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return self._with_times(super().get_list_display(request))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return self._with_times(super().get_fields(request, obj))
+
+    def _with_times(self, names: Sequence[Any]) -> list[Any]:
+        """These columns or fields, moments among them as times that pages show in the reader's zone."""
+        moments = {field.name: field for field in self.opts.get_fields() if isinstance(field, models.DateTimeField)}
+        return [_moment(moments[name]) if name in moments else name for name in names]
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         return None
@@ -167,6 +179,15 @@ def when(at: Any) -> SafeString | str:
         if at
         else ""
     )
+
+
+def _moment(field: models.DateTimeField[Any, Any]) -> Callable[[Any], SafeString | str | None]:
+    """A column of the admin that shows this field."""
+
+    def shown(row: Any) -> SafeString | str | None:
+        return when(getattr(row, field.name)) or None
+
+    return admin.display(shown, description=field.verbose_name, ordering=field.name, empty_value="-")
 
 
 def badge(text: str, tone: str) -> SafeString:

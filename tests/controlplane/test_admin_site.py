@@ -35,11 +35,12 @@ def test_every_page_opens_for_staff_and_for_nobody_else() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.runs_once("sqlite", "it is about HTML")
-def test_a_page_has_no_long_select_nothing_from_elsewhere_and_no_script_of_ours_in_it() -> None:
+def test_a_page_has_no_long_select_no_bare_time_nothing_from_elsewhere_and_no_script_of_ours_in_it() -> None:
     furnish()
     client = browser("admin")
     for path in pages(changing=True):
         text = client.get(path).content.decode()
+        assert not re.search(r"\d (a|p)\.m\.|, (noon|midnight)\b", text), path
         for select in re.findall(r"<select.*?</select>", text, flags=re.DOTALL):
             assert select.count("<option") <= 100, path
         for address in re.findall(r"<(?:script|link|img|iframe)[^>]*?(?:src|href)=[\"']([^\"']*)", text):

@@ -1,7 +1,7 @@
 """What happened.
 
-The event log is append only: its rows are never edited, and what they say of a secret is that it
-changed, never its value.
+The event log is append only: its rows are never edited, but that names and addresses of who closes their
+account are taken out of them; and what they say of a secret is that it changed, never its value.
 """
 
 from __future__ import annotations

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.test import Client
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from accounts import services, tasks
-from accounts.models import ApiToken, Event, Role, User
+from accounts.models import ApiToken, Event, Invitation, Role, User
 from accounts.services.passwords import reset_token
 from accounts.services.sign_up import verification_token
 from tests.contracts.fishjam import AUTH, EMAIL, PASSWORD, post
@@ -333,6 +335,29 @@ def test_a_closed_account_is_shut_and_forgotten_and_its_rows_stay(ada: User) -> 
     assert Event.objects.filter(kind="user.closing", subject_id=ada.pk).exists()
     assert EMAIL not in repr([*Event.objects.values()])
     assert post(Client(), f"{AUTH}/sign-up", BODY).status_code == 201
+
+
+def test_a_closed_account_leaves_no_address_in_the_log_and_in_invitations(ada: User) -> None:
+    soon = timezone.now() + timedelta(days=1)
+    for email in (EMAIL, "new@example.com", "other@example.com"):
+        services.create_invitation(name="one", email=email, uses_allowed=2, expires_at=soon, actor=None)
+    services.update_user(user=ada, actor=ada, email="new@example.com")
+    bob = services.create_user(
+        username="bob@example.com", role=Role.CUSTOMER, customer="acme", email="Bob@Example.com", actor=None
+    )
+    services.create_invitation(name="two", email="bob@example.com", expires_at=soon, actor=None)
+    ada.refresh_from_db()
+    for user in (ada, bob):
+        services.close_account(user)
+    left = repr([*Event.objects.values(), *Invitation.objects.values()]).lower()
+    assert "other@example.com" in left
+    assert "new@example.com" not in left
+    assert "bob@" not in left
+    # Whoever has the token of an invitation that was for one address must not be let in by another.
+    assert Invitation.objects.filter(email=None, revoked_at=None).count() == 0
+    assert Event.objects.get(kind="user.created", subject_id=bob.pk).after == {
+        "username": f"closed-{bob.uuid}", "role": "customer",
+    }  # fmt: skip
 
 
 def test_a_token_closes_no_account_unless_the_setting_says_so(ada: User, settings: Any) -> None:

@@ -57,6 +57,11 @@ def close_months() -> None:
             enqueue("billing.tasks.close_months")
 
 
+def forget_payers() -> None:
+    """Forget what our copies say of who pays and has closed their account."""
+    services.forget_payers()
+
+
 def handle_stripe_event(stripe_id: str) -> None:
     """Handle an event of Stripe."""
     services.handle_event(stripe_id=stripe_id)

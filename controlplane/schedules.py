@@ -34,5 +34,6 @@ SCHEDULES: Final = (
     Schedule("billing.tasks.compare_bills", 86400, "compare records, days, bills and Stripe"),
     Schedule("billing.tasks.handle_left_stripe_events", 60, "handle events of Stripe that could not be handled yet"),
     Schedule("billing.tasks.forget_stripe_events", 3600, "delete events of Stripe past their days"),
+    Schedule("billing.tasks.forget_payers", 600, "forget what we say of who pays and has closed their account"),
     Schedule("jobs.tasks.apply_retention", 3600, "delete what is past its days"),
 )

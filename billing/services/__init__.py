@@ -6,6 +6,7 @@ from billing.services.comparing import compare, months_to_compare
 from billing.services.containers import meter_containers
 from billing.services.differences import resolve_difference
 from billing.services.free_tier import keep_standings, send_free_tier_mail
+from billing.services.leaving import forget_payers
 from billing.services.ledger import correct
 from billing.services.meter_events import decide_meter_events, send_meter_events
 from billing.services.metering import checkpoint, meter
@@ -32,6 +33,7 @@ __all__ = [
     "draw_up_bill",
     "draw_up_drafts",
     "forget_events",
+    "forget_payers",
     "handle_event",
     "handle_left_events",
     "keep_standings",

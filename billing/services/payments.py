@@ -159,7 +159,7 @@ def refresh(stripe_id: str, *, actor: User | None = None) -> Payer | None:
     """
     account = stripe_account()
     for _ in range(ROUNDS):
-        row = PaymentDetails.objects.filter(stripe_id=stripe_id).first()
+        row = PaymentDetails.objects.select_related("owner").filter(stripe_id=stripe_id).first()
         if row is None:
             return None
         payer = customers.read(account, stripe_id)
@@ -173,7 +173,7 @@ def refresh(stripe_id: str, *, actor: User | None = None) -> Payer | None:
 
 def _keep(row: PaymentDetails, payer: Payer, actor: User | None) -> bool:
     changed = [name for name, text in asdict(payer).items() if getattr(row, name) != text]
-    if not changed:
+    if not changed or row.owner.anonymised_at is not None:  # of who has left, Stripe alone knows who they are
         return True
     values = {**asdict(payer), "version": F("version") + 1, "updated_at": timezone.now()}
     with transaction.atomic():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -20,12 +20,14 @@ from billing.errors import (
     StripeRefused,
     StripeUnavailable,
 )
-from billing.models import PaymentDetails, RegistrationAttempt
+from billing.models import Bill, PaymentDetails, RegistrationAttempt
 from billing.services import payments
 from billing.stripe import customers
 from billing.stripe.client import Stripe
 from billing.stripe.payer import Payer
 from controlplane.core.errors import InvalidRequest
+from tests.billing.owing import CENT, CLOSING, payer, use
+from tests.billing.scene import MONTH, follow_from_here
 from tests.factories import Person, make_customer_user, make_operator
 from tests.stripe_server import Fault, StripeServer
 
@@ -298,9 +300,42 @@ def test_the_page_leads_back_to_us_only(
         assert refused.value.field == "return_url"
 
 
-def test_an_account_that_is_closed_leaves_its_details(ada: Person, server: StripeServer) -> None:
+def test_an_account_that_is_closed_leaves_who_pays_at_stripe_and_nothing_of_them_here(
+    ada: Person, server: StripeServer
+) -> None:
     """Bills are still to be paid."""
-    services.make_payment_details(user=ada.user)
+    made = services.make_payment_details(user=ada.user)
+    services.set_payment_details(user=ada.user, payer=PAYER)
+    john = make_customer_user("john", "other")
+    services.make_payment_details(user=john.user)
+    services.set_payment_details(user=john.user, payer=PAYER)
     accounts.close_account(ada.user)
-    assert PaymentDetails.objects.count() == 1
+    assert services.forget_payers() == 1
+    payments.refresh(made.stripe_id)  # as when Stripe tells that something was changed there
+    assert services.forget_payers() == 0
+    kept = PaymentDetails.objects.get(owner=ada.user)
+    assert {name: getattr(kept, name) for name in asdict(PAYER)} == dict.fromkeys(asdict(PAYER))
+    assert PaymentDetails.objects.get(owner=john.user).name == PAYER.name
     assert has_details(ada)
+    assert kept.stripe_id == made.stripe_id
+    assert {each["name"] for each in server.customers()} == {"Ada"}
+    told = Event.objects.filter(kind="payment_details.changed", owner=ada.user).latest("pk")
+    assert told.after == {"fields": list(asdict(PAYER))}
+
+
+def test_what_was_used_before_an_account_was_closed_is_billed_and_sent(server: StripeServer, db: None) -> None:
+    follow_from_here()
+    details = payer("grace")
+    use(details.customer_id, 120 * CENT)
+    services.draw_up_drafts()
+    accounts.close_account(details.owner)
+    services.forget_payers()
+    use(details.customer_id, 80 * CENT)  # what ran until it was stopped
+    services.close_month(MONTH.date(), now=CLOSING)
+    assert services.send_bills() == 1
+    bill = Bill.objects.get(customer=details.customer_id)
+    assert (bill.status, bill.amount, bill.sent_at is not None) == ("open", 200, True)
+    [invoice] = server.store.of("invoice")
+    assert (invoice["customer"], invoice["status"]) == (details.stripe_id, "open")
+    services.move_bill(bill=bill, to="paid", actor=None)
+    assert Bill.objects.get(pk=bill.pk).status == "paid"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from django.urls import URLResolver, get_resolver
 
 from accounts.models import ApiToken, LimitChangeRequest, User, Webhook
 from billing.models import Bill, Budget, UsageRecord
@@ -203,6 +205,42 @@ def answer_to(person: Person | None, operation: harness.Operation, path: str, sa
 def test_the_table_has_every_operation_and_no_other() -> None:
     assert set(table()) == set(operations())
     assert {len(row) for row in table().values()} == {len(WHO)}
+
+
+def _patterns(resolver: URLResolver, before: str = "/") -> Iterator[str]:
+    for each in resolver.url_patterns:
+        path = re.sub(r"\(\?P<\w+>(?:[^()]|\([^()]*\))*\)|<[^>]*>", "{}", before + str(each.pattern).strip("^"))
+        if isinstance(each, URLResolver):
+            yield from _patterns(each, path)
+        else:
+            yield re.sub(r"\$$|\\Z$", "", path)
+
+
+@functools.cache
+def elsewhere() -> dict[str, list[str]]:
+    return {name: row.split() for name, row in tomllib.loads(TABLE.read_text())["elsewhere"].items()}
+
+
+def test_every_path_that_is_mounted_is_in_the_table_or_of_the_admin() -> None:
+    known = {re.sub(r"{\w+}", "{}", operation.path) for operation in operations().values()}
+    known |= {name.partition(" ")[2] for name in elsewhere()}
+    assert {path for path in _patterns(get_resolver()) if not path.startswith("/admin/")} == known
+    assert {len(row) for row in elsewhere().values()} == {len(WHO)}
+
+
+@pytest.mark.runs_once("sqlite", "who may what is decided before the database is asked")
+def test_everybody_may_what_the_table_says_of_other_paths(people: dict[str, Person | None]) -> None:
+    found = {}
+    for name in elsewhere():
+        method, _, path = name.partition(" ")
+        found[name] = [_status(people[who], method, path) for who in WHO]
+    assert found == elsewhere()
+
+
+def _status(person: Person | None, method: str, path: str) -> str:
+    headers = {} if person is None else {"Authorization": f"Bearer {person.token}"}
+    status = Client(headers=headers, enforce_csrf_checks=True).generic(method, path).status_code
+    return str(status) if status in (401, 403, 404) else MAY
 
 
 @pytest.mark.runs_once("sqlite", "who may what is decided before the database is asked")

@@ -24,5 +24,7 @@ class ControlPlaneAdminConfig(AdminConfig):
     def ready(self) -> None:
         super().ready()  # finds every app's admin.py
         from controlplane.admin_site import hide_tables
+        from controlplane.person_page import tell_of_people
 
         hide_tables(admin.site)
+        tell_of_people(admin.site)

@@ -20,6 +20,7 @@ from accounts.models import Customer, Feature, Role, User
 from accounts.services.limits import HIGHEST
 from controlplane.core.admin import ServiceForm
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
+from controlplane.core.detail_admin import Section
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import RowPage, ServiceAdmin, filled, plain_form
@@ -126,8 +127,11 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
         self, request: HttpRequest, context: dict[str, Any], add: bool = False, change: bool = False,
         form_url: str = "", obj: Any = None,
     ) -> HttpResponse:  # fmt: skip
-        sections = person_story(obj, request.user)  # type: ignore[arg-type]
-        return super().render_change_form(request, {**context, "sections": sections}, add, change, form_url, obj)
+        more = {**context, "sections": self.sections(request, obj)}
+        return super().render_change_form(request, more, add, change, form_url, obj)
+
+    def sections(self, request: HttpRequest, person: User) -> list[Section]:
+        return person_story(person, request.user)  # type: ignore[arg-type]
 
     @admin.display(description="signs in with Google", boolean=True)
     def google_linked(self, row: User) -> bool:

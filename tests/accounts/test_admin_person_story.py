@@ -7,9 +7,14 @@ from django.urls import reverse
 
 from accounts import services
 from accounts.models import Event, LimitChangeRequest, Role, User
+from billing import services as money
+from billing.models import Bill
+from clusters.models import Cluster
+from jobs.models import Job
 from tests.answers import text_of
 from tests.browsers import OTHERS, STAFF, browser, somebody
-from tests.factories import make_customer_user
+from tests.factories import Person, make_customer_user, make_job
+from tests.fleet import make_cluster, make_container
 from tests.hooks import make_webhook
 from tests.query_budget import within_budget
 
@@ -29,6 +34,11 @@ def _busy(user: User, count: int = 1) -> None:
     for number in range(count):
         services.issue_token(user=user, actor=None, name=f"laptop-{number}")
         make_webhook(user, name=f"ci-{number}")
+        make_cluster(user, name=f"rooms-{user.username}-{Cluster.objects.count()}")
+        make_job(Person(user, ""))
+    if user.customer is not None:
+        money.correct(actor=user, customer=user.customer, amount_nano=10**9, note="Used.")
+        money.draw_up_drafts()
     if not user.limit_requests.exists():
         services.request_limit(user=user, desired_limit=50, reason="More rooms.")
 
@@ -83,6 +93,38 @@ def test_a_decided_wish_and_what_nobody_has_is_left_out() -> None:
         assert f"<h2>{heading}</h2>" not in text
     assert "<h2>What happened</h2>" in text
     assert "Customer " not in text.split("<h2>Elsewhere</h2>")[1]
+
+
+def test_jobs_clusters_and_spend_are_told_of_them_and_nobody_else() -> None:
+    mary, eve = make_customer_user("mary", "acme"), make_customer_user("eve", "elsewhere")
+    for person in (mary, eve):
+        assert person.user.customer is not None
+        make_job(person, customer=person.user.customer.name, classification=f"nightly-{person.user.username}")
+        make_container(make_cluster(person.user, name=f"rooms-{person.user.username}"))
+        cents = 150 if person is mary else 275
+        money.correct(actor=person.user, customer=person.user.customer, amount_nano=cents * 10**7, note="Used.")
+    money.draw_up_drafts()
+    client = browser("admin")
+    text = text_of(client.get(_page(mary.user)))
+    for heading in ("Spend", "Clusters", "Jobs"):
+        assert f"<h2>{heading}</h2>" in text
+    bill, cluster = Bill.objects.get(customer=mary.user.customer), Cluster.objects.get(owner=mary.user)
+    job = Job.objects.get(owner=mary.user)
+    for name, row in (("billing_bill", bill), ("clusters_cluster", cluster), ("jobs_job", job)):
+        assert reverse(f"admin:{name}_change", args=[row.pk]) in text
+    for shown in ("nightly-mary", "rooms-mary", "1.50", "draft", "1 PENDING"):
+        assert shown in text, shown
+    assert "-eve" not in text
+    assert "2.75" not in text
+    for model, query in (
+        ("jobs_job", "customer=acme"),
+        ("clusters_cluster", "owner__username=mary"),
+        ("billing_bill", "q=acme"),
+        ("billing_usagerecord", "customer=acme"),
+    ):
+        path = f"{reverse(f'admin:{model}_changelist')}?{query}"
+        assert path in text
+        assert client.get(path).status_code == 200
 
 
 def test_what_somebody_made_up_is_shown_as_text() -> None:

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 
 class Role(models.TextChoices):
@@ -80,6 +81,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     last_feedback_at = models.DateTimeField(null=True, blank=True, editable=False)
     anonymised_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    times_disabled = models.PositiveIntegerField(default=0, editable=False)
 
     # How far the credential of this request reaches: its token's scope. No column; a session reaches all the way.
     scope: str = TokenScope.ADMIN
@@ -97,6 +99,13 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.username
+
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        """What a session was begun with, and has to have still: the password, and never having been disabled since."""
+        if not self.times_disabled:
+            return super()._get_session_auth_hash(secret)  # type: ignore[misc, no-any-return] # the stubs lack it
+        said = f"{self.times_disabled}\n{self.password}"
+        return str(salted_hmac("accounts.sessions", said, secret=secret, algorithm="sha256").hexdigest())
 
     @property
     def is_staff(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
@@ -12,7 +12,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.db.models import Value
+from django.db.models import F, Value
 from django.db.models.functions import Lower
 
 from accounts import events, queries
@@ -205,7 +205,10 @@ def _set_enabled(username: str, enabled: bool, actor: User | None) -> User:
             if actor is not None and user.pk == actor.pk:
                 raise UserState("You cannot disable yourself.")
             _keep_an_admin(user)
-        if not User.objects.filter(pk=user.pk, is_active=not enabled).update(is_active=enabled):
+        changes: dict[str, Any] = {"is_active": enabled}
+        if not enabled:
+            changes["times_disabled"] = F("times_disabled") + 1  # ends sessions for good
+        if not User.objects.filter(pk=user.pk, is_active=not enabled).update(**changes):
             raise UserState(f"{username} is already {'enabled' if enabled else 'disabled'}.")
         verb = "enabled" if enabled else "disabled"
         record_of(f"user.{verb}", user, actor, {"enabled": not enabled}, {"enabled": enabled})
@@ -213,7 +216,10 @@ def _set_enabled(username: str, enabled: bool, actor: User | None) -> User:
 
 
 def enable_user(*, username: str, actor: User | None) -> User:
-    """Let a disabled user in again; the tokens they had work again. Raises UserNotFound, UserState."""
+    """Let a disabled user in again; the tokens they had work again, their sessions not.
+
+    Raises UserNotFound, UserState.
+    """
     return _set_enabled(username, True, actor)
 
 

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import runpy
 import threading
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.hashers import check_password
 from django.db import IntegrityError, connection, transaction
+from django.test import override_settings
 
 from accounts import events, queries, services
 from accounts.errors import UserExists, UserNotFound, UserState
 from accounts.models import ApiToken, Customer, Event, Role, User
 from controlplane.core.errors import InvalidRequest
+from tests.environment import CHECKOUT
 from tests.factories import make_admin, make_customer_user, make_monitor, make_operator
 
 pytestmark = pytest.mark.django_db
@@ -181,6 +185,25 @@ def test_a_disabled_user_gets_no_token_and_keeps_the_old_one() -> None:
 
 
 # --- Enabled and disabled ------------------------------------------------------------------------
+
+
+def test_a_token_reaches_no_further_than_its_owner_does_now() -> None:
+    person = make_admin()
+    make_admin()
+    for role, status in ((Role.MONITOR, 403), (Role.ADMIN, 201)):
+        services.set_role(user=person.user, role=role, actor=None)
+        name = {"name": f"made by a {role}"}
+        assert person.post("/v6/customers/", name).status_code == status
+
+
+@pytest.mark.runs_once("sqlite", "what a hash looks like")
+def test_passwords_are_hashed_by_argon2_and_nothing_else_is_needed_to_check_one() -> None:
+    read = runpy.run_path(str(CHECKOUT / "controlplane" / "settings.py"))
+    with override_settings(PASSWORD_HASHERS=read["PASSWORD_HASHERS"]):
+        encoded = services.make_ready("correct horse battery", username="ada").encoded
+        assert encoded.startswith("argon2$argon2id$")
+        assert check_password("correct horse battery", encoded)
+        assert not check_password("correct horse batterz", encoded)
 
 
 def test_disabling_blocks_at_once_and_enabling_revives_the_tokens() -> None:

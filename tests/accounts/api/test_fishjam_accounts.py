@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
-from django.core import mail
+from django.core import mail, signing
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from accounts import services, tasks
-from accounts.models import ApiToken, Event, Invitation, Role, User
+from accounts.models import ApiToken, Event, Invitation, Rate, Role, User
 from accounts.services.passwords import reset_token
 from accounts.services.sign_up import verification_token
 from tests.contracts.fishjam import AUTH, EMAIL, PASSWORD, post
@@ -181,6 +182,35 @@ def test_a_mail_is_sent_again_once_a_minute(nobody: Client) -> None:
     assert len(in_line()) == 2
 
 
+def test_a_mail_is_sent_again_five_times_a_day(nobody: Client) -> None:
+    user = services.sign_up(**BODY)
+    for _ in range(5):
+        services.resend_verification(user)
+        Rate.objects.update(began_at=F("began_at") - timedelta(seconds=61))  # as if a minute were over
+    answer = post(nobody, f"{AUTH}/resend-verification", credentials())
+    said(answer, 429)
+    assert 23 * 3600 < int(answer.headers["Retry-After"]) <= 24 * 3600
+    assert len(in_line()) == 1 + 5
+
+
+@pytest.mark.parametrize("kind", ["a reset", "another's", "an API token", "changed", "of somebody disabled"])
+def test_another_token_verifies_nobody(kind: str, nobody: Client) -> None:
+    user = services.sign_up(**BODY)
+    token = verification_token(user)
+    if kind == "a reset":
+        token = reset_token(user)
+    elif kind == "another's":
+        token = signing.dumps([str(user.uuid), "other@example.com"], salt="accounts.verification")
+    elif kind == "an API token":
+        token = services.issue_token(user=user, actor=user)
+    elif kind == "changed":
+        token = token[:-1] + ("A" if token[-1] != "A" else "B")
+    else:
+        services.disable_user(username=EMAIL, actor=None)
+    said(post(nobody, f"{AUTH}/verify", {"verification_token": token}), 401)
+    assert not User.objects.get().is_verified
+
+
 def test_who_changes_their_own_address_verifies_it_anew(ada: User, nobody: Client) -> None:
     services.update_user(user=ada, actor=ada, email="new@example.com")
     said(post(nobody, f"{AUTH}/sign-in", credentials(email="new@example.com")), 403)
@@ -234,6 +264,16 @@ def test_a_disabled_user_is_told_as_a_wrong_password_is(ada: User) -> None:
     said(post(Client(), f"{AUTH}/sign-in", credentials()), 401)
     assert said(client.get(f"{AUTH}/user"), 401) == "Unauthorized"
     assert said(Person(ada, token).get(f"{AUTH}/user"), 401) == "Unauthorized"
+
+
+def test_who_is_enabled_again_signs_in_anew_and_keeps_the_tokens(ada: User) -> None:
+    for _ in range(2):
+        client, token = signed_in(), services.issue_token(user=ada, actor=ada)
+        services.disable_user(username=EMAIL, actor=None)
+        services.enable_user(username=EMAIL, actor=None)
+        said(client.get(f"{AUTH}/user"), 401)
+        assert Person(ada, token).get(f"{AUTH}/user").status_code == 200
+        assert signed_in().get(f"{AUTH}/user").status_code == 200
 
 
 def test_an_archived_token_is_refused_and_a_live_one_shows_its_user(ada: User) -> None:
@@ -308,6 +348,13 @@ def test_a_reset_works_once_and_ends_all_sessions(ada: User, nobody: Client) -> 
     said(post(nobody, path, {"password": OTHER}), 403)
     said(client.get(f"{AUTH}/user"), 401)
     signed_in(OTHER)
+
+
+def test_an_old_reset_is_not_valid(ada: User, nobody: Client, settings: Any) -> None:
+    path = f"{AUTH}/reset-password/{ada.uuid}/{reset_token(ada)}"
+    settings.PASSWORD_RESET_TIMEOUT = -1
+    assert "not valid" in said(post(nobody, path, {"password": OTHER}), 403)
+    said(post(nobody, f"{AUTH}/reset-password/{ada.uuid}/{verification_token(ada)}", {"password": OTHER}), 403)
 
 
 def test_a_reset_of_a_disabled_user_and_by_another_s_token_is_refused(ada: User, nobody: Client) -> None:

@@ -375,7 +375,8 @@ def delayed_jobs() -> int:
 _ACTIVE_EXECUTIONS: Final = """
 SELECT e.id, e.job_id, e.uuid, j.shape, j.status, j.tries, j.max_tries, j.revision_id, j.superseded_at IS NOT NULL,
     j.policy_id, j.rung, j.affordable_seconds < coalesce(j.timeout_seconds, j.affordable_seconds + 1), j.leaves_at,
-    j.started_at, j.queued_at, e.started_at, e.stopped_at
+    j.started_at, j.queued_at, e.started_at, e.stopped_at,
+    e.number, e.exit_code, j.customer_id
 FROM jobs_execution e JOIN jobs_job j ON j.id = e.job_id
 WHERE e.uuid {among} AND e.status {among} ORDER BY j.id
 """
@@ -402,6 +403,9 @@ class ActiveExecution:
     job_queued_at: datetime.datetime | None
     started_at: datetime.datetime | None
     stopped_at: datetime.datetime | None
+    number: int
+    exit_code: int | None
+    customer_id: int
 
 
 def lock_active_executions(uuids: Sequence[uuid.UUID], statuses: Sequence[str]) -> list[ActiveExecution]:
@@ -414,7 +418,7 @@ def lock_active_executions(uuids: Sequence[uuid.UUID], statuses: Sequence[str]) 
     return [
         ActiveExecution(
             *(*row[:2], uuid.UUID(row[2]), *row[3:8], bool(row[8])),
-            *(*row[9:11], bool(row[11]), *map(_aware, row[12:])),
+            *(*row[9:11], bool(row[11]), *map(_aware, row[12:17]), *row[17:]),
         )
         for row in rows
     ]

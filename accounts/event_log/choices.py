@@ -11,7 +11,7 @@ from accounts.event_log.told import Told
 from accounts.models import User
 from controlplane.core import sets
 
-OF_CUSTOMERS: Final = "job"  # the subjects whose events a customer's users may read
+OF_CUSTOMERS: Final = ("bill", "execution", "job")  # the subjects whose events a customer's users may read
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Choice:
     def _may_read(self, told: Told) -> bool:
         if self.own_id is None:
             return True
-        is_theirs = told.subject_kind == OF_CUSTOMERS or (told.owner_id is not None and told.owner_id == self.reader_id)
+        is_theirs = told.subject_kind in OF_CUSTOMERS or (told.owner_id is not None and told.owner_id == self.reader_id)
         return told.customer_id == self.own_id and is_theirs
 
     def asks_for(self, told: Told) -> bool:
@@ -64,8 +64,9 @@ class Choice:
         found: list[str] = []
         values: list[Any] = []
         if self.own_id is not None:
-            found.append("(e.subject_kind = %s OR e.owner_id = %s)")
-            values += [OF_CUSTOMERS, self.reader_id]
+            marks = ", ".join(["%s"] * len(OF_CUSTOMERS))
+            found.append(f"(e.subject_kind IN ({marks}) OR e.owner_id = %s)")
+            values += [*OF_CUSTOMERS, self.reader_id]
         for column, value in (
             ("subject_kind", wanted.subject_kind or None),
             ("subject_id", wanted.subject_id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -18,7 +18,7 @@ from jobs import sql, staging, states
 from jobs.models import TASKS, Shape
 from jobs.scheduling.retrying import MAX_COST, NO_CAPACITY, Retrying, is_crowded_out
 from jobs.services.cancel import CANCELED_BY_USER
-from jobs.services.move import move, move_executions
+from jobs.services.move import Ended, move, move_executions, tell_of_ended
 from jobtypes.models import Error
 
 logger = logging.getLogger("jobs.scheduling")
@@ -114,7 +114,8 @@ class Outcomes:
     JOB_ENDED = ("started_at", "ended_at", "due_at", "reason", "error")
     MAYBE = ("output", "rung", "max_tries")
 
-    def __init__(self, executions: Iterable[sql.ActiveExecution]) -> None:
+    def __init__(self, executions: Collection[sql.ActiveExecution]) -> None:
+        self._executions = {each.id: each for each in executions}
         # Where to, with which fields -> the values by id.
         self.executions: dict[tuple[str, tuple[str, ...]], dict[int, dict[str, Any]]] = {}
         self.jobs: dict[tuple[str, tuple[str, ...]], dict[int, dict[str, Any]]] = {}
@@ -209,14 +210,23 @@ class Outcomes:
     def write(self) -> int:
         """Make the moves; caller holds the transaction and the locks. Returns the executions that moved."""
         count = 0
+        ended: list[Ended] = []
         for (to, fields), executions in self.executions.items():
             moved = move_executions(executions, to, fields=fields)
             count += len(moved)
+            if to in states.EXECUTION_FINAL:
+                ended += (self._ended_so(i, to, executions[i]) for i in moved)
             for i in executions.keys() - set(moved):
                 self.waits.pop(i, None)
         for (to, fields), jobs in _in_order(self.jobs):
             move(jobs, to, fields=fields)
+        tell_of_ended(ended)
         return count
+
+    def _ended_so(self, execution_id: int, to: str, values: Mapping[str, Any]) -> Ended:
+        execution = self._executions[execution_id]
+        exit_code = values.get("exit_code", execution.exit_code)
+        return Ended(execution_id, execution.job_id, execution.number, execution.customer_id, to, exit_code)
 
 
 def _in_order(

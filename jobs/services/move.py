@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.utils import timezone
 
@@ -54,5 +54,27 @@ def move(
 
 
 def move_executions(values: Mapping[int, Mapping[str, Any]], to: str, *, fields: Sequence[str] = ()) -> list[int]:
-    """Move executions; the job's own move tells the log of it. Caller holds a transaction."""
+    """Move executions; the job's own move tells the log of it, and `tell_of_ended` of ends. In a transaction."""
     return list(compare_and_set(Execution, states.EXECUTION, to, values, fields))
+
+
+class Ended(NamedTuple):
+    """An execution that has ended, and how."""
+
+    id: int
+    job_id: int
+    number: int
+    customer_id: int
+    status: str
+    exit_code: int | None = None
+
+
+def tell_of_ended(ended: Sequence[Ended]) -> None:
+    """Put the ends of executions into the log. Caller holds the transaction of their moves."""
+    entries: list[events.Entry] = []
+    for each in ended:
+        after: dict[str, Any] = {"status": each.status, "job": each.job_id, "number": each.number}
+        if each.exit_code is not None:
+            after["exit_code"] = each.exit_code
+        entries.append(("execution.ended", "execution", each.id, None, each.customer_id, None, after))
+    events.record(entries)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import jsonschema
 import pytest
+from django.utils import timezone
 
 from accounts import event_log
 from accounts.event_kinds import KINDS, json_schema
+from accounts.services import close_account
+from billing import services
 from tests.answers import json_of
 from tests.environment import CHECKOUT
 from tests.schema.scenery import make_scenery
@@ -49,7 +53,10 @@ def test_the_schema_is_one() -> None:
 
 @pytest.mark.django_db
 def test_what_real_work_records_is_as_the_schema_says() -> None:
-    admin = make_scenery().people["admin"]
+    people = make_scenery().people
+    admin, now = people["admin"], timezone.now()
+    services.close_month(now.date(), now=now + timedelta(days=40))
+    close_account(people["customer"].user)
     kinds: set[str] = set()
     validator = jsonschema.Draft202012Validator(json_schema())
     after = 0
@@ -64,4 +71,7 @@ def test_what_real_work_records_is_as_the_schema_says() -> None:
             break
         after = page["next_after"]
     assert {"job.submitted", "job.moved", "job.held", "hold.placed", "cap.set", "operation.started"} <= kinds
+    assert {"execution.ended", "cluster.created", "container.created"} <= kinds
+    assert {"bill.moved", "month.closed", "budget.created", "usage.corrected"} <= kinds
+    assert {"user.closing", "token.revoked", "webhook.created", "webhook.deleted"} <= kinds
     assert {"user.created", "token.issued", "recipe.created", "job_type.created", "workspace.created"} <= kinds

@@ -63,6 +63,18 @@ def test_staff_read_all_and_a_customers_users_of_their_own_jobs(who: str, people
     assert json_of(answer)["next_after"] == start()
 
 
+@pytest.mark.parametrize("kind", ["bill.moved", "execution.ended"])
+def test_a_customer_s_users_are_told_of_what_ran_for_it_and_what_it_owes(
+    kind: str, people: Mapping[str, Person]
+) -> None:
+    put(kind, 1)
+    put(kind, 2, customer="other")
+    put("budget.reached", 3)  # nor what staff alone set
+    for who, expected in (("owner", [1]), ("colleague", [1]), ("stranger", [2]), ("operator", [1, 2, 3])):
+        assert [subject for _, subject in told(people[who])] == expected, who
+    assert told(people["owner"], subject_kind=kind.split(".")[0], subject=2) == []
+
+
 @pytest.mark.parametrize("asked", [{"customer": "other"}, {"job": 4}, {"subject_kind": "user", "subject": 2}])
 def test_no_filter_shows_a_customer_what_is_not_theirs(asked: dict[str, Any], people: Mapping[str, Person]) -> None:
     put("user.created", 2)

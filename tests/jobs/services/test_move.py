@@ -4,9 +4,10 @@ import pytest
 from django.db import transaction
 
 from accounts.models import Event
-from jobs import queries, services, states
+from clusters.providers.base import End
+from jobs import queries, scheduling, services, states
 from jobs.models import Job, Lane
-from tests.factories import make_jobs, make_operator
+from tests.factories import Stage, make_job_in, make_jobs, make_operator
 
 pytestmark = pytest.mark.django_db
 
@@ -21,6 +22,34 @@ def test_a_set_moves_with_one_event_for_each_job() -> None:
     assert [(e.subject_id, e.before, e.after) for e in events] == [
         (job.pk, {"status": "QUEUED"}, {"status": "STARTING", "reason": "WHY"}) for job in jobs
     ]
+
+
+def test_the_end_of_an_execution_is_told_once_with_its_job_its_number_and_its_exit_code() -> None:
+    stage, (done, lost) = Stage(), make_jobs(2)
+    stage.start(done, lost)
+    told = Event.objects.filter(subject_kind="execution").order_by("id")
+    assert not told.exists()
+    stage.end(done, exit_code=3)
+    stage.end(lost, exit_code=None, end=End.LOST)
+    scheduling.apply(stage.provider.observe([str(stage.execution(done).uuid)]))  # it is seen once more
+    found = [(each.kind, each.subject_id, each.customer_id, each.after) for each in told]
+    assert found == [
+        (
+            *("execution.ended", stage.execution(done).pk, done.customer_id),
+            {"status": "FAILED", "job": done.pk, "number": 1, "exit_code": 3},
+        ),
+        (
+            *("execution.ended", stage.execution(lost).pk, lost.customer_id),
+            {"status": "LOST", "job": lost.pk, "number": 1},
+        ),
+    ]
+
+
+def test_the_end_of_an_execution_that_its_provider_refused_is_told() -> None:
+    job = make_job_in(states.REJECTED)
+    [told] = Event.objects.filter(kind="execution.ended")
+    assert (told.subject_id, told.customer_id) == (job.executions.get().pk, job.customer_id)
+    assert told.after == {"status": "FAILED", "job": job.pk, "number": 1}
 
 
 def test_those_who_may_not_move_are_left_alone_and_have_no_event() -> None:

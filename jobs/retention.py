@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_q.models import Task
@@ -39,6 +40,7 @@ def delete_old_rows() -> dict[str, int]:
             IdempotencyKey.objects.order_by("created_at"), "created_at", _cutoff("idempotency_keys")
         ),
         "rates": _delete(Rate.objects.order_by("began_at"), "began_at", _cutoff("rates")),
+        "sessions": _delete(Session.objects.order_by("expire_date"), "expire_date", timezone.now()),
         "load_samples": _delete(LoadSample.objects.order_by("at"), "at", _cutoff("load_samples")),
         "operations": _delete(_ended_operations(), "created_at", _cutoff("operations")),
         # A job leaves one of these at most. Not a matter of taste: who reads them knows how long they are kept.

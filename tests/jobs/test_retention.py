@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 from django_q.models import Task
 
@@ -36,6 +37,8 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
         IdempotencyKey.objects.create(user=user, key=str(hours), digest="d", created_at=made)
     for hours in (47, 49):
         Rate.objects.create(key=str(hours), began_at=now - timedelta(hours=hours), count=1)
+    for key, left in (("over", -timedelta(seconds=1)), ("open", timedelta(days=1))):
+        Session.objects.create(session_key=key, session_data="", expire_date=now + left)
     for days in (31, 33):
         LoadSample.objects.create(at=now - timedelta(days=days), pending=0, queued=1, running=0)
     for days, status in ((4, states.STOPPED), (6, states.STOPPED), (6, states.RUNNING)):
@@ -45,7 +48,16 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
     minute = counts.minute_of(now)
     for ago in (counts.MINUTES_KEPT - 1, counts.MINUTES_KEPT + 1):
         JobCount.objects.create(job_type_id=1, span=1, minute=minute - ago, status=states.COMPLETED, number=1)
-    names = ("events", "idempotency_keys", "rates", "load_samples", "operations", "minute_counts", "failed_tasks")
+    names = (
+        "events",
+        "idempotency_keys",
+        "rates",
+        "sessions",
+        "load_samples",
+        "operations",
+        "minute_counts",
+        "failed_tasks",
+    )
     deleted = {**dict.fromkeys(names, 1), "parked_events": 0, "webhook_deliveries": 1}
     hook = Webhook.objects.create(owner=user, name="hook", url="https://example.com/")
     for days in (29, 31):
@@ -56,6 +68,7 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
     assert list(Event.objects.values_list("subject_id", flat=True)) == [9]
     assert list(WebhookDelivery.objects.values_list("position", flat=True)) == [29]
     assert list(IdempotencyKey.objects.values_list("key", flat=True)) == ["23"]
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["open"]
     assert list(Task.objects.values_list("id", flat=True)) == ["9"]
 
 

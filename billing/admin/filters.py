@@ -15,10 +15,12 @@ from django.http import HttpRequest
 from accounts.models import Customer
 from billing import queries, states
 from billing.hours import parse_month
-from billing.models import UsageKind
+from billing.models import UsageKind, UsageRecord
 from clusters.queries import CLOUDS
+from controlplane.core import sets
 from controlplane.core.admin_filters import ChoiceFilter, ParameterFilter, TextFilter
 from jobs.models import Job, Shape
+from jobs.queries.recipes import jobs_inside
 
 
 def parse_day(text: str) -> date | None:
@@ -128,6 +130,18 @@ class JobFilter(_Read, TextFilter):
         parents = Job.objects.filter(pk__in=found, parent__isnull=False).values_list("parent_id", flat=True)
         wanted = Q(root_id__in=found) | Q(job_id__in=found)
         return rows.filter(wanted, root_id__in=[*found, *parents])
+
+
+class RecipeFilter(_Read, TextFilter):
+    title = "recipe, its id: with the jobs of recipes inside it"
+    parameters = ("recipe",)
+    expected = "This is no id."
+
+    def read(self, text: str) -> Any:
+        return _parse_id(text)
+
+    def matching(self, rows: QuerySet[Any], found: list[Any]) -> QuerySet[Any]:
+        return rows.filter(sets.among("root_id", jobs_inside(found), UsageRecord))
 
 
 class ShapeFilter(ChoiceFilter):

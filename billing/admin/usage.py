@@ -22,6 +22,7 @@ from billing.admin.filters import (
     JobFilter,
     JobTypeFilter,
     KindFilter,
+    RecipeFilter,
     RecordMonthFilter,
     ShapeFilter,
 )
@@ -69,7 +70,7 @@ class UsageRecordAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     list_display = (*("id", "what", "of_customer", "begun", "hours", "of_job", "place", "usd", "on_bill_of"),)
     list_filter = (
         *(KindFilter, CloudFilter, RecordMonthFilter, DayFilter, CustomerFilter, JobFilter),
-        *(ShapeFilter, JobTypeFilter, ClusterFilter),
+        *(ShapeFilter, JobTypeFilter, ClusterFilter, RecipeFilter),
     )
     list_select_related = ("customer",)
     search_fields = ("id",)

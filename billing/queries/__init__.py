@@ -12,13 +12,14 @@ from billing.queries.costs import (
     costs_by,
     job_cost,
     job_type_cost,
+    recipe_cost,
     visible_days,
     visible_records,
 )
 from billing.queries.metrics import CustomerUsage, usage_by_customer
 from billing.queries.months import Closing, bills_by_month, in_open_months, last_closed, next_to_close
 from billing.queries.positions import Position, kind_at, months_with, position_of, records_at
-from billing.queries.receipts import Receipt, billed_on, corrections_of, others_of, receipt_of
+from billing.queries.receipts import Receipt, billed_on, corrections_of, others_of, receipt_of, receipts_of_execution
 from billing.queries.records import Mentioned, find_record, mentioned_in, of_jobs, of_sources, shown_records
 from billing.queries.spend import Spend, months_used, spend_of
 
@@ -57,6 +58,8 @@ __all__ = [
     "own_bills",
     "position_of",
     "receipt_of",
+    "receipts_of_execution",
+    "recipe_cost",
     "records_at",
     "reserved_of",
     "scope_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +17,13 @@ from billing import hours, money
 from billing.models import UsageDay, UsageKind, UsageRecord
 from billing.models.usage import SUMS
 from clusters.models import Cluster, Source
+from controlplane.core import sets
 from controlplane.core.errors import InvalidRequest
 from jobs import states
-from jobs.models import Execution, Job, Shape
+from jobs.models import Execution, Job, Recipe, Shape
 from jobs.queries.outlook import history
 from jobs.queries.rates import Rates
+from jobs.queries.recipes import jobs_inside
 from jobtypes.models import JobType
 
 # What costs may be grouped by, and the columns of that.
@@ -137,6 +140,16 @@ def job_cost(job: Job, now: datetime | None = None) -> Cost:
     return Cost(metered, running, _estimated(job, metered + running))
 
 
+def recipe_cost(recipe: Recipe, now: datetime | None = None) -> Cost:
+    """Of all jobs that were made in a recipe, and in recipes inside it; not of those that it has taken over."""
+    jobs = jobs_inside([recipe.pk])
+    records = UsageRecord.objects.filter(sets.among("root_id", jobs, UsageRecord))
+    metered = records.aggregate(sum=Sum("cost_nano"))["sum"] or 0
+    running = _running(Execution.objects.filter(sets.among("job", jobs, Execution)), now or timezone.now())
+    is_over = recipe.completed_at is not None
+    return Cost(metered, running, metered + running if is_over else None)
+
+
 def job_type_cost(job_type: JobType, now: datetime | None = None) -> Cost:
     """Of all jobs of this version of a job type."""
     metered = UsageDay.objects.filter(job_type_id=job_type.pk).aggregate(sum=Sum("cost_nano"))["sum"] or 0
@@ -151,7 +164,10 @@ def cluster_cost(cluster: Cluster) -> Cost:
 
 
 def _running(executions: QuerySet[Execution], now: datetime) -> int:
-    """What these have cost since they were metered last."""
+    """What these have cost since they were metered last. What is not priced yet, at the prices that hold now.
+
+    As many statements for any number of them at one place.
+    """
     rows = list(
         executions.filter(started_at__isnull=False).values_list(
             *("id", "started_at", "ended_at", "price_rate", "price_source"),
@@ -159,18 +175,32 @@ def _running(executions: QuerySet[Execution], now: datetime) -> int:
             *("job__shape", "job__vcpus_milli", "job__memory_mib", "job__customer_id"),
         )
     )
-    metered = UsageRecord.objects.filter(kind=UsageKind.EXECUTION, source_id__in=[row[0] for row in rows])
-    metered_to = dict(metered.values_list("source_id").annotate(Max("ended_at")))
-    rates, total = Rates(), 0
-    for pk, started_at, ended_at, rate, source, *asked in rows:
+    if not rows:
+        return 0
+    ids = sets.among("source_id", [row[0] for row in rows], UsageRecord)
+    metered_to = dict(
+        UsageRecord.objects.filter(ids, kind=UsageKind.EXECUTION).values_list("source_id").annotate(Max("ended_at"))
+    )
+    rates, total = _rates_of([row[5:] for row in rows if not row[4]]), 0
+    for pk, started_at, ended_at, rate, source, capacity, cloud, region, shape, *size, customer_id in rows:
         if not source:
-            found = rates.since(started_at, *asked)
+            found = rates.rate(cloud, region, customer_id, *size, whole=shape == Shape.INSTANCE, capacity=capacity)
             rate, source = (found.per_hour, found.source) if found else (None, "")
         begun = hours.milliseconds(started_at)
         to = hours.milliseconds(metered_to.get(pk, started_at)) - begun
         lasted = max(hours.milliseconds(ended_at or now) - begun, to)
         total += money.cost_between(billed_rate(rate, source), to, lasted)
     return total
+
+
+def _rates_of(unpriced: Sequence[Sequence[Any]]) -> Rates:
+    """What holds now at the places of these, each read once for all customers."""
+    rates, customers = Rates(), defaultdict[tuple[str, str], set[int]](set)
+    for _, cloud, region, *_, customer_id in unpriced:
+        customers[cloud, region].add(customer_id)
+    for place, found in customers.items():
+        rates.read(*place, found)
+    return rates
 
 
 def billed_rate(rate: Decimal | None, source: str) -> Decimal | None:

@@ -56,6 +56,40 @@ def receipt_of(record: UsageRecord) -> Receipt:
     )
 
 
+@dataclass(frozen=True)
+class Step:
+    """A record, and where it is billed."""
+
+    record: UsageRecord
+    bill: Bill | None
+    line: BillLine | None
+
+
+def receipts_of_execution(execution: Execution) -> list[Step]:
+    """What was metered of an execution, the first hours of it, and where each is billed. In three statements."""
+    rows = UsageRecord.objects.filter(kind=UsageKind.EXECUTION, source_id=execution.pk).order_by("begun_at", "number")
+    records = list(rows[:MOST])
+    if not records:
+        return []
+    first = records[0]
+    bills = {
+        bill.month: bill
+        for bill in Bill.objects.filter(
+            customer=first.customer_id, month__in={each.bill_month for each in records}
+        ).select_related("customer")
+    }
+    # All are of one job, so they are on the same line of each of these bills.
+    at = position_of(first.kind, first.shape, first.job_type_id or 0, 0)
+    lines = {
+        line.bill_id: line
+        for line in BillLine.objects.filter(
+            bill__in=bills.values(), kind=at.kind, shape=at.shape, job_type_id=at.job_type_id or None
+        )
+    }
+    found = [(each, bills.get(each.bill_month)) for each in records]
+    return [Step(record, bill, lines.get(bill.pk) if bill else None) for record, bill in found]
+
+
 def others_of(record: UsageRecord) -> list[UsageRecord]:
     """What the meter said of the same interval besides."""
     same = UsageRecord.objects.filter(kind=record.kind, source_id=record.source_id, begun_at=record.begun_at)

@@ -8,7 +8,6 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -233,7 +232,6 @@ def _what_it_is(row: Cluster) -> SafeString | str:
             ("Version", row.image_version),
             ("Made", when(row.created_at)),
             ("Archived", when(row.archived_at)),
-            ("Cost", link(f"{reverse('admin:billing_usagerecord_changelist')}?cluster={row.pk}", "what was metered")),
         )
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
@@ -25,6 +26,20 @@ class Detail:
     sections: Sequence[Section] = field(default_factory=tuple)
 
 
+_ADDED: Final[dict[type[Model], list[Callable[[HttpRequest, Any], Section]]]] = {}
+
+
+def add_section(model: type[Model], section: Callable[[HttpRequest, Any], Section]) -> None:
+    """Have the page of a model's rows show what a floor above the model's own knows of the row."""
+    _ADDED.setdefault(model, []).append(section)
+
+
+def added_sections(request: HttpRequest, row: Any) -> list[Section]:
+    """Those that are not empty, in the order in which they were added."""
+    found = [section(request, row) for section in _ADDED.get(type(row), ())]
+    return [(heading, body) for heading, body in found if body]
+
+
 class DetailAdmin(ReadOnlyAdmin):
     """Base: say in `detail` what the page of a row shows."""
 
@@ -38,5 +53,6 @@ class DetailAdmin(ReadOnlyAdmin):
         form_url: str = "", obj: Any = None,
     ) -> HttpResponse:  # fmt: skip
         detail = self.detail(request, obj)
+        detail = replace(detail, sections=(*added_sections(request, obj), *detail.sections))
         more = {"detail": detail, "title": detail.title, "subtitle": None}
         return super().render_change_form(request, {**context, **more}, add, change, form_url, obj)

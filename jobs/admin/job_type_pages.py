@@ -102,7 +102,6 @@ def _facts(job_type: JobType, manifest: Manifest) -> list[tuple[str, Any]]:
         ("Edited", when(job_type.modified_at)),
         ("Paused since", when(job_type.paused_at)),
         ("Deprecated since", when(job_type.deprecated_at)),
-        ("Cost", link(f"{reverse('admin:billing_usagerecord_changelist')}?job_type={job_type.pk}", "what was metered")),
     ]
 
 

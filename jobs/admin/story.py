@@ -15,6 +15,7 @@ from accounts import access
 from accounts.models import Event, User
 from clusters.providers.errors import ProviderError
 from controlplane.core.admin import link, link_out, table, when
+from controlplane.core.detail_admin import added_sections
 from controlplane.core.errors import ControlPlaneError
 from jobs import following, queries, states
 from jobs.admin.badges import status_badge
@@ -47,7 +48,7 @@ def story(job: Job, request: HttpRequest, reader: User) -> dict[str, Any]:
         "curl": as_curl(job, request, reader),
         "lives": job.status not in states.FINAL,
         "follow": f"{get_script_prefix()}v6/jobs/{job.pk}/logs/combined/",
-        "sections": [*policy_story(job), *seed_story(job), *mapreduce_story(job)],
+        "sections": [*added_sections(request, job), *policy_story(job), *seed_story(job), *mapreduce_story(job)],
     }
 
 
@@ -147,7 +148,6 @@ def _facts(job: Job, reader: User) -> list[tuple[str, Any]]:
         ("Queued", when(job.queued_at)),
         ("Started", when(job.started_at)),
         ("Ended", when(job.ended_at)),
-        ("Cost", link(f"{reverse('admin:billing_usagerecord_changelist')}?job={job.pk}", "what was metered of it")),
     ]
     if job.error is not None:
         facts.append(("Error", link(reverse("admin:jobtypes_error_change", args=[job.error_id]), job.error.title)))

@@ -89,6 +89,18 @@ def progress_of(recipes: Iterable[Recipe]) -> dict[int, Progress]:
     return found
 
 
+def jobs_inside(recipes: Iterable[int]) -> list[int]:
+    """The jobs that were made in recipes and in those inside: a statement for each level, and one.
+
+    What a recipe has taken over was made in another.
+    """
+    found = level = set(recipes)
+    while level:
+        level = set(Recipe.objects.filter(parent__in=level).values_list("pk", flat=True))
+        found = found | level
+    return list(Job.objects.filter(recipe__in=found).values_list("pk", flat=True))
+
+
 def kept_back(job: Job) -> list[gates.Reason]:
     """What a job that was not queued yet waits for: each node before it that is not done, or why it is blocked."""
     node = RecipeNode.objects.filter(recipe=job.recipe_id, job=job).select_related("recipe__revision").first()

@@ -7,12 +7,12 @@ which it names nothing, `jobs.queries.explain` shows all it names. So they canno
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from accounts.models import Role
+from accounts.models import Role, User
 from jobs.models import Lane, Place, RunsFor, Scope
 from jobs.spend_sql import SpendFacts
 from jobs.sql import Candidate, CapFacts, HoldFacts, LaneFacts
@@ -28,7 +28,10 @@ BUDGET: Final = "BUDGET"
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a job waits: a stable code, and what would free it. `place_full` ones pass when running work ends."""
+    """Why a job waits: a stable code, and what would free it. `place_full` ones pass when running work ends.
+
+    `of_others`: its numbers count what other customers did, too, and are for staff alone.
+    """
 
     code: str
     hint: str
@@ -37,6 +40,12 @@ class Reason:
     limit: Any = None
     set_by: str | None = None
     place_full: bool = False
+    of_others: bool = False
+
+    def told_to(self, reader: User) -> Reason:
+        """What of it `reader` may know."""
+        is_hidden = self.of_others and reader.role == Role.CUSTOMER
+        return replace(self, value=None, limit=None) if is_hidden else self
 
 
 @dataclass(slots=True)
@@ -202,7 +211,14 @@ def _afforded(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iter
         if used + cost > gate.limit_nano:
             whose = {Scope.CUSTOMER: "its customer", Scope.JOB_TYPE: "its job type"}.get(Scope(gate.scope), "all jobs")
             hint = f"The budget of {whose} has not enough left for the {dollars(cost)} USD that this job may come to."
-            yield Reason(BUDGET, f"{hint} {gate.hint}".strip(), gate.since, dollars(used), dollars(gate.limit_nano))
+            yield Reason(
+                BUDGET,
+                f"{hint} {gate.hint}".strip(),
+                gate.since,
+                dollars(used),
+                dollars(gate.limit_nano),
+                of_others=gate.scope != Scope.CUSTOMER,
+            )
 
 
 def dollars(nano: int) -> str:

@@ -18,8 +18,9 @@ from accounts.models import Customer
 from controlplane.core import sets
 from jobs import queries, scheduling, services, spend_sql, states
 from jobs.models import Execution, Job, Lane, Place, RunsFor, Scope, SpendGate
+from tests.answers import json_of
 from tests.clusters.offers import price_vcpus_here
-from tests.factories import ROOMY, Stage, make_job, make_job_in, make_jobs, make_operator
+from tests.factories import ROOMY, Stage, make_customer_user, make_job, make_job_in, make_jobs, make_operator
 from tests.jobs.counted import finish, make_type, submit
 from tests.query_budget import counted
 from tests.threads import at_once
@@ -80,6 +81,21 @@ def test_a_budget_binds_its_scope_only_and_names_it(stage: Stage, scope: str, wo
     (reason,) = queries.explain(ours[1])
     assert f"The budget of {words} has" in reason.hint
     assert reason.hint.endswith(" Ask the desk.")
+
+
+@pytest.mark.parametrize("scope", [Scope.ALL, Scope.CUSTOMER, Scope.JOB_TYPE])
+def test_a_customer_is_not_told_what_others_spend(stage: Stage, scope: str) -> None:
+    owner, operator = make_customer_user(), make_operator()
+    (job,) = Job.objects.in_bulk(submit(make_type(), owner=owner.user, **HOUR)).values()
+    budget(None if scope == Scope.ALL else job, limit=0.75, spent=0.25, scope=scope)
+    told = {}
+    for person in (owner, operator):
+        (reason,) = json_of(person.get(f"/v6/jobs/{job.pk}/explain/"))["reasons"]
+        assert reason["code"] == "BUDGET"
+        assert "1 USD that this job may come to" in reason["hint"]
+        told[person] = (reason["value"], reason["limit"])
+    assert told[operator] == ("0.25", "0.75")
+    assert told[owner] == (told[operator] if scope == Scope.CUSTOMER else (None, None))
 
 
 def test_each_budget_over_a_job_binds_it(stage: Stage) -> None:

@@ -32,11 +32,11 @@ def forecasts(body: Any, user: User) -> Any:
         requests = [services.mapreduce_request(user, decode_mapreduce(body, user))]
     else:
         requests = decode(body, user)
-    found = [forecast(each) for each in services.dry_run(user, requests)]
+    found = [forecast(each, user) for each in services.dry_run(user, requests)]
     return found if isinstance(body, list) else found[0]
 
 
-def forecast(row: Forecast) -> dict[str, Any]:
+def forecast(row: Forecast, reader: User) -> dict[str, Any]:
     """In the native surface's words."""
     rate, history = row.rate, row.history
     return {
@@ -45,7 +45,7 @@ def forecast(row: Forecast) -> dict[str, Any]:
         "vcpus": row.vcpus_milli / 1000,
         "memory_mib": row.memory_mib,
         "offer": None if rate is None else {"name": rate.offer, "capacity": rate.capacity},
-        "waits_for": [rows.reason(each) for each in row.waits_for],
+        "waits_for": [rows.reason(each, reader) for each in row.waits_for],
         "cost": {
             "currency": CURRENCY,
             "rate_per_hour": rows.money(rate.per_hour if rate else None),

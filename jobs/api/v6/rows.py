@@ -189,8 +189,9 @@ def money(value: Decimal | None) -> str | None:
     return None if value is None else f"{value:f}"
 
 
-def reason(row: gates.Reason) -> dict[str, Any]:
-    """Why a job waits. vCPUs are counted in thousandths inside, and shown as the quotas have them."""
+def reason(found: gates.Reason, reader: User) -> dict[str, Any]:
+    """Why a job waits, as `reader` may know it. vCPUs are in thousandths inside, and shown as the quotas have them."""
+    row = found.told_to(reader)
     scale = 1000 if row.code.endswith("VCPUS") else 1
     return {
         "code": row.code,

@@ -255,7 +255,7 @@ class JobViewSet(NativeViewSet):
     @action(detail=True, methods=["get"])
     def explain(self, request: Request, pk: str) -> Response:
         job = self._job(pk, access.READ)
-        reasons = [rows.reason(each) for each in following.explain(job)]
+        reasons = [rows.reason(each, user_of(request)) for each in following.explain(job)]
         said = {"status": rows.shown_status(job), "state": job.status, "reasons": reasons}
         return Response({**said, "policy": standing(job)})
 

@@ -98,7 +98,7 @@ class MeterEventAdmin(KeysetAdmin):
     list_filter = (SentFilter,)
     list_select_related = ("customer",)
     search_fields = ("identifier",)
-    search_help_text = "The identifier, such as usage-7-2026-03-2026-03-01"
+    search_help_text = "The whole identifier: usage, the bill's uuid, and the day"
     fields = (
         *("customer", "bill_month", "day", "value", "identifier", "decided_at", "sent_at", "first_try_at", "tries"),
         *("next_at", "error"),

@@ -97,7 +97,8 @@ def _values(bill: Bill, begin: date, upto: date, final: date | None, now: dateti
         cumulative = sum(cost for at, cost in exact.items() if at <= day)
         cents = bill.amount if day == final else shares.rounded([cumulative], money.CENT)[0]
         if cents > decided:
-            identifier = f"usage-{bill.customer_id}-{bill.month:%Y-%m}-{day}"
+            # By the bill's uuid: another deployment's events in the same account of Stripe are named otherwise.
+            identifier = f"usage-{bill.uuid}-{day}"
             yield MeterEvent(
                 customer_id=bill.customer_id, bill_month=bill.month, day=day, value=cents - decided,
                 identifier=identifier, decided_at=now, next_at=now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -13,10 +14,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from billing import services, tasks
-from billing.models import Bill, ClosedMonth, MeterEvent, PaymentDetails, UsageDay, UsageRecord
+from billing.models import Bill, BillLine, ClosedMonth, MeterEvent, PaymentDetails, UsageDay, UsageRecord
 from billing.services import meter_events
 from billing.services.sending import LEASE, RARELY
-from billing.stripe import meters, stripe_account
+from billing.stripe import customers, meters, stripe_account
 from tests.at_lines import Died, at_line, die, reconnect, some_of
 from tests.billing.owing import CENT, CLOSING, day, meter, metered, payer, use
 from tests.billing.scene import MONTH, follow_from_here
@@ -72,12 +73,26 @@ def test_a_day_is_told_when_it_is_over_and_the_last_one_when_the_bill_is_final(s
     assert values() == [(1, 100), (2, 50)]
     [first, _] = server.store.of("billing.meter_event")
     assert first["payload"] == {"stripe_customer_id": details.stripe_id, "value": "100"}
-    assert first["identifier"] == f"usage-{details.customer_id}-2026-03-2026-03-01"
+    assert first["identifier"] == f"usage-{Bill.objects.get().uuid}-2026-03-01"
     assert (first["event_name"], first["timestamp"]) == ("compute_cents", int(at(1, 12).timestamp()))
     bill = close(server)
     assert values() == [(1, 100), (2, 50), (31, 7)]
     assert (metered(server), bill.amount, bill.sent_at is not None) == (157, 157, True)
     assert server.store.of("invoice") == []
+
+
+def test_deployments_that_share_an_account_do_not_take_each_other_s_events_for_their_own(server: StripeServer) -> None:
+    details = payer()
+    use(details.customer_id, 100 * CENT, at=at(1))
+    go(at(2), server)
+    # Another has a customer of the same id, who is somebody else at Stripe, and uses something on the same day.
+    for model in (MeterEvent, BillLine, Bill):
+        model.objects.all().delete()
+    elsewhere = customers.create(stripe_account(), uuid4(), {})
+    PaymentDetails.objects.update(stripe_id=elsewhere)
+    go(at(2), server)
+    told = server.store.of("billing.meter_event")
+    assert {each["payload"]["stripe_customer_id"] for each in told} == {details.stripe_id, elsewhere}
 
 
 def test_each_is_decided_and_told_once(server: StripeServer) -> None:

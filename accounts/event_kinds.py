@@ -81,6 +81,7 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "operation.ended": ("operation", NOTHING, "status why?"),
     "operation.started": ("operation", NOTHING, "kind selection parameters"),
     "operation.stopped": ("operation", NOTHING, "done"),
+    "parked_event.tried-again": ("parked_event", NOTHING, "follower position"),
     "payment_details.changed": ("customer", NOTHING, "fields"),
     "payment_details.created": ("customer", NOTHING, ""),
     "payment_details.removed": ("customer", NOTHING, ""),

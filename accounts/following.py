@@ -6,7 +6,8 @@
 Call it again and again, from any number of processes: one of them goes on, the others have nothing to do. What `act`
 writes is there exactly if the position has advanced, so it makes no call and sends no mail; it may start tasks
 (`enqueue`). What it raises makes the events come again; an event that fails alone TRIES times is parked, and the
-follower goes on behind it. A follower begins at the end of the log.
+follower goes on behind it. Once its cause is mended staff have it tried again (services.try_again), so `act` has to do
+with events that come late. A follower begins at the end of the log.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ Act = Callable[[Sequence[Event]], None]
 AT_MOST: Final = 500
 SEARCHED: Final = 10_000  # events that one call looks at for those of its kinds
 TRIES: Final = 5
+GONE: Final = "The event is not in the log any more."
+AGAIN: Final = 100  # parked events that one call tries again
 GONE_AFTER: Final = timedelta(days=30)  # without having moved: nothing is kept for it any more
 
 
@@ -55,6 +58,8 @@ def follow(
         follower = Follower.objects.select_for_update(skip_locked=True).filter(name=name).first()
         if follower is None:
             return 0
+        if follower.takes_parked:
+            follower.takes_parked = _try_again(name, act)
         begun, end = follower.position, min(_end(), follower.position + SEARCHED)
         rows = Event.objects.filter(position__gt=begun, position__lte=end).order_by("position")
         if kinds:
@@ -101,12 +106,41 @@ def _end() -> int:
 
 def _has_news(name: str) -> bool:
     """Is there anything behind the follower? One that is not there yet is made, at the end of the log."""
-    positions = dict(Follower.objects.filter(name__in=(name, NUMBERED)).values_list("name", "position"))
-    end = positions.get(NUMBERED, 0)
-    if name not in positions:
+    rows = Follower.objects.filter(name__in=(name, NUMBERED)).values_list("name", "position", "takes_parked")
+    found = {each: at for each, *at in rows}
+    end, _ = found.get(NUMBERED, (0, False))
+    if name not in found:
         Follower.objects.bulk_create([Follower(name=name, position=end)], ignore_conflicts=True)
         return False
-    return positions[name] < end
+    position, takes_parked = found[name]
+    return bool(takes_parked or position < end)
+
+
+def _try_again(name: str, act: Act) -> bool:
+    """Have `act` deal with the parked events that staff want tried, one by one. Whether there are more.
+
+    What is dealt with is parked no more; what fails stays, with its new error, until it is wanted again.
+    """
+    rows = list(ParkedEvent.objects.filter(follower=name, again=True).order_by("position")[: AGAIN + 1])
+    found = Event.objects.filter(position__in=[row.position for row in rows[:AGAIN]])
+    events = {event.position: event for event in found}
+    for row in rows[:AGAIN]:
+        try:
+            with transaction.atomic():
+                act([events[row.position]])
+                row.delete()
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            gone = row.position not in events
+            row.again, row.at, row.error = False, timezone.now(), GONE if gone else _said(error)
+            row.save()
+            logger.warning("%s: event %s failed again: %s", name, row.position, row.error)
+    return len(rows) > AGAIN
+
+
+def _said(error: Exception) -> str:
+    return UNSTORABLE.sub("", f"{type(error).__name__}: {error}")[:255]
 
 
 def _note_failure(follower: Follower, events: Sequence[Event], error: Exception) -> None:
@@ -117,7 +151,7 @@ def _note_failure(follower: Follower, events: Sequence[Event], error: Exception)
         return
     event = events[0]
     follower.failures += 1
-    said = UNSTORABLE.sub("", f"{type(error).__name__}: {error}")[:255]
+    said = _said(error)
     if follower.failures < TRIES:
         logger.warning("%s: event %s failed: %s", follower.name, event.position, said)
         return

@@ -112,7 +112,13 @@ NAVIGATION: Final = (
             ("Deliveries", "accounts_webhookdelivery", "outgoing_mail"),
         ),
     ),
-    ("Log", (("Events", "accounts_event", "history"),)),
+    (
+        "Log",
+        (
+            ("Events", "accounts_event", "history"),
+            ("Parked events", "accounts_parkedevent", "report"),
+        ),
+    ),
 )
 
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.models import Role, User
+from accounts.models import ParkedEvent, Role, User
 from billing.models import Difference, DifferenceKind, MeterEvent, PaymentDetails, StripeEvent
 from controlplane.core.service_admin import ServiceAdmin
 from jobs import services, states
@@ -92,6 +92,7 @@ def furnish() -> None:
     StripeEvent.objects.create(stripe_id="evt_1", type="customer.updated", created_at=timezone.now(), body={})
     furnish_billing()
     _furnish_billing(customer.customer_id or 0)
+    ParkedEvent.objects.create(follower="meter", position=1, kind="job.moved", error="ValueError: no")
     LoadSample.objects.create(at=timezone.now(), pending=0, queued=1, running=2)
 
 

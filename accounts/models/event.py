@@ -71,7 +71,8 @@ class Follower(models.Model):
     """Somebody who goes through the event log, and up to which position they have come.
 
     `failures`: how often the event behind `position` could not be dealt with, one after the other. `at_once`: how many
-    events are taken at a time while it is not known which of them fails; null for as many as there are.
+    events are taken at a time while it is not known which of them fails; null for as many as there are. `takes_parked`:
+    there are parked events that staff want it to try again.
     """
 
     name = models.CharField(max_length=64, primary_key=True)
@@ -79,6 +80,7 @@ class Follower(models.Model):
     moved_at = models.DateTimeField(default=timezone.now, help_text="When it last moved, or tried to.")
     failures = models.PositiveIntegerField(default=0)
     at_once = models.PositiveIntegerField(null=True)
+    takes_parked = models.BooleanField(default=False, db_default=False)
 
     def __str__(self) -> str:
         return f"{self.name} at {self.position}"
@@ -91,7 +93,8 @@ class ParkedEvent(models.Model):
     position = models.BigIntegerField()
     kind = models.CharField(max_length=48)
     error = models.CharField(max_length=255)
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, help_text="When it failed the last time.")
+    again = models.BooleanField(default=False, db_default=False, help_text="Staff want it to be tried again.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["follower", "position"], name="parked_once")]

@@ -5,6 +5,7 @@ from accounts.services.feedback import give_feedback, post_feedback, post_left_b
 from accounts.services.google import register_with_google, user_of_google
 from accounts.services.invitations import NewInvitation, create_invitation, revoke_invitation
 from accounts.services.limits import approve_limit, reject_limit, request_limit
+from accounts.services.parked import try_again
 from accounts.services.passwords import ask_for_reset, change_password, confirm_reset
 from accounts.services.people import (
     Password,
@@ -94,6 +95,7 @@ __all__ = [
     "set_role",
     "sign_up",
     "spend",
+    "try_again",
     "update_user",
     "user_of_google",
     "verify",

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Sequence
+from unittest import mock
 
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError
 
 from accounts import events
-from accounts.following import AT_MOST, SEARCHED, TRIES, follow, passed_by_all
+from accounts.following import AT_MOST, GONE, SEARCHED, TRIES, follow, passed_by_all
 from accounts.models import Customer, Event, Follower, ParkedEvent
-from accounts.services import number_events
+from accounts.services import number_events, try_again
 from accounts.services.positions import NUMBERED
+from tests.factories import make_operator
 from tests.query_budget import counted
 from tests.threads import at_once
 
 alone = pytest.mark.django_db
+THINGS = ("thing.made",)
 # Processes at the same time have connections of their own.
 together = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
@@ -164,6 +169,93 @@ def test_it_takes_five_tries_at_the_same_event() -> None:
     follow("one", (), seen)
     assert ParkedEvent.objects.count() == 1
     assert seen.batches == [1] * TRIES
+
+
+def park(seen: Seen) -> None:
+    for _ in range(40):
+        follow("one", THINGS, seen)
+
+
+@alone
+def test_what_was_parked_is_dealt_with_when_staff_want_it_tried_again() -> None:
+    begin()
+    put(*range(10))
+    seen = Seen(3, 7)
+    park(seen)
+    assert [row.kind for row in ParkedEvent.objects.all()] == ["thing.made"] * 2
+    seen.bad.clear()
+    follow("one", THINGS, seen)
+    assert len(written()) == 8  # not by itself
+    actor = make_operator().user
+    rows = list(ParkedEvent.objects.order_by("position"))
+    assert try_again(follower="one", position=rows[0].position, actor=actor) == 1
+    follow("one", THINGS, seen)
+    assert (written()[-1], ParkedEvent.objects.count()) == (3, 1)
+    assert try_again(follower="one", actor=actor) == 1
+    assert try_again(follower="one", actor=actor) == 0  # it is on its way
+    follow("one", THINGS, seen)
+    assert (sorted(written()), ParkedEvent.objects.count()) == ([*range(10)], 0)
+    follow("one", THINGS, seen)
+    assert len(written()) == 10
+    assert not Follower.objects.get(name="one").takes_parked
+    told = Event.objects.filter(kind="parked_event.tried-again").order_by("pk")
+    assert [(each.actor, each.after) for each in told] == [
+        (actor, {"follower": "one", "position": row.position}) for row in rows
+    ]
+
+
+@alone
+def test_what_fails_again_stays_parked_and_keeps_nobody_else() -> None:
+    begin()
+    put(1, 2, 3)
+    seen = Seen(1, 2)
+    park(seen)
+    seen.bad.remove(2)
+    try_again(follower="one", actor=None)
+    put(4)
+    follow("one", THINGS, seen)
+    assert written() == [3, 2, 4]
+    row = ParkedEvent.objects.get()
+    assert (row.again, row.error) == (False, "ValueError: not this one")
+    before = len(seen.batches)
+    follow("one", THINGS, seen)
+    assert len(seen.batches) == before
+
+
+@alone
+def test_many_are_tried_over_several_calls_and_what_is_gone_says_so() -> None:
+    begin()
+    put(*range(5))
+    gone = Event.objects.get(kind="thing.made", subject_id=0)
+    follow("one", THINGS, Seen())
+    for name in ("one", "two"):
+        ParkedEvent.objects.bulk_create(
+            ParkedEvent(follower=name, position=position, kind="thing.made", error="") for position in range(1, 6)
+        )
+    gone.delete()
+    try_again(follower="one", actor=None)
+    with mock.patch("accounts.following.AGAIN", 2):
+        for left in (4, 2, 1):
+            follow("one", THINGS, lambda given: None)
+            assert ParkedEvent.objects.filter(follower="one").count() == left
+    assert ParkedEvent.objects.get(follower="one").error == GONE
+    assert ParkedEvent.objects.filter(follower="two", again=False).count() == 5
+
+
+@alone
+def test_the_command_lists_what_is_parked_and_has_it_tried_again() -> None:
+    begin()
+    put(1)
+    seen = Seen(1)
+    park(seen)
+    out = io.StringIO()
+    call_command("parked", stdout=out)
+    assert "ValueError: not this one\n1 were left behind." in out.getvalue()
+    call_command("parked", again="one", stdout=out)
+    assert out.getvalue().endswith("1 are tried again when one next looks at the log.\n")
+    seen.bad.clear()
+    follow("one", THINGS, seen)
+    assert written() == [1]
 
 
 @alone

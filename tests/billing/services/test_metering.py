@@ -10,10 +10,14 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts.models import ParkedEvent
+from accounts.services import try_again
 from billing import hours, money, services
 from billing.models import UsageKind, UsageRecord
+from billing.models.usage import METER
 from billing.services.ledger import locked
 from billing.services.metering import _meter, _read
+from clusters.models import Source
 from clusters.providers.base import End
 from jobs import states
 from jobs.models import Execution, Job
@@ -206,3 +210,29 @@ def _run(changes: list[tuple[str, int]]) -> None:
     for (job, _, _), ran_ms in zip(done, lasted, strict=True):
         assert totals(job_id=job.pk)["run_ms"] == ran_ms
         assert totals(job_id=job.pk)["cost_nano"] == money.cost(Decimal("0.7"), ran_ms)
+
+
+def test_what_the_meter_left_behind_is_metered_when_it_is_mended_and_tried_again() -> None:
+    price_here("1")
+    bad, good = (ran(NOON, timedelta(hours=1), vcpus_milli=1000) for _ in range(2))
+    executions = Execution.objects.filter(job=bad)
+    # More than fits into a record.
+    executions.update(price_rate=Decimal(9_999_999_999), price_offer="vcpu", price_source=Source.STAFF)
+    for _ in range(20):
+        services.meter()
+    parked = ParkedEvent.objects.get()
+    assert (parked.follower, UsageRecord.objects.get().job_id) == (METER, good.pk)
+    executions.update(price_rate=Decimal(2))
+    for _ in range(2):
+        try_again(follower=METER, actor=None)
+        services.meter()
+        assert list(UsageRecord.objects.order_by("job_id").values_list("job_id", "cost_nano")) == [
+            (bad.pk, 2 * 10**9),
+            (good.pk, 10**9),
+        ]
+    assert not ParkedEvent.objects.exists()
+    # What is tried again although it is metered already changes nothing.
+    ParkedEvent.objects.create(follower=METER, position=parked.position, kind=parked.kind, error="")
+    try_again(follower=METER, actor=None)
+    services.meter()
+    assert (totals()["cost_nano"], ParkedEvent.objects.count()) == (3 * 10**9, 0)

@@ -1,0 +1,33 @@
+"""Having followers of the event log try again what they left behind."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from accounts import events
+from accounts.models import Follower, ParkedEvent, User
+
+
+def try_again(*, follower: str, actor: User | None, position: int | None = None) -> int:
+    """Have a follower deal with what it has parked, or with the event at one position, when it looks at the log next.
+
+    How many events that are; 0 when there are none.
+    """
+    with transaction.atomic():
+        # First, as the follower does: it has its own row when it touches these.
+        Follower.objects.select_for_update().filter(name=follower).first()
+        rows = ParkedEvent.objects.filter(follower=follower, again=False)
+        if position is not None:
+            rows = rows.filter(position=position)
+        chosen = list(rows.order_by("position"))
+        ParkedEvent.objects.filter(pk__in=[row.pk for row in chosen]).update(again=True)
+        if chosen:
+            Follower.objects.filter(name=follower).update(takes_parked=True)
+            actor_id = actor.pk if actor else None
+            events.record([_tried(row, actor_id) for row in chosen])
+    return len(chosen)
+
+
+def _tried(row: ParkedEvent, actor_id: int | None) -> events.Entry:
+    after = {"follower": row.follower, "position": row.position}
+    return ("parked_event.tried-again", "parked_event", row.pk, actor_id, None, None, after)

@@ -15,7 +15,7 @@ from clusters.errors import LogsUnavailable
 from clusters.providers.hosting import Line
 from clusters.telemetry.promql import MetricLabel
 from clusters.telemetry.quoting import literal, quoted
-from clusters.telemetry.stores import AnswerTooLarge, CallFailed, Store, get
+from controlplane.core.stores import AnswerTooLarge, CallFailed, Store, get
 
 logger = logging.getLogger("controlplane.telemetry")
 SECONDS: Final = 20.0

@@ -11,8 +11,8 @@ from typing import Any, Final, TypedDict
 from django.conf import settings
 
 from clusters.errors import MetricsUnavailable, MetricsUnreadable
-from clusters.telemetry.stores import Answer, AnswerTooLarge, CallFailed, Store, post
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.stores import Answer, AnswerTooLarge, CallFailed, Store, post
 
 logger = logging.getLogger("controlplane.telemetry")
 SECONDS: Final = 20.0

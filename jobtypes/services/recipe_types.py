@@ -58,10 +58,13 @@ def validate_definition(document: Any, *, name: str = "") -> RecipeVerdict:
 
 
 def create_recipe_type(
-    *, title: str, definition: Any, description: str = "", is_active: bool = True, actor: User | None
+    *, title: str, definition: Any, description: str = "", is_active: bool = True, name: str = "", actor: User | None
 ) -> RecipeType:
-    """Make a recipe type named after its title, with its first revision. Raises InvalidRequest naming the field."""
-    name = slugify(title)[:NAME_LENGTH].strip("-_")
+    """Make a recipe type, named after its title unless a `name` is given, with its first revision.
+
+    Raises InvalidRequest naming the field.
+    """
+    name = slugify(name or title)[:NAME_LENGTH].strip("-_")
     if not name or name in RESERVED:
         raise InvalidRequest("No name can be made of this.", field="title")
     with transaction.atomic():

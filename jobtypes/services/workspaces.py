@@ -50,14 +50,18 @@ def create_workspace(
     description: str = "",
     base_url: str = "",
     is_active: bool = True,
+    makes_folder: bool = True,
 ) -> Workspace:
     """Make a workspace; without a `name` it gets one from its title. Nothing is asked of its storage.
 
-    Raises InvalidRequest naming the field. A folder in DATA_DIR/workspaces is made, any other has to be there.
+    Raises InvalidRequest naming the field. A folder in DATA_DIR/workspaces is made unless that is not wanted, any
+    other has to be there.
     """
     if name:
         _check_name(name)
-    _make_folder(_read(configuration))
+    broker = _read(configuration)
+    if makes_folder:
+        _make_folder(broker)
     now = timezone.now()
     workspace = Workspace(
         name=name or _name_of(title),

@@ -17,8 +17,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from clusters.errors import MetricsUnavailable, MetricsUnreadable
-from clusters.telemetry import metrics, prometheus, stores
+from clusters.telemetry import metrics, prometheus
 from clusters.telemetry.promql import MetricLabel, MetricName, Question, Scope
+from controlplane.core import stores
 from controlplane.core.errors import InvalidRequest
 from tests.clusters.telemetry import history
 from tests.clusters.telemetry.history import ANN, BEGIN, BOB, CARL, CLUSTERS, COUNTERS, END, FLEET, INSTANCES, RATIOS

@@ -1,4 +1,4 @@
-"""Calls of the servers that keep metrics and logs, whose addresses are settings: kept connections, an end to it all."""
+"""Calls of servers whose addresses staff give, such as those that keep metrics: kept connections, an end to it all."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ class AnswerTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A server, and what it asks for. With a `user` the token is that user's password."""
+    """A server, and what it asks for. With a `user` the token is that user's password, else it goes by its `scheme`."""
 
     url: str
     user: str = ""
     token: str = ""
     tenant: str = ""
+    scheme: str = "Bearer"
 
     def headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if self.user:
             headers |= urllib3.make_headers(basic_auth=f"{self.user}:{self.token}")
         elif self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+            headers["Authorization"] = f"{self.scheme} {self.token}"
         if self.tenant:
             headers["X-Scope-OrgID"] = self.tenant
         return headers

@@ -63,6 +63,7 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "invitation.made": ("invitation", NOTHING, "name prefix uses_allowed ..."),
     "invitation.revoked": ("invitation", NOTHING, "name prefix"),
     "job.held": ("job", NOTHING, "hint"),
+    "job.imported": ("job", NOTHING, "status reason"),
     "job.moved": ("job", "status", "status reason?"),
     "job.placed": ("job", "place", "place reason"),
     "job.priority-changed": ("job", "priority", "priority"),

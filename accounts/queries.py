@@ -32,6 +32,7 @@ from accounts.models import (
     Form,
     Invitation,
     LimitChangeRequest,
+    Role,
     User,
     Webhook,
     WebhookDelivery,
@@ -150,6 +151,15 @@ def user_called(username: str) -> User:
     user = find_user(username) if username.isprintable() else None
     if user is None:
         raise UserNotFound(f"There is no user called {username[:150]!r}.", field="user")
+    return user
+
+
+def first_user_of(customer: str) -> User:
+    """The first enabled user of a customer. Raises UserNotFound."""
+    rows = User.objects.filter(customer__name=customer, role=Role.CUSTOMER, is_active=True).select_related("customer")
+    user = rows.order_by("pk").first() if customer.isprintable() else None
+    if user is None:
+        raise UserNotFound(f"There is no customer {customer[:150]!r} with an enabled user.", field="customer")
     return user
 
 

@@ -54,15 +54,20 @@ def import_token(
 
     Raises UserState when the user is disabled, InvalidRequest for what is not like a token or is one already.
     """
+    check_importable(secret)
+    try:
+        return _keep(secret, "token.imported", user, None, name, scope, expires_at)
+    except IntegrityError as error:
+        raise InvalidRequest("This token is known here already.", field="token") from error
+
+
+def check_importable(secret: str) -> None:
+    """Raise InvalidRequest for what is not like a token."""
     if not IMPORTABLE.fullmatch(secret):
         raise InvalidRequest(
             f"A token has {SHORTEST_IMPORTED} to {LONGEST_IMPORTED} visible characters of ASCII and no blank.",
             field="token",
         )
-    try:
-        return _keep(secret, "token.imported", user, None, name, scope, expires_at)
-    except IntegrityError as error:
-        raise InvalidRequest("This token is known here already.", field="token") from error
 
 
 def _keep(

@@ -85,7 +85,7 @@ def change_budget(
         if limit_nano is not None:
             _check_limit(limit_nano)
             row.limit_nano = limit_nano
-            row.warned = min(row.warned, row.share)
+            row.warned = max(0, min(row.warned, row.share))  # more may be credited than was spent
         if is_hard is not None:
             row.is_hard = is_hard
         if _facts(row) != before:

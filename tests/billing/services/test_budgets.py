@@ -196,3 +196,13 @@ def test_what_is_wrong_is_named() -> None:
             services.set_budget(actor=make_admin().user, **wish)
         assert refused.value.field == field
     assert not Budget.objects.exists()
+
+
+def test_one_with_more_credited_than_spent_can_be_changed() -> None:
+    admin, customer = make_admin().user, make_customer_user().user.customer
+    assert customer is not None
+    budget = services.set_budget(actor=None, customer=customer, limit_nano=usd("1"))
+    services.correct(actor=admin, customer=customer, amount_nano=usd("-0.5"), note="Ours.")
+    services.count_budgets()
+    changed = services.change_budget(budget=budget, actor=admin, limit_nano=usd("2"))
+    assert (changed.limit_nano, changed.spent_nano, changed.warned) == (usd("2"), usd("-0.5"), 0)

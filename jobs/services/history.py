@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts import events
@@ -57,7 +58,8 @@ def known_jobs(uuids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
 
 def check_region(cloud: str, region: str) -> None:
     """Raise InvalidRequest naming `region` unless jobs may be of there."""
-    if (cloud, region) in cloud_regions() or Place.objects.filter(cloud=cloud, region=region).exists():
+    ours = [*cloud_regions(), ("local", settings.LOCAL_REGION)]
+    if (cloud, region) in ours or Place.objects.filter(cloud=cloud, region=region).exists():
         return
     missing = missing_settings(cloud)
     hint = f"set {', '.join(missing)}" if missing else "it is not among those of the settings"

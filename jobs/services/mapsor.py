@@ -79,8 +79,11 @@ _JOB: Final = _schema(
 )
 
 
-def take_lines(lines: Iterable[bytes], report: Report, *, owner: User | None, dry_run: bool = False) -> None:
-    """Each line by itself; jobs by AT_ONCE in a transaction. `owner`: whose the jobs are that name nobody."""
+def take_lines(lines: Iterable[bytes], report: Report, *, owner: str = "", dry_run: bool = False) -> None:
+    """Each line by itself; jobs by AT_ONCE in a transaction.
+
+    `owner`: the name of the user, who may be of the lines before, whose the jobs are that name nobody.
+    """
     waiting: list[tuple[str, PastJob]] = []
     owners: dict[str, User | None] = {}
     for number, line in enumerate(lines, 1):
@@ -159,7 +162,7 @@ def _take_token(secret: str, name: str, user: User, report: Report, dry_run: boo
 
 
 def _past_job(
-    document: Mapping[str, Any], report: Report, owner: User | None, owners: dict[str, User | None]
+    document: Mapping[str, Any], report: Report, owner: str, owners: dict[str, User | None]
 ) -> PastJob | None:
     """The job of a line; None for one that has not ended. Raises InvalidRequest."""
     if document["status"] in RUNNING:
@@ -197,12 +200,10 @@ def _past_job(
     )
 
 
-def _owner_of(document: Mapping[str, Any], owner: User | None, owners: dict[str, User | None]) -> User:
-    name = document.get("owner")
-    if name is None:
-        if owner is None:
-            raise InvalidRequest("nobody is said to own it: name somebody with --owner", field="owner")
-        return owner
+def _owner_of(document: Mapping[str, Any], owner: str, owners: dict[str, User | None]) -> User:
+    name = document.get("owner", owner)
+    if not name:
+        raise InvalidRequest("nobody is said to own it: name somebody with --owner", field="owner")
     if name not in owners:
         owners[name] = find_user(name)
     found = owners[name]

@@ -7,9 +7,6 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.errors import UserNotFound
-from accounts.models import User
-from accounts.queries import user_called
 from controlplane.core.importing import ImportCommand, Report
 from jobs.services.mapsor import take_lines
 
@@ -23,10 +20,10 @@ class Command(ImportCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("file", help="the file; - is what comes through the pipe")
-        parser.add_argument("--owner", help="the user whose the jobs are that name nobody")
+        parser.add_argument("--owner", default="", help="whose jobs are that name nobody: a user here or of the file")
 
     def take_over(self, report: Report, dry_run: bool, options: dict[str, Any]) -> None:
-        owner = _owner(options["owner"])
+        owner: str = options["owner"]
         try:
             if options["file"] == "-":
                 take_lines(sys.stdin.buffer, report, owner=owner, dry_run=dry_run)
@@ -35,10 +32,3 @@ class Command(ImportCommand):
                     take_lines(file, report, owner=owner, dry_run=dry_run)
         except OSError as error:
             raise CommandError(f"{options['file']}: {error.strerror}") from error
-
-
-def _owner(name: str | None) -> User | None:
-    try:
-        return user_called(name) if name else None
-    except UserNotFound as error:
-        raise CommandError(f"--owner: {error.message}") from error

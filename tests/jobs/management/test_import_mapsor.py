@@ -160,8 +160,13 @@ def test_an_owner_for_those_that_name_nobody_and_many_of_them(tmp_path: Path, mo
     call_command("import_mapsor", "-", "--owner", "mary", stdout=out)
     assert "job: 1100 new." in out.getvalue()
     assert Job.objects.filter(owner__username="mary").count() == 1100
-    with pytest.raises(CommandError, match="no user called"):
-        call_command("import_mapsor", "-", "--owner", "nobody")
+
+
+def test_an_owner_may_be_of_the_same_file(tmp_path: Path) -> None:
+    for options in (("--owner", "cloudport", "--dry-run"), ("--owner", "cloudport")):
+        assert "user: 1 new; token: 1 new; job: 1 new." in said(tmp_path, USER, ROW, options=options)
+    told = said(tmp_path, {**ROW, "id": other(1)["id"]}, options=("--owner", "nobody"))
+    assert "failed   line 1: owner: there is no user 'nobody' here" in told
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from accounts import queries as accounts
 from accounts import services
 from accounts.models import User
+from controlplane.admin_about import about_page
+from controlplane.admin_docs import INDEX, docs_page
 from controlplane.core.admin import ServiceForm
 from controlplane.core.errors import ControlPlaneError
 from jobs import queries
@@ -117,6 +119,7 @@ NAVIGATION: Final = (
         (
             ("Events", "accounts_event", "history"),
             ("Parked events", "accounts_parkedevent", "report"),
+            ("Docs", "accounts_event", "menu_book", "docs"),
         ),
     ),
 )
@@ -147,6 +150,8 @@ class ControlPlaneAdminSite(BaseSite):
             path("totp/", self.totp, name="totp"),
             path("clusters/fleet/", self.admin_view(self.fleet), name="clusters_fleet"),
             path("billing/spend/", self.admin_view(self.spend), name="billing_spend"),
+            path("docs/", self.admin_view(self.docs), name="docs"),
+            path("docs/<path:name>/", self.admin_view(self.docs), name="docs_page"),
         ]
         return [*own, *super().get_urls()]
 
@@ -162,6 +167,10 @@ class ControlPlaneAdminSite(BaseSite):
         from billing.admin.spend import spend_page
 
         return spend_page(request, self.each_context(request))
+
+    def docs(self, request: HttpRequest, name: str = INDEX) -> HttpResponse:
+        """A page of docs/."""
+        return docs_page(request, self.each_context(request), name)
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -208,7 +217,7 @@ class ControlPlaneAdminSite(BaseSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         place = queries.find_place("local", settings.LOCAL_REGION)
         unisolated = place is not None and place.seen_at is not None and place.runs_for != RunsFor.EVERYONE
-        return {**super().each_context(request), "unisolated": unisolated, "place": place}
+        return {**super().each_context(request), "unisolated": unisolated, "place": place, "about": about_page(request)}
 
 
 class CodeForm(ServiceForm):

@@ -114,7 +114,7 @@ def make_failing_cloud() -> Place:
 
 def pages(*, changing: bool) -> Iterator[str]:
     """Every page of the admin that reads; `changing`: those with forms that write, too."""
-    names = ("index", "password_change", "clusters_fleet", "billing_spend")
+    names = ("index", "password_change", "clusters_fleet", "billing_spend", "docs")
     yield from (reverse(f"admin:{name}") for name in names)
     for label in ("accounts", "billing", "clusters", "jobs", "jobtypes"):
         yield reverse("admin:app_list", args=[label])

@@ -1,0 +1,93 @@
+"""What each list and form of the admin is, in a sentence, and where the docs tell more of it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from django.http import HttpRequest
+
+from controlplane.admin_docs import url_of
+
+# By the model of a page, or by the name of a page that is no model's: the sentence, and page#section of the docs.
+ABOUT: Final[dict[str, tuple[str, str]]] = {
+    "index": ("All there is to look at and to steer, by what it is about.", "README"),
+    "clusters_fleet": ("All containers that are kept running, by where they stand.", "staff#clusters-and-containers"),
+    "billing_spend": ("What a month costs, by day and by customer.", "billing#in-the-admin"),
+    # Jobs
+    "jobs_job": ("Pieces of work, whichever way they came in, and what became of them.", "staff#find-jobs"),
+    "jobs_recipe": ("Chains of jobs that run: what is done, what waits for what.", "staff#recipes"),
+    "jobs_execution": ("Each try of a job at a place, with how it ended and what it cost.", "staff#find-jobs"),
+    "jobs_operation": ("Work on many jobs at once, and how far it is.", "staff#change-many-jobs-at-once"),
+    "jobs_operationfailure": ("Jobs that bulk work could not change, and why.", "staff#change-many-jobs-at-once"),
+    "jobs_file": ("Files that jobs read and write, by where they lie.", "staff#files-and-workspaces"),
+    # Work types
+    "jobtypes_jobtype": (
+        "Programs by name and version, described by Seed manifests, with every revision they have had.",
+        "staff#pause-or-change-a-job-type",
+    ),
+    "jobtypes_recipetype": ("Chains of job types: whose outputs become whose inputs.", "staff#recipes"),
+    "jobtypes_workspace": ("Where files lie: folders, buckets, containers of Azure.", "staff#files-and-workspaces"),
+    "jobs_artifact": ("Programs of MapReduce jobs, by name and version.", "staff#programs-of-mapreduce-jobs"),
+    # Steering
+    "jobs_hold": ("What is kept from running until the hold is lifted, and why.", "staff#hold-and-release"),
+    "jobs_gate": ("How much may be active or wait at once, of whom or where.", "staff#limit-what-runs-at-once"),
+    "jobtypes_error": ("The ways to fail by name: whose fault it is, and whether it is tried again.", "staff#errors"),
+    "jobs_place": ("Where jobs run: this machine, and regions of clouds.", "staff#places-lanes-and-load"),
+    "jobs_lane": ("All that waits, by kind of job, with what keeps the first of each.", "staff#why-a-job-waits"),
+    "jobs_loadsample": ("How many jobs waited and ran, by the minute.", "staff#places-lanes-and-load"),
+    # Fleet
+    "clusters_cluster": ("Groups of containers that are kept running and rolled.", "staff#clusters-and-containers"),
+    "clusters_container": (
+        "Long-running containers: where they stand, how they are.",
+        "staff#clusters-and-containers",
+    ),
+    "clusters_imageversion": ("What clusters may run.", "staff#clusters-and-containers"),
+    "clusters_location": ("What users may ask for, and to which place it leads.", "staff#clusters-and-containers"),
+    "clusters_hostingplace": ("Where containers stand, and what a place fails with.", "staff#clusters-and-containers"),
+    # Prices
+    "clusters_offer": ("What a place can run: machines and shares of them.", "staff#prices-and-budgets"),
+    "clusters_price": ("What an hour of an offer costs, from when on, for whom.", "prices#where-prices-come-from"),
+    # Billing
+    "billing_bill": ("What a customer owes for a month, line by line.", "billing#in-the-admin"),
+    "billing_budget": ("What may be spent on a customer or a job type.", "staff#prices-and-budgets"),
+    "billing_usagerecord": ("What ran from when to when, at which price: never changed.", "billing#in-the-admin"),
+    "billing_closedmonth": ("Months whose bills are final.", "staff#close-a-month"),
+    "billing_paymentdetails": ("How customers pay, as Stripe has it.", "payments"),
+    "billing_difference": ("What two records disagree about, to be resolved with a note.", "payments#comparing"),
+    "billing_meterevent": ("What was sent to Stripe's meter.", "payments#sending-bills"),
+    "billing_stripeevent": ("What Stripe told us, and what came of it.", "payments#what-stripe-tells-us"),
+    # Accounts
+    "accounts_user": ("People and programs that may sign in or call the API.", "staff#users-and-their-tokens"),
+    "accounts_customer": ("Who pays: jobs, limits, prices and bills are a customer's.", "staff#users-and-their-tokens"),
+    "accounts_apitoken": ("What programs sign in with, by its first characters.", "staff#users-and-their-tokens"),
+    "accounts_invitation": ("Who may make an account of their own.", "staff#invite-people"),
+    "accounts_limitchangerequest": ("Who wants to have more instances, and why.", "staff#approve-a-limit"),
+    "accounts_feedback": ("What users say to the team.", "staff#invite-people"),
+    "accounts_webhook": ("Addresses that are told of what happens.", "staff#webhooks"),
+    "accounts_webhookdelivery": ("What was sent to webhooks, and what they answered.", "staff#webhooks"),
+    "accounts_event": ("Who did what to which row, in order: never changed.", "staff#follow-what-happened"),
+}
+MODEL_WORDS: Final = 2  # of the name of a model's page, such as jobs_job_cancel
+
+
+class About(NamedTuple):
+    """`url`: of the docs' section."""
+
+    sentence: str
+    url: str
+
+
+def key_of(url_name: str) -> str:
+    """The key of ABOUT for a page of the admin."""
+    return url_name if url_name in ABOUT else "_".join(url_name.split("_")[:MODEL_WORDS])
+
+
+def about_page(request: HttpRequest) -> About | None:
+    """What the page that is asked for is; None for pages that need no word."""
+    match = request.resolver_match
+    found = ABOUT.get(key_of(match.url_name)) if match is not None and match.url_name else None
+    if found is None:
+        return None
+    sentence, target = found
+    page, _, anchor = target.partition("#")
+    return About(sentence, url_of(page, anchor))

@@ -21,6 +21,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from controlplane.core.errors import Conflict, ControlPlaneError
+from controlplane.core.list_export import exported, is_export
 
 if TYPE_CHECKING or settings.ADMIN_THEME != "unfold":
     ModelAdmin = admin.ModelAdmin
@@ -69,6 +70,12 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg] # not generic at run 
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         return None
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The list; or all of it as a file."""
+        if is_export(request):
+            return exported(self, request)  # type: ignore[return-value] # streamed, which is no HttpResponse
+        return super().changelist_view(request, extra_context)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """The row's events."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -53,6 +54,19 @@ class KeysetChangeList(ChangeList):
         self.show_admin_actions = True
         self.can_show_all = self.multi_page = False
         self.paginator = Paginator(rows, size)
+
+    def chunks(self, request: HttpRequest, size: int) -> Iterator[list[Any]]:
+        """All rows of the list, from the newest on, so many at a time."""
+        self.list_per_page = size
+        query = request.GET.copy()
+        while True:
+            request.GET = query  # type: ignore[assignment]
+            self.get_results(request)
+            yield self.result_list
+            if not self.has_older:
+                return
+            query = query.copy()
+            query[OLDER] = str(self.result_list[-1].pk)
 
     def newest_url(self) -> str:
         return self.get_query_string()

@@ -18,7 +18,7 @@ def as_csv(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(heads)
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    writer.writerows([harmless(cell) for cell in row] for row in rows)
     return written.getvalue()
 
 
@@ -29,5 +29,6 @@ def csv_answer(name: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -
     return answer
 
 
-def _harmless(cell: Any) -> Any:
+def harmless(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell

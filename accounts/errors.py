@@ -47,6 +47,12 @@ class TokenNotFound(NotFound):
     code = "TOKEN_NOT_FOUND"
 
 
+class SavedViewNotFound(NotFound):
+    """There is no such view, or it is not yours."""
+
+    code = "SAVED_VIEW_NOT_FOUND"
+
+
 class WrongCredentials(InvalidRequest):
     """The user name or the password is wrong."""
 

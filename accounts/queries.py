@@ -33,6 +33,7 @@ from accounts.models import (
     Invitation,
     LimitChangeRequest,
     Role,
+    SavedView,
     User,
     Webhook,
     WebhookDelivery,
@@ -44,6 +45,7 @@ from controlplane.core.filters import key_of
 from controlplane.core.remembered import Remembered
 
 TOKEN_PREFIX_LENGTH = 8
+VIEWS: Final = 500  # shown at a time
 
 
 def new_secret() -> str:
@@ -289,6 +291,12 @@ def backlog_of(webhooks: Sequence[Webhook]) -> dict[int, int]:
     """How many deliveries each of `webhooks` has that are not sent yet, by its id; those without any are left out."""
     rows = WebhookDelivery.objects.filter(webhook__in=webhooks, status=DeliveryStatus.PENDING)
     return dict(rows.values_list("webhook").annotate(count=Count("pk")).order_by())
+
+
+def saved_views(user: User, list_name: str = "") -> list[SavedView]:
+    """What `user` and, for all of the staff, others have kept: of this list, or of all."""
+    rows = SavedView.objects.select_related("user").filter(Q(user=user) | Q(is_shared=True))
+    return list((rows.filter(list_name=list_name) if list_name else rows).order_by("list_name", "name", "pk")[:VIEWS])
 
 
 def free_tier_of(user: User) -> FreeTier:

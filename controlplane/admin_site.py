@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b32encode
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ from controlplane.admin_about import about_page
 from controlplane.admin_docs import INDEX, docs_page
 from controlplane.core.admin import ServiceForm
 from controlplane.core.errors import ControlPlaneError
+from controlplane.desk import delete_view, find_page, list_tools, save_view, views_page
 from jobs import queries
 from jobs.models import RunsFor
 
@@ -148,6 +150,10 @@ class ControlPlaneAdminSite(BaseSite):
     def get_urls(self) -> list[Any]:
         own = [
             path("totp/", self.totp, name="totp"),
+            path("find/", self.admin_view(partial(find_page, self)), name="find"),
+            path("views/", self.admin_view(partial(views_page, self)), name="views"),
+            path("views/save/", self.admin_view(partial(save_view, self)), name="save_view"),
+            path("views/<int:pk>/delete/", self.admin_view(partial(delete_view, self)), name="delete_view"),
             path("clusters/fleet/", self.admin_view(self.fleet), name="clusters_fleet"),
             path("billing/spend/", self.admin_view(self.spend), name="billing_spend"),
             path("docs/", self.admin_view(self.docs), name="docs"),
@@ -217,7 +223,13 @@ class ControlPlaneAdminSite(BaseSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         place = queries.find_place("local", settings.LOCAL_REGION)
         unisolated = place is not None and place.seen_at is not None and place.runs_for != RunsFor.EVERYONE
-        return {**super().each_context(request), "unisolated": unisolated, "place": place, "about": about_page(request)}
+        return {
+            **super().each_context(request),
+            **list_tools(request),
+            "unisolated": unisolated,
+            "place": place,
+            "about": about_page(request),
+        }
 
 
 class CodeForm(ServiceForm):

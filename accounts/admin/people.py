@@ -20,6 +20,7 @@ from accounts.models import Customer, Feature, Role, User
 from accounts.services.limits import HIGHEST
 from controlplane.core.admin import ServiceForm
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
+from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Section
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
@@ -104,7 +105,7 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
     list_display = ("username", "role", "customer", "is_active", "last_login")
     list_filter = (RoleFilter, EnabledFilter, CustomerNameFilter)
     search_fields = ("username",)
-    search_help_text = "How a user name begins, or a whole e-mail address"
+    search_help_text = "How a user name or, with its @, an e-mail address begins"
     list_select_related = ("customer",)
     fields = (
         *("username", "uuid", "email", "is_verified", "google_linked", "role", "customer", "is_active", "groups"),
@@ -121,7 +122,7 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
         return queries.visible_users(request.user)  # type: ignore[arg-type]
 
     def search(self, rows: QuerySet[User], term: str) -> QuerySet[User]:
-        return rows.filter(email__iexact=term) if "@" in term else rows.filter(username__startswith=term)
+        return begins(rows, "email" if "@" in term else "username", term)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], add: bool = False, change: bool = False,
@@ -268,7 +269,7 @@ class CustomerAdmin(ServiceAdmin, KeysetAdmin):
     add_form = NewCustomerForm
 
     def search(self, rows: QuerySet[Customer], term: str) -> QuerySet[Customer]:
-        return rows.filter(name__startswith=term)
+        return begins(rows, "name", term)
 
     def add(self, request: HttpRequest, wish: dict[str, Any], form: Any) -> Customer:
         return services.create_customer(name=wish["name"], actor=request.user)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from accounts import queries, services
 from accounts.models import ApiToken, TokenScope
 from controlplane.core.admin import ServiceForm
 from controlplane.core.admin_filters import TextFilter
+from controlplane.core.beginnings import beginning
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import ServiceAdmin
@@ -65,7 +66,7 @@ class ApiTokenAdmin(ServiceAdmin, KeysetAdmin):
         return queries.visible_tokens(request.user)  # type: ignore[arg-type]
 
     def search(self, rows: QuerySet[ApiToken], term: str) -> QuerySet[ApiToken]:
-        return rows.filter(prefix__startswith=term[: queries.TOKEN_PREFIX_LENGTH])
+        return rows.filter(beginning("prefix", term[: queries.TOKEN_PREFIX_LENGTH]))
 
     def may_remove(self, request: HttpRequest, row: ApiToken) -> bool:
         return row.archived_at is None and super().may_remove(request, row)

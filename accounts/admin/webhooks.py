@@ -19,6 +19,7 @@ from accounts.models import DeliveryStatus, Form, Webhook, WebhookDelivery
 from accounts.services.webhooks import LARGEST_ID
 from controlplane.core.admin import ServiceForm, badge, facts, link, shown_json, table, when
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
+from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin, KeysetChangeList
@@ -95,7 +96,7 @@ class WebhookAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     list_filter = (OwnerFilter, FormFilter, DoesFilter)
     list_select_related = ("owner",)
     search_fields = ("uuid",)
-    search_help_text = "An id or a whole uuid, or a whole name"
+    search_help_text = "An id, a whole uuid, or how a name begins"
     fields = ("uuid",)
     history_of = "webhook"
     removal = "Delete"
@@ -111,7 +112,7 @@ class WebhookAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         try:
             key = read_reference(term)
         except ValueError:
-            return rows.filter(name=term)
+            return begins(rows, "name", term)
         return rows.filter(pk=key) if isinstance(key, int) else rows.filter(uuid=key)
 
     @admin.display(description="address")

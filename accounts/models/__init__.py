@@ -7,6 +7,7 @@ from accounts.models.invitation import Invitation
 from accounts.models.limit_request import LimitChangeRequest, LimitRequestStatus
 from accounts.models.people import ApiToken, Customer, Feature, Role, TokenScope, User, UserManager
 from accounts.models.rate import Rate
+from accounts.models.saved_view import SavedView
 from accounts.models.standing import Standing
 from accounts.models.webhook import DeliveryStatus, Form, Webhook, WebhookDelivery
 
@@ -27,6 +28,7 @@ __all__ = [
     "ParkedEvent",
     "Rate",
     "Role",
+    "SavedView",
     "Standing",
     "TokenScope",
     "User",

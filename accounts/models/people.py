@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Upper
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+
+from controlplane.core.beginnings import BeginningIndex
 
 
 class Role(models.TextChoices):
@@ -42,6 +44,9 @@ class Customer(models.Model):
 
     name = models.CharField(max_length=255, unique=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [BeginningIndex(Upper("name"), name="customer_by_beginning")]
 
     def __str__(self) -> str:
         return self.name
@@ -96,6 +101,10 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.UniqueConstraint(Lower("email"), name="user_email_unique"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_known"),
         ]
+        indexes = [
+            BeginningIndex(Upper("username"), name="user_by_beginning"),
+            BeginningIndex(Upper("email"), name="user_by_email_beginning"),
+        ]
 
     def __str__(self) -> str:
         return self.username
@@ -128,7 +137,10 @@ class ApiToken(models.Model):
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["user", "created_at"], name="token_of_user")]
+        indexes = [
+            models.Index(fields=["user", "created_at"], name="token_of_user"),
+            models.Index(fields=["prefix"], name="token_by_beginning", opclasses=["varchar_pattern_ops"]),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(scope__in=TokenScope.values), name="token_scope_known"),
         ]

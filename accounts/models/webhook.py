@@ -6,10 +6,12 @@ import uuid
 from typing import Any
 
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from accounts import states
 from accounts.models.people import User
+from controlplane.core.beginnings import BeginningIndex
 
 
 class Form(models.TextChoices):
@@ -47,6 +49,7 @@ class Webhook(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(form__in=Form.values), name="webhook_form_known"),
         ]
+        indexes = [BeginningIndex(Upper("name"), name="webhook_by_beginning")]
 
     def __str__(self) -> str:
         return self.name

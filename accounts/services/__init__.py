@@ -22,6 +22,7 @@ from accounts.services.people import (
 from accounts.services.positions import number_events
 from accounts.services.rates import spend
 from accounts.services.redelivery import redeliver
+from accounts.services.saved_views import SHARING, delete_view, save_view
 from accounts.services.sign_up import resend_verification, sign_up, verify
 from accounts.services.tokens import (
     LONGEST_IMPORTED,
@@ -49,6 +50,7 @@ from accounts.services.webhooks import (
 
 __all__ = [
     "LONGEST_IMPORTED",
+    "SHARING",
     "NewInvitation",
     "NewToken",
     "Password",
@@ -68,6 +70,7 @@ __all__ = [
     "create_invitation",
     "create_token",
     "create_user",
+    "delete_view",
     "delete_webhook",
     "device_of",
     "disable_user",
@@ -93,6 +96,7 @@ __all__ = [
     "revoke_invitation",
     "revoke_tokens",
     "rotate_secret",
+    "save_view",
     "seal",
     "set_role",
     "sign_up",

@@ -31,6 +31,7 @@ from billing.admin.story import (
 )
 from billing.models import Bill, BillLine, LineKind
 from controlplane.core.admin import facts, link, table, when
+from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin
@@ -74,7 +75,7 @@ class BillAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         except ValueError:
             if term.startswith("in_"):
                 return rows.filter(stripe_invoice=term)
-            return rows.filter(customer__in=Customer.objects.filter(name__startswith=term).values("pk"))
+            return rows.filter(customer__in=begins(Customer.objects.all(), "name", term).values("pk"))
         return rows.filter(pk=key) if isinstance(key, int) else rows.filter(uuid=key)
 
     @admin.display(description="month")

@@ -26,6 +26,7 @@ from clusters.models import Cluster, Rollout
 from clusters.services.containers import MOST
 from controlplane.core.admin import ServiceForm, facts, link, table, when
 from controlplane.core.admin_filters import TextFilter
+from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin, KeysetChangeList
@@ -73,7 +74,7 @@ class ClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     list_display = ("name", "owner", "customer", "image_version", "state", "containers_by_state", "rollout", "created")
     list_filter = (OwnerFilter, CustomerFilter)
     search_fields = ("uuid",)
-    search_help_text = "An id or a whole uuid"
+    search_help_text = "An id, a whole uuid, or how a name begins"
     fields = ("uuid",)
     history_of = "cluster"
 
@@ -89,7 +90,7 @@ class ClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         try:
             key = read_reference(term)
         except ValueError:
-            return rows.none()
+            return begins(rows, "name", term)
         return rows.filter(pk=key) if isinstance(key, int) else rows.filter(uuid=key)
 
     @admin.display(description="status")

@@ -22,6 +22,7 @@ from clusters.judging import REASONS
 from clusters.models import Container, Placement
 from controlplane.core.admin import badge, facts, link, table, when
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
+from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin, KeysetChangeList
@@ -65,7 +66,7 @@ class ContainerAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     )
     list_filter = (StatusFilter, ClusterFilter, OwnerFilter, CustomerFilter)
     search_fields = ("uuid",)
-    search_help_text = "An id or a whole uuid"
+    search_help_text = "An id, a whole uuid, or how a name begins"
     fields = ("uuid",)
     history_of = "container"
 
@@ -80,7 +81,7 @@ class ContainerAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         try:
             key = read_reference(term)
         except ValueError:
-            return rows.none()
+            return begins(rows, "name", term)
         return rows.filter(pk=key) if isinstance(key, int) else rows.filter(uuid=key)
 
     @admin.display(description="cluster")

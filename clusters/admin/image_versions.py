@@ -18,6 +18,7 @@ from clusters.admin.story import timeline
 from clusters.models import ImageVersion
 from clusters.services.image_versions import MAX_PORT
 from controlplane.core.admin import JsonField, ServiceForm, badge, facts, when
+from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import ServiceAdmin
@@ -86,7 +87,7 @@ class VersionForm(ChoiceForm):
 class ImageVersionAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     list_display = ("version", "image", "state", "for_whom", "created")
     search_fields = ("version",)
-    search_help_text = "A whole version"
+    search_help_text = "How a version begins"
     fields = ("version",)
     history_of = "image_version"
     add_form = VersionForm
@@ -96,7 +97,7 @@ class ImageVersionAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         return ImageVersion.objects.prefetch_related("customers")
 
     def search(self, rows: QuerySet[ImageVersion], term: str) -> QuerySet[ImageVersion]:
-        return rows.filter(version=term)
+        return begins(rows, "version", term)
 
     @admin.display(description="state")
     def state(self, row: ImageVersion) -> SafeString:

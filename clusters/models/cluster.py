@@ -7,11 +7,13 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from accounts.models import Customer, User
 from clusters import states
 from clusters.models.places import HostingPlace, ImageVersion
+from controlplane.core.beginnings import BeginningIndex
 
 
 class Cluster(models.Model):
@@ -43,6 +45,7 @@ class Cluster(models.Model):
             models.Index(fields=["owner", "-id"], name="cluster_of_owner"),
             models.Index(fields=["customer", "-id"], name="cluster_of_customer"),
             models.Index(fields=["id"], name="cluster_unarchived", condition=Q(archived_at__isnull=True)),
+            BeginningIndex(Upper("name"), name="cluster_by_beginning"),
         ]
 
     def __str__(self) -> str:
@@ -98,6 +101,7 @@ class Container(models.Model):
             models.Index(fields=["customer", "-id"], name="container_of_customer"),
             models.Index(fields=["status", "-id"], name="container_status"),
             models.Index(fields=["id"], name="container_unarchived", condition=Q(archived_at__isnull=True)),
+            BeginningIndex(Upper("name"), name="container_by_beginning"),
         ]
 
     def __str__(self) -> str:
@@ -148,6 +152,7 @@ class Placement(models.Model):
         indexes = [
             models.Index(fields=["place", "id"], name="placement_there", condition=Q(status__in=states.THERE)),
             models.Index(fields=["container", "-id"], name="placement_of_container"),
+            models.Index(fields=["handle"], name="placement_by_handle", condition=~Q(handle="")),
         ]
 
     def __str__(self) -> str:

@@ -6,10 +6,12 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from accounts.models import Customer
 from clusters.locations import LOCATIONS, MACHINE_TYPES
+from controlplane.core.beginnings import BeginningIndex
 
 
 class Location(models.Model):
@@ -68,6 +70,7 @@ class ImageVersion(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="image_version_default"),
         ]
+        indexes = [BeginningIndex(Upper("version"), name="image_version_by_beginning")]
 
     def __str__(self) -> str:
         return self.version

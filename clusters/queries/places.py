@@ -12,6 +12,7 @@ from django.conf import settings
 from accounts.models import Role, User
 from clusters.models import Capacity
 from clusters.providers.aws.config import RATES, AwsConfig, ContainerConfig, CustomerRole
+from clusters.providers.aws.handles import BATCH, EC2, ECS, Handle
 from clusters.providers.azure.config import CALLS_PER_SECOND, AzureConfig, PoolTemplate
 from clusters.providers.base import CAPACITY_QUEUES, Cloud
 from clusters.providers.hosting import Hosting
@@ -99,6 +100,12 @@ def cloud_regions() -> list[tuple[str, str]]:
     aws = settings.AWS_REGIONS if not missing_settings("aws") else ()
     azure = (settings.AZURE_REGION,) if not missing_settings("azure") else ()
     return [*(("aws", region) for region in aws), *(("azure", region) for region in azure)]
+
+
+def handles_named(text: str) -> list[str]:
+    """The handles that may be meant by `text`: itself, and each of AWS's that ends with it, in any account of ours."""
+    accounts = ("", *settings.AWS_CUSTOMER_ROLES)
+    return [text, *(str(Handle(way, account, text)) for way in (BATCH, EC2, ECS) for account in accounts)]
 
 
 @lru_cache(maxsize=50)

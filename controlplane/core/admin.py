@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.views.main import ORDER_VAR, SEARCH_VAR
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -76,6 +77,17 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg] # not generic at run 
         if is_export(request):
             return exported(self, request)  # type: ignore[return-value] # streamed, which is no HttpResponse
         return super().changelist_view(request, extra_context)
+
+    def takes(self, request: HttpRequest, name: str) -> bool:
+        """Whether the list's address has such a parameter: of a filter, the search or the order."""
+        if name in (SEARCH_VAR, ORDER_VAR):
+            return bool(self.get_search_fields(request)) if name == SEARCH_VAR else self.sortable_by != ()
+        return any(
+            name.partition("__")[0] == each.partition("__")[0]
+            if isinstance(each, str)
+            else name in getattr(each, "parameters", ())
+            for each in self.get_list_filter(request)
+        )
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """The row's events."""

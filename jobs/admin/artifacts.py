@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from controlplane.core.admin import ServiceForm, badge, facts, link, table, when
 from controlplane.core.admin_filters import ChoiceFilter
+from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import ServiceAdmin
@@ -65,7 +66,7 @@ class ArtifactAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         return super().get_queryset(request).filter(deleted_at=None).select_related("customer", "owner")
 
     def search(self, rows: QuerySet[Artifact], term: str) -> QuerySet[Artifact]:
-        return rows.filter(name__startswith=term)
+        return begins(rows, "name", term)
 
     @admin.display(description="bytes")
     def bytes(self, artifact: Artifact) -> int:

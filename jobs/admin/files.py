@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from accounts import access
 from controlplane.core.admin import badge, facts, link, shown_json, when
 from controlplane.core.admin_filters import ChoiceFilter, ParameterFilter, TextFilter
+from controlplane.core.beginnings import beginning
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.filters import read_reference
@@ -62,7 +63,7 @@ class NameFilter(TextFilter):
     def narrow(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         wanted = Q()
         for start in self.values["name"]:
-            wanted |= Q(name__startswith=start)
+            wanted |= beginning("name", start)
         return rows.filter(wanted)
 
 
@@ -130,7 +131,7 @@ class FileAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         try:
             key = read_reference(term)
         except ValueError:
-            return rows.filter(name__startswith=term)
+            return rows.filter(beginning("name", term))
         return rows.filter(pk=key) if isinstance(key, int) else rows.filter(uuid=key)
 
     @admin.display(description="workspace")

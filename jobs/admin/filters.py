@@ -13,6 +13,7 @@ from django.http import HttpRequest, QueryDict
 
 from clusters.queries import CLOUDS
 from controlplane.core.admin_filters import ChoiceFilter, ParameterFilter, TextFilter
+from controlplane.core.beginnings import beginning
 from controlplane.core.filters import read_reference
 from jobs import states
 from jobs.filters import JobFilter
@@ -125,5 +126,5 @@ def jobs_meant(rows: QuerySet[Job], term: str) -> QuerySet[Job]:
     try:
         key = read_reference(term)
     except ValueError:
-        return rows.filter(Q(classification__startswith=term) | Q(customer__name=term))
+        return rows.filter(beginning("classification", term) | Q(customer__name=term))
     return rows.filter(pk=key) if isinstance(key, int) else rows.filter(uuid=key)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from accounts.models import Customer, User
+from controlplane.core.beginnings import BeginningIndex
 from controlplane.core.ids import uuid7
 
 
@@ -47,7 +49,10 @@ class Artifact(models.Model):
                 name="artifact_of_staff_once",
             ),
         ]
-        indexes = [models.Index(fields=["modified_at", "id"], name="artifact_by_change")]
+        indexes = [
+            models.Index(fields=["modified_at", "id"], name="artifact_by_change"),
+            BeginningIndex(Upper("name"), name="artifact_by_beginning"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -320,6 +320,7 @@ class Execution(models.Model):
             ),
             models.Index(fields=["place", "copy_at"], name="execution_to_copy", condition=Q(copy_at__isnull=False)),
             models.Index(fields=["job"], name="execution_reserved", condition=Q(reserved_nano__gt=0)),
+            models.Index(fields=["handle"], name="execution_by_handle", condition=~Q(handle="")),
         ]
 
     def __str__(self) -> str:

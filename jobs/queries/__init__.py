@@ -11,6 +11,7 @@ from jobs.queries.around import (
     shown_configuration,
     superseding,
 )
+from jobs.queries.classes import classes_beginning
 from jobs.queries.files import LISTED_OF_FILES, file_columns, find_file, readable_files, visible_files
 from jobs.queries.found import (
     LISTED,
@@ -77,6 +78,7 @@ __all__ = [
     "check_may_steer",
     "check_may_submit",
     "claim_spending",
+    "classes_beginning",
     "columns_of",
     "counters",
     "environment",

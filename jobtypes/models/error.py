@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils import timezone
+
+from controlplane.core.beginnings import BeginningIndex
 
 
 class Category(models.TextChoices):
@@ -32,6 +35,7 @@ class Error(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["job_type_name", "name"], name="error_once")]
+        indexes = [BeginningIndex(Upper("name"), name="error_by_beginning")]
 
     def __str__(self) -> str:
         return f"{self.job_type_name}: {self.name}" if self.job_type_name else self.name

@@ -6,7 +6,10 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils import timezone
+
+from controlplane.core.beginnings import BeginningIndex
 
 
 class JobType(models.Model):
@@ -58,6 +61,7 @@ class JobType(models.Model):
         indexes = [
             models.Index(fields=["name", "version_key", "id"], name="job_type_by_version"),
             models.Index(fields=["modified_at", "id"], name="job_type_by_change"),
+            BeginningIndex(Upper("name"), name="job_type_by_beginning"),
         ]
 
     def __str__(self) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils import timezone
 
+from controlplane.core.beginnings import BeginningIndex
 from jobtypes.models.job_type import JobType
 
 
@@ -33,6 +35,7 @@ class RecipeType(models.Model):
                 name="recipe_type_deprecated_when_inactive",
             ),
         ]
+        indexes = [BeginningIndex(Upper("name"), name="recipe_type_by_beginning")]
 
     def __str__(self) -> str:
         return self.name

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils import timezone
+
+from controlplane.core.beginnings import BeginningIndex
 
 
 class Workspace(models.Model):
@@ -30,6 +33,7 @@ class Workspace(models.Model):
                 name="workspace_deprecated_when_inactive",
             ),
         ]
+        indexes = [BeginningIndex(Upper("name"), name="workspace_by_beginning")]
 
     def __str__(self) -> str:
         return self.name

@@ -17,6 +17,7 @@ from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
 from jobs import services
 from jobs.admin.filters import selection_of
+from jobs.admin.stakes import stakes_of
 from jobs.admin.verbs import VERBS, Verb, parameters_of
 from jobs.models import Job
 
@@ -60,8 +61,11 @@ class SteeringAdmin(KeysetAdmin):
             self._act(request, verb, [job], form.cleaned_data)
             return HttpResponseRedirect(back)
         about = f"Job {job.pk}, {job.classification} of {job.customer}, is {job.status}."
+        stakes = stakes_of(verb, Job.objects.filter(pk=pk))
         note = "" if verb.applies(job) else "As it is now, this will not change it."
-        return self._page(request, verb, form, {"about": about, "note": note, "back": back, "url": request.path})
+        return self._page(
+            request, verb, form, {"about": about, "note": note, "back": back, "url": request.path, "stakes": stakes}
+        )
 
     def _act(self, request: HttpRequest, verb: Verb, jobs: Sequence[Job], wish: Mapping[str, Any]) -> None:
         try:
@@ -107,7 +111,9 @@ class SteeringAdmin(KeysetAdmin):
             fitting = sum(verb.applies(job) for job in Job.objects.select_related("lane").filter(pk__in=ids))
             note = "" if fitting == len(ids) else f"{fitting} of them can be changed as they are now."
         url = reverse(f"admin:jobs_job_selected_{verb.name}")
-        return self._page(request, verb, form, {"about": about, "note": note, "back": back, "url": url, "ids": ids})
+        stakes = stakes_of(verb, Job.objects.filter(pk__in=ids))
+        more = {"about": about, "note": note, "back": back, "url": url, "ids": ids, "stakes": stakes}
+        return self._page(request, verb, form, more)
 
     # --- Everything that matches ---------------------------------------------------------------------
 
@@ -121,7 +127,8 @@ class SteeringAdmin(KeysetAdmin):
         if request.method == "POST" and form.is_valid():
             return self._start(request, verb, selection, form.cleaned_data)
         try:
-            found = services.select_jobs(request.user, selection).order_by()[: COUNTED + 1].count()  # type: ignore[arg-type]
+            jobs = services.select_jobs(request.user, selection)  # type: ignore[arg-type]
+            found = jobs.order_by()[: COUNTED + 1].count()
         except ControlPlaneError as error:
             self.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(back)
@@ -129,7 +136,8 @@ class SteeringAdmin(KeysetAdmin):
         words = "; ".join(f"{name}: {', '.join(given)}" for name, given in selection.items())
         about = f"{number} match {words or 'no filter at all'}."
         note = "It is done in the background to those among them that allow it; a page shows how far it is."
-        context = {"about": about, "note": note, "back": back, "url": request.get_full_path()}
+        stakes = stakes_of(verb, jobs)
+        context = {"about": about, "note": note, "back": back, "url": request.get_full_path(), "stakes": stakes}
         return self._page(request, verb, form, context)
 
     def _start(

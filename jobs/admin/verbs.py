@@ -46,7 +46,9 @@ Act = Callable[[Sequence[Job], User, Mapping[str, Any]], Outcome]
 
 @dataclass(frozen=True)
 class Verb:
-    """`kind`: the operation that does it to any number of jobs; None: only to those that are chosen."""
+    """`stops` what runs, `runs_again` what has ended: either is a matter of money.
+
+    `kind`: the operation that does it to any number of jobs; None: only to those that are chosen."""
 
     name: str
     label: str
@@ -56,6 +58,8 @@ class Verb:
     act: Act
     applies: Callable[[Job], bool]
     form: type[ServiceForm] = PlainForm
+    stops: bool = False
+    runs_again: bool = False
     kind: str | None = None
 
 
@@ -85,6 +89,7 @@ VERBS: Final[dict[str, Verb]] = {
             warning="What runs is stopped, and what it has not saved is lost. A cancelled job can be requeued.",
             act=lambda jobs, user, wish: Outcome(list(services.cancel_jobs(_ids(jobs), actor=user))),
             applies=lambda job: job.status not in (*states.FINAL, states.CANCELING),
+            stops=True,
             kind=Kind.CANCEL,
         ),
         Verb(
@@ -99,6 +104,7 @@ VERBS: Final[dict[str, Verb]] = {
             ),
             applies=lambda job: job.status in (states.FAILED, states.CANCELED) and job.parent_id is None,
             form=RequeueForm,
+            runs_again=True,
             kind=Kind.REQUEUE,
         ),
         Verb(
@@ -109,6 +115,7 @@ VERBS: Final[dict[str, Verb]] = {
             warning="A new job with the same request is submitted for each; the ended ones stay as they are.",
             act=_retry,
             applies=lambda job: job.status in states.FINAL and job.parent_id is None,
+            runs_again=True,
         ),
         Verb(
             name="priority",

@@ -38,6 +38,7 @@ from jobs.queries.found import (
 from jobs.queries.places import OpenSubmissions, active_by_status, open_submissions, places_with_jobs
 from jobs.queries.policies import policy_for, policy_of, policy_of_job_type, why_here
 from jobs.queries.spending import claim_spending, reserved
+from jobs.queries.stakes import likely_cost, lost_by_stopping
 from jobs.queries.targets import Names, check_may_steer, names_of, scope_id_of, visible_holds, visible_quotas
 from jobs.queries.waiting import (
     HELD,
@@ -99,6 +100,8 @@ __all__ = [
     "job_by_reference",
     "lanes_of",
     "last_execution",
+    "likely_cost",
+    "lost_by_stopping",
     "names_of",
     "open_submissions",
     "places_in_use",

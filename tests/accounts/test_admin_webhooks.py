@@ -114,7 +114,8 @@ def test_the_list_says_how_each_does_and_what_is_not_sent_yet_at_the_same_cost()
         ({"form": "fishjam"}, ["well"]),
         ({"owner__username": "nobody"}, []),
         ({"q": "well"}, ["well"]),
-        ({"q": "wel"}, []),
+        ({"q": "WEL"}, ["well"]),
+        ({"q": "ell"}, []),
     ],
 )
 def test_the_list_is_narrowed(parameters: dict[str, str], names: list[str]) -> None:

@@ -103,6 +103,9 @@ class ScriptedProvider(Provider):
         is_over = self._seen[execution_id].phase is Phase.ENDED
         return LogPage(piece.decode(errors="replace"), after + len(piece), is_last and is_over)
 
+    def tail(self, execution_id: str, stream: str, limit: int) -> str:
+        return self.logs(execution_id, stream, 0, 2**30).text[-limit:]
+
     def explain(self, execution_id: str) -> str:
         seen = self._seen.get(execution_id)
         return "" if seen is None else f"{seen.phase} on the stage"

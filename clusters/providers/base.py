@@ -181,6 +181,10 @@ class Provider(ABC):
         """
 
     @abstractmethod
+    def tail(self, execution_id: str, stream: str, limit: int) -> str:
+        """The last `limit` bytes or so of what `stream` has so far, as text. Raises NotFound as `logs` does."""
+
+    @abstractmethod
     def explain(self, execution_id: str) -> str:
         """Where the execution stands, in the provider's own words. Empty when it has nothing to say."""
 

@@ -283,6 +283,15 @@ class ProviderContract(EngineContract):
     def test_logs_of_the_unknown_are_not_found(self, provider: Provider) -> None:
         with pytest.raises(NotFound):
             provider.logs(new_id(), "stdout")
+        with pytest.raises(NotFound):
+            provider.tail(new_id(), "stdout", 100)
+
+    def test_a_tail_is_the_end_of_it(self, provider: Provider) -> None:
+        work = self.script("for i in 1 2 3 4; do echo line $i; done; echo wrong >&2")
+        self.ended(provider, work)
+        assert provider.tail(work.execution_id, "stdout", 9) == "3\nline 4\n"
+        assert provider.tail(work.execution_id, "stdout", 1000) == "line 1\nline 2\nline 3\nline 4\n"
+        assert provider.tail(work.execution_id, "stderr", 1000) == "wrong\n"
 
     # The rest
 

@@ -37,6 +37,13 @@ def read_page(folder: str, stream: str, after: int, limit: int) -> LogPage:
     return LogPage(text + newline + _left_out(end - start), end, is_over and length + shift <= end)
 
 
+def read_tail(folder: str, stream: str, limit: int) -> str:
+    """The last `limit` bytes of `stream`; nothing of one that is not there (yet)."""
+    path = f"{folder}/{stream}"
+    length = _read(path, 0, 0)[1]
+    return _read(path, max(0, length - limit), limit)[0].decode(errors="replace").replace("\0", "")
+
+
 def _left_out(count: int) -> str:
     return f"[… {count} bytes left out …]\n"
 

@@ -12,7 +12,7 @@ from clusters.providers.base import STREAMS, Capacity, LogPage, Observation, Pha
 from clusters.providers.errors import NotFound, ProviderError, Refused
 from clusters.providers.local import folders, isolation, kept
 from clusters.providers.local.client import Connection, Message
-from clusters.providers.local.logs import read_page
+from clusters.providers.local.logs import read_page, read_tail
 from clusters.providers.local.runtime import Runtime
 
 GRACE_SECONDS = 5.0
@@ -106,6 +106,14 @@ class LocalProvider(Runtime):
                 return LogPage("", after, ended=False)
             raise NotFound(f"no execution {execution_id} on this machine")
         return read_page(folder, stream, after, limit)
+
+    def tail(self, execution_id: str, stream: str, limit: int) -> str:
+        if stream not in STREAMS:
+            raise ValueError(f"no such stream: {stream}")
+        folder = self._folder(execution_id)
+        if os.path.isdir(folder):
+            return read_tail(folder, stream, limit)
+        return self.logs(execution_id, stream).text
 
     def explain(self, execution_id: str) -> str:
         if not folders.is_execution_id(execution_id):

@@ -80,6 +80,16 @@ class Parts:
             return told + content.decode(errors="replace"), max(after, piece.start) + len(content), False
         return told + content.decode(errors="replace"), piece.end, is_last
 
+    def tail(self, limit: int) -> str:
+        """The last `limit` bytes or so of what there is."""
+        found, missing = b"", limit
+        for piece in reversed(self.pieces()):
+            found = b"".join(self._storage.get(piece.path, max(0, piece.size - missing))) + found
+            missing = limit - len(found)
+            if missing <= 0:
+                break
+        return found[-limit:].decode(errors="replace")
+
     def delete(self) -> None:
         """Remove all of it."""
         for piece in self.pieces():

@@ -18,7 +18,7 @@ from clusters.providers.local.docker.engine import Engine
 from clusters.providers.local.docker.images import Images
 from clusters.providers.local.docker.keeper import Keeper
 from clusters.providers.local.docker.life import House
-from clusters.providers.local.logs import read_page
+from clusters.providers.local.logs import read_page, read_tail
 from clusters.providers.local.runtime import Runtime
 
 GRACE_SECONDS: Final = 5.0
@@ -100,6 +100,14 @@ class DockerProvider(Runtime):
                 return LogPage("", after, ended=False)
             raise NotFound(f"no execution {execution_id} on this machine")
         return read_page(folder, stream, after, limit)
+
+    def tail(self, execution_id: str, stream: str, limit: int) -> str:
+        if stream not in STREAMS:
+            raise ValueError(f"no such stream: {stream}")
+        folder = self._folder(execution_id)
+        if os.path.isdir(folder):
+            return read_tail(folder, stream, limit)
+        return self.logs(execution_id, stream).text
 
     def explain(self, execution_id: str) -> str:
         if not folders.is_execution_id(execution_id):

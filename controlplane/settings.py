@@ -239,6 +239,7 @@ RETENTION_DAYS = {
     "stripe_events": env.whole("RETENTION_STRIPE_EVENTS_DAYS", 90, minimum=30),
     "load_samples": env.whole("RETENTION_LOAD_DAYS", 90, minimum=32),
     "operations": env.whole("RETENTION_OPERATIONS_DAYS", 90, minimum=1),
+    "failures": env.whole("RETENTION_FAILURES_DAYS", 90, minimum=32),
     "failed_tasks": env.whole("RETENTION_FAILED_TASKS_DAYS", 14, minimum=1),
 }
 
@@ -411,6 +412,7 @@ TASKS = {
     "jobs.tasks.carry_on": "work",
     "jobs.tasks.advance_recipe": "work",
     "jobs.tasks.look_for_input": "work",
+    "jobs.tasks.rename_failures": "work",
     "jobs.tasks.stop_all_of": "work",
     "billing.tasks.send_budget_mail": "work",
     "billing.tasks.send_free_tier_mail": "work",

@@ -27,6 +27,10 @@ class QuotaExists(Conflict):
     code = "QUOTA_EXISTS"
 
 
+class FailureClusterNotFound(NotFound):
+    """There is no such failure cluster."""
+
+
 class JobState(InvalidRequest):
     """The job's present state does not allow this."""
 

@@ -44,6 +44,7 @@ class JobFilter(FilterSet):
     reason = TextsFilter(method="for_reason", label="code of why it waits, or ended as it did")
     error_id = WholesFilter(field_name="error_id", label="id of its error")
     error_category = ChoicesFilter(choices=Category.values, field_name="error__category", label="whose fault")
+    failure_cluster = WholesFilter(field_name="failure_cluster_id", label="id of the cluster of its last failure")
     retry_of = ReferencesFilter(field_name="retry_of", label="id or uuid of the job it retries")
     on_hold = BooleanFilter(field_name="lane__on_hold", label="held one by one")
     started = MomentFilter(field_name="modified_at", lookup_expr="gte", label="changed at or after")

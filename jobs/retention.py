@@ -14,14 +14,25 @@ from django_q.models import Task
 from accounts import following
 from accounts.models import Event, IdempotencyKey, ParkedEvent, Rate, WebhookDelivery
 from clusters.providers.base import STREAMS, Provider
-from controlplane.core import instruments
+from controlplane.core import instruments, sets
 from jobs import counts, states
-from jobs.models import Execution, JobCount, LoadSample, Operation
+from jobs.models import (
+    Execution,
+    Failure,
+    FailureCluster,
+    FailureCount,
+    Job,
+    JobCount,
+    LoadSample,
+    Operation,
+    Span,
+)
 from jobs.models.count import MINUTE
 from jobs.queries.outputs import copied_output
 
 BATCH: Final = 2000
 BATCHES: Final = 25
+HOURS_KEPT: Final = timedelta(days=2)
 
 
 def _cutoff(what: str) -> datetime:
@@ -50,8 +61,39 @@ def delete_old_rows() -> dict[str, int]:
             counts.minute_of(timezone.now()) - counts.MINUTES_KEPT,
             batches=10 * BATCHES,
         ),
+        **_delete_failures(),
         "failed_tasks": _delete(Task.objects.order_by("stopped"), "stopped", _cutoff("failed_tasks")),
     }
+
+
+def _delete_failures() -> dict[str, int]:
+    """Failures past their days, then the clusters that have none left. What staff have named stays.
+
+    A sample of a log goes when the log does, and the counts of hours as soon as nobody asks for them.
+    """
+    cutoff = _cutoff("failures")
+    samples = FailureCluster.objects.filter(sample_at__lt=_cutoff("executions")).exclude(sample_log="")
+    samples.filter(pk__in=list(samples.values_list("pk", flat=True)[:BATCH])).update(sample_log="")
+    hours, days = (FailureCount.objects.filter(span=span).order_by("begun_at") for span in (Span.HOUR, Span.DAY))
+    failures = _delete(Failure.objects.order_by("id"), "at", cutoff)
+    return {
+        "failures": failures,
+        "failure_hours": _delete(hours, "begun_at", timezone.now() - HOURS_KEPT),
+        "failure_days": _delete(days, "begun_at", cutoff),
+        "failure_clusters": 0 if failures == BATCH * BATCHES else _delete_clusters(cutoff),
+    }
+
+
+def _delete_clusters(cutoff: datetime) -> int:
+    """Those without a name that had their last failure before `cutoff`, once no job names them any more."""
+    ids = list(FailureCluster.objects.filter(named=None, last_seen__lt=cutoff).values_list("pk", flat=True)[:BATCH])
+    jobs = Job.objects.filter(sets.among("failure_cluster", ids, Job))
+    for _ in range(BATCHES):
+        some = list(jobs.values_list("pk", flat=True)[:BATCH])
+        Job.objects.filter(sets.among("id", some, Job)).update(failure_cluster=None)
+        if len(some) < BATCH:
+            return FailureCluster.objects.filter(pk__in=ids, named=None, last_seen__lt=cutoff).delete()[0] if ids else 0
+    return 0
 
 
 def _events_passed_by() -> QuerySet[Event]:

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from clusters.queries import local_provider
 from controlplane.core.resident import is_stopping, touch
-from jobs import clouds, retention, services
+from jobs import clouds, failures, retention, services
 from jobs.pulse import Pulse
 from jobs.services import recipes
 from jobs.services.places import place_id
@@ -60,6 +60,16 @@ def look_for_input(job_id: int) -> None:
 def carry_on(operation_id: int) -> None:
     """Work on an operation for a while."""
     services.carry_on(operation_id)
+
+
+def group_failures() -> None:
+    """Find what failures have in common."""
+    failures.group_failures()
+
+
+def rename_failures(cluster_id: int, after: int = 0) -> None:
+    """Give the failed jobs of a cluster the error that staff have named."""
+    services.rename_failures(cluster_id, after=after)
 
 
 def sample_load() -> None:

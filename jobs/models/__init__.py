@@ -3,6 +3,7 @@
 from jobs.models.artifact import Artifact, ArtifactVersion, Protocol
 from jobs.models.count import CountDelta, JobCount
 from jobs.models.engine import SPENT_SCOPES, Beat, Gate, Hold, Lane, Place, RunsFor, Scope, SpendGate
+from jobs.models.failure import Failure, FailureCluster, FailureCount, Span
 from jobs.models.file import File, FileType
 from jobs.models.job import MAX_PRIORITY, MOST_EXECUTIONS, STAGED, TASKS, Execution, Job, Priority, Shape
 from jobs.models.mapreduce import MapReduceSpec
@@ -22,6 +23,9 @@ __all__ = [
     "Beat",
     "CountDelta",
     "Execution",
+    "Failure",
+    "FailureCluster",
+    "FailureCount",
     "File",
     "FileType",
     "Gate",
@@ -45,6 +49,7 @@ __all__ = [
     "RunsFor",
     "Scope",
     "Shape",
+    "Span",
     "SpendGate",
     "Submission",
 ]

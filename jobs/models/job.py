@@ -12,6 +12,7 @@ from accounts.models import Customer, User
 from controlplane.core.ids import uuid7
 from jobs import states
 from jobs.models.engine import Lane, Place
+from jobs.models.failure import FailureCluster
 from jobs.models.policy import Policy
 from jobs.models.submission import Submission
 from jobtypes.models import Error, JobType, JobTypeRevision
@@ -69,6 +70,8 @@ class Job(models.Model):
     With a `policy` it may go from place to place: it is at number `rung` of the policy's places, and leaves that for
     the next at `leaves_at` if it still waits there. `affordable_seconds` is how long its next execution may run for
     the policy's money. `capacity` is which kind of machine it asks for, "" as the place has it.
+
+    `failure_cluster`: of its last failure, also when it has been requeued since.
     """
 
     uuid = models.UUIDField(default=uuid7, unique=True, editable=False)
@@ -118,6 +121,9 @@ class Job(models.Model):
     status = models.CharField(max_length=12, choices=[(s, s) for s in states.JOB_STATES], default=states.QUEUED)
     reason = models.CharField(max_length=64, blank=True, help_text="Why it has the status it has; a stable code.")
     error = models.ForeignKey(Error, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    failure_cluster = models.ForeignKey(
+        FailureCluster, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     submitted_at = models.DateTimeField(default=timezone.now)
     queued_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
@@ -240,6 +246,17 @@ class Job(models.Model):
                 fields=["customer", "revision", "id"],
                 name="job_done_of_revision",
                 condition=Q(status=states.COMPLETED, revision__isnull=False),
+            ),
+            # Those of a failure cluster: the list, and those that are failed now.
+            models.Index(
+                fields=["failure_cluster", "id"],
+                name="job_of_failure_cluster",
+                condition=Q(failure_cluster__isnull=False),
+            ),
+            models.Index(
+                fields=["failure_cluster", "id"],
+                name="job_failed_of_cluster",
+                condition=Q(failure_cluster__isnull=False, status__in=states.FAILED_STATES),
             ),
             models.Index(fields=["recipe"], name="job_of_recipe", condition=Q(recipe__isnull=False)),
             models.Index(fields=["supersedes"], name="job_superseded", condition=Q(supersedes__isnull=False)),

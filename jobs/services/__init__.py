@@ -3,6 +3,8 @@
 from jobs.services.cancel import cancel_jobs, requeue_jobs
 from jobs.services.closing import follow_closings, stop_all_of
 from jobs.services.dry_run import MOST_FORECAST, Forecast, dry_run
+from jobs.services.failure_rules import name_cluster, rename_failures, unname_cluster
+from jobs.services.failures import Told, cluster_failures, note_failures, put_off_failures, waiting_failures
 from jobs.services.files import (
     delete_file,
     edit_file,
@@ -48,12 +50,14 @@ __all__ = [
     "MapReduceWish",
     "SeedWish",
     "Submitted",
+    "Told",
     "advance_mapreduce",
     "cancel_jobs",
     "carry_on",
     "carry_on_forgotten",
     "check_place",
     "clear_job_type_policy",
+    "cluster_failures",
     "delete_file",
     "drop_spend_gate",
     "dry_run",
@@ -72,13 +76,17 @@ __all__ = [
     "measure_file",
     "move",
     "move_executions",
+    "name_cluster",
+    "note_failures",
     "note_spent",
     "place_hold",
     "price_executions",
+    "put_off_failures",
     "refresh_lanes",
     "refresh_unmet",
     "register_file",
     "release_jobs",
+    "rename_failures",
     "report_place",
     "requeue_jobs",
     "retry_job",
@@ -96,5 +104,7 @@ __all__ = [
     "stop_operation",
     "submit_jobs",
     "submit_mapreduce",
+    "unname_cluster",
     "upload_file",
+    "waiting_failures",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -52,20 +52,26 @@ def _cancel(ids: Sequence[int], actor_id: int | None) -> dict[int, str]:
     return {**dict.fromkeys(done, states.CANCELED), **dict.fromkeys(asked, states.CANCELING)}
 
 
-def requeue_jobs(ids: Sequence[int], *, actor: User | None, priority: int | None = None) -> list[int]:
+def requeue_jobs(
+    ids: Sequence[int], *, actor: User | None, priority: int | None = None, grants: bool = True
+) -> list[int]:
     """Take FAILED and CANCELED jobs back into the queue, on the same rows. Returns the ids that went.
 
     Each gets as many tries more as it was granted at its submit, and a new execution when its turn comes, at the
-    first place of its policy if it has one. One that was never queued waits for its parents again. One whose money is
-    spent stays as it is. With a MapReduce job go those of its tasks that are not done, alone they cannot; one whose
-    credentials were erased at its end stays as it is, too.
+    first place of its policy if it has one. Without `grants` it gets none, and only those go that have some left.
+
+    One that was never queued waits for its parents again. One whose money is spent stays as it is. With a MapReduce
+    job go those of its tasks that are not done, alone they cannot; one whose credentials were erased at its end stays
+    as it is, too.
     """
     actor_id = actor.pk if actor else None
     with transaction.atomic():
         jobs = Job.objects.filter(sets.among("id", list(ids), Job), parent__isnull=True)
-        moved = _requeue(jobs.exclude(mapreduce__had_credentials=True), actor_id, priority)
+        if not grants:
+            jobs = jobs.filter(tries__lt=F("max_tries"))
+        moved = _requeue(jobs.exclude(mapreduce__had_credentials=True), actor_id, priority, grants)
         if specs := list(MapReduceSpec.objects.filter(pk__in=moved).only("job_id", "splits")):
-            _requeue(Job.objects.filter(parent__in=[spec.pk for spec in specs]), actor_id, priority)
+            _requeue(Job.objects.filter(parent__in=[spec.pk for spec in specs]), actor_id, priority, grants)
             MapReduceSpec.objects.filter(pk__in=[spec.pk for spec in specs]).update(looks=0, failure="")
             for spec in specs:
                 if spec.splits is None:
@@ -74,7 +80,7 @@ def requeue_jobs(ids: Sequence[int], *, actor: User | None, priority: int | None
     return moved
 
 
-def _requeue(jobs: QuerySet[Job], actor_id: int | None, priority: int | None) -> list[int]:
+def _requeue(jobs: QuerySet[Job], actor_id: int | None, priority: int | None, grants: bool) -> list[int]:
     again: dict[str, Any] = {"ended_at": None, "started_at": None, "error": None, "reason": "REQUEUED"}
     ended = jobs.filter(status__in=(states.FAILED, states.CANCELED), superseded_at__isnull=True)
     rows = ended.select_for_update(of=("self",)).order_by("id")
@@ -83,11 +89,12 @@ def _requeue(jobs: QuerySet[Job], actor_id: int | None, priority: int | None) ->
     now = timezone.now()
     with_policy: set[int] = set()
     read: Iterable[Any] = rows.values_list(
-        "id", "policy", "shape", "queued_at", "priority", "tries", "max_tries", "tries_granted"
+        *("id", "policy", "shape", "queued_at", "priority", "tries", "max_tries", "tries_granted", "tries_before")
     )
-    for job_id, policy_id, shape, queued_at, before, tries, max_tries, granted in read:
-        raised = min(max_tries + granted, MOST_EXECUTIONS)
-        wish = {**again, "max_tries": raised, "tries_before": tries}
+    for job_id, policy_id, shape, queued_at, before, tries, max_tries, granted, tries_before in read:
+        wish = {**again, "max_tries": max_tries, "tries_before": tries_before}
+        if grants:
+            wish |= {"max_tries": min(max_tries + granted, MOST_EXECUTIONS), "tries_before": tries}
         wish["priority"] = before if priority is None else priority
         is_pending = queued_at is None or shape == Shape.MAPREDUCE
         (pending if is_pending else queued)[job_id] = {**wish, "queued_at": None if queued_at is None else now}

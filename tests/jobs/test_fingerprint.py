@@ -62,8 +62,28 @@ def test_anything_has_one_that_can_be_kept(stderr: str, stdout: str, error: str,
 
 @pytest.mark.parametrize(
     "piece",
-    ["1", "a", "/", "a/", "0x", "\x1b[", "\x1b]", "1:", "\\", "a_1", "\n", "1-", "a.", "http://", "<n>", "1,", "1e+"]
-    + ["a-", "Jan ", "2026-01-01T", "a.b/", "\r", "é", "1 ", "a.\n", "{", "Traceback (most recent call last)\n"],
+    [
+        *(
+            "1",
+            "a",
+            "/",
+            "a/",
+            "0x",
+            "\x1b[",
+            "\x1b]",
+            "1:",
+            "\\",
+            "a_1",
+            "\n",
+            "1-",
+            "a.",
+            "http://",
+            "<n>",
+            "1,",
+            "1e+",
+        ),
+        *("a-", "Jan ", "2026-01-01T", "a.b/", "\r", "é", "1 ", "a.\n", "{", "Traceback (most recent call last)\n"),
+    ],
 )
 def test_no_log_takes_long(piece: str) -> None:
     log = (piece * 65_536)[:65_536]

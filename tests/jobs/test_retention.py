@@ -58,7 +58,8 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
         "minute_counts",
         "failed_tasks",
     )
-    deleted = {**dict.fromkeys(names, 1), "parked_events": 0, "webhook_deliveries": 1}
+    none = dict.fromkeys(("failures", "failure_hours", "failure_days", "failure_clusters"), 0)
+    deleted = {**dict.fromkeys(names, 1), **none, "parked_events": 0, "webhook_deliveries": 1}
     hook = Webhook.objects.create(owner=user, name="hook", url="https://example.com/")
     for days in (29, 31):
         made = now - timedelta(days=days)

@@ -31,7 +31,15 @@ from clusters.errors import ClusterNotFound, ContainerNotFound
 from clusters.queries import find_cluster_for, find_container_for, find_price_for, own_clusters, own_containers
 from controlplane.core.errors import ControlPlaneError, Forbidden, InvalidRequest, NotFound
 from controlplane.surfaces import own_form
-from jobs.queries import find_any_execution, find_file, find_job, find_operation, visible_holds, visible_quotas
+from jobs.queries import (
+    find_any_execution,
+    find_cluster,
+    find_file,
+    find_job,
+    find_operation,
+    visible_holds,
+    visible_quotas,
+)
 from jobs.queries.artifacts import find_artifact
 from jobs.queries.recipes import find_recipe
 
@@ -95,6 +103,10 @@ def _operation(user: User, reference: str, action: str) -> object:
     return find_operation(user, int(reference), action)
 
 
+def _failure_cluster(user: User, reference: str, action: str) -> object:
+    return find_cluster(user, int(reference), action)
+
+
 @dataclass(frozen=True, slots=True)
 class Noun:
     """What a path is about: its area in the table of access; how its row is found, by each parameter that names it."""
@@ -112,6 +124,7 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "recipe": Noun("jobs", {"pk": find_recipe}),
     "loadsample": Noun("jobs", _READ_ONLY),
     "statistics": Noun("jobs", _READ_ONLY),
+    "failurecluster": Noun("jobs", {"pk": _failure_cluster}),
     "file": Noun("files", {"pk": find_file, "job": find_job}),
     "artifact": Noun("artifacts", {"name": find_artifact, "filename": find_artifact}),
     "operation": Noun("operations", {"pk": _operation}),
@@ -156,6 +169,7 @@ READS_ALL: Final[Mapping[tuple[str, str], str]] = {
         (
             *(("hold", "queue"), ("hold", "status"), ("loadsample", "list"), ("statistics", "list")),
             ("statistics", "retrieve"),
+            ("failurecluster", "list"),
             ("container", "prometheus_targets"),
         ),
         "jobs",

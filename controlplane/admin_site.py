@@ -47,6 +47,7 @@ NAVIGATION: Final = (
             ("Jobs", "jobs_job", "work"),
             ("Recipes", "jobs_recipe", "schema"),
             ("Executions", "jobs_execution", "play_circle"),
+            ("Failures", "jobs_failurecluster", "troubleshoot"),
             ("Operations", "jobs_operation", "checklist"),
             ("Files", "jobs_file", "draft"),
         ),

@@ -1,10 +1,10 @@
-"""What a list of jobs can be asked for; bulk work selects its jobs by the same filters."""
+"""What lists of jobs and of clusters of failures can be asked for; bulk work selects its jobs by the same filters."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from clusters.queries import CLOUDS
 from controlplane.core.filters import (
@@ -18,7 +18,7 @@ from controlplane.core.filters import (
     WholesFilter,
 )
 from jobs import queries, sql, states
-from jobs.models import Job, Shape
+from jobs.models import FailureCluster, Job, Shape
 from jobtypes.models import Category
 
 
@@ -86,3 +86,29 @@ class JobFilter(FilterSet):
 
     def for_reason(self, jobs: QuerySet[Job], name: str, value: list[str]) -> QuerySet[Job]:
         return queries.for_reasons(jobs, value) if value else jobs
+
+
+class FailureClusterFilter(FilterSet):
+    """Filters of clusters. The error is the one that staff have named, else the one that its failures had."""
+
+    error_id = WholesFilter(method="of_error", label="id of its error")
+    error_category = ChoicesFilter(choices=Category.values, method="of_category", label="whose fault")
+    is_named = BooleanFilter(field_name="named", lookup_expr="isnull", exclude=True, label="staff have named it")
+    is_open = BooleanFilter(method="with_failed", label="some of its jobs are failed now")
+    started = MomentFilter(field_name="last_seen", lookup_expr="gte", label="seen last at or after")
+    ended = MomentFilter(field_name="last_seen", lookup_expr="lte", label="seen last at or before")
+
+    class Meta:
+        model = FailureCluster
+        fields: list[str] = []
+
+    def of_error(self, rows: QuerySet[FailureCluster], name: str, value: list[int]) -> QuerySet[FailureCluster]:
+        return rows.filter(Q(named__in=value) | Q(named=None, error__in=value)) if value else rows
+
+    def of_category(self, rows: QuerySet[FailureCluster], name: str, value: list[str]) -> QuerySet[FailureCluster]:
+        chosen = Q(named__category__in=value) | Q(named=None, error__category__in=value)
+        return rows.filter(chosen) if value else rows
+
+    def with_failed(self, rows: QuerySet[FailureCluster], name: str, value: bool) -> QuerySet[FailureCluster]:
+        failed = Exists(Job.objects.filter(failure_cluster=OuterRef("pk"), status__in=states.FAILED_STATES))
+        return rows.filter(failed if value else ~failed)

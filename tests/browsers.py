@@ -17,7 +17,7 @@ from accounts import services as accounts
 from accounts.models import ParkedEvent, Role, User
 from billing.models import Difference, DifferenceKind, MeterEvent, PaymentDetails, StripeEvent
 from controlplane.core.service_admin import ServiceAdmin
-from jobs import services, states
+from jobs import failures, services, states
 from jobs.models import LoadSample, Operation, Place, Scope, Submission
 from jobtypes.models import Category
 from jobtypes.services import create_error
@@ -69,8 +69,10 @@ def make_operation(count: int = 2) -> Operation:
 def furnish() -> None:
     """A row in every table that the admin shows."""
     actor = somebody(Role.ADMIN)
+    failures.group_failures()  # from here on
     job = make_job_in(states.FAILED)
     keep_output(job, stdout="its output\n")
+    failures.group_failures()
     make_operation()
     services.place_hold(scope=Scope.ALL, code="DEPLOY", hint="new version", actor=actor)
     services.set_cap(scope=Scope.CUSTOMER, scope_id=str(job.customer_id), max_jobs=3, actor=actor)

@@ -16,12 +16,12 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from billing import money, queries
-from billing.admin.charts import bars
 from billing.admin.filters import parse_day
 from billing.admin.story import bills_url, month_text, note, records_url
 from billing.hours import month_of, next_month, parse_month
 from billing.queries import Spend
 from controlplane.core.admin import link, table
+from controlplane.core.charts import bars
 
 
 def spend_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:

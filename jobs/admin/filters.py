@@ -79,6 +79,11 @@ class JobTypeFilter(_OfJobs, TextFilter):
     parameters = ("job_type_id",)
 
 
+class FailureClusterFilter(_OfJobs, TextFilter):
+    title = "failure cluster, its id"
+    parameters = ("failure_cluster",)
+
+
 class RecipeFilter(_OfJobs, TextFilter):
     title = "recipe, its id or uuid"
     parameters = ("recipe_id",)
@@ -109,6 +114,7 @@ JOB_FILTERS: Final = (
     ReasonFilter,
     CategoryFilter,
     JobTypeFilter,
+    FailureClusterFilter,
     RecipeFilter,
     ParentFilter,
     SubmittedFilter,

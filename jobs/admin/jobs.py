@@ -20,6 +20,7 @@ from jobs.admin.submitting import SubmittingAdmin
 from jobs.filters import listed
 from jobs.models import Job
 
+_WITH = ("error", "failure_cluster", "retry_of", "job_type", "revision")
 # Long, and not in the list.
 NOT_LISTED = ("env", "secret_env", "command", "tags", "image", "input", "output", "configuration")
 
@@ -41,7 +42,8 @@ class JobAdmin(SubmittingAdmin, SteeringAdmin):
         rows = super().get_queryset(request)
         if request.resolver_match is not None and request.resolver_match.url_name == "jobs_job_changelist":
             return listed(rows, request.GET).defer(*NOT_LISTED)
-        return rows.select_related("customer", "owner", "place", "lane", "error", "retry_of", "job_type", "revision")
+        rows = rows.defer("failure_cluster__sample_log")
+        return rows.select_related("customer", "owner", "place", "lane", *_WITH)
 
     @admin.display(description="status")
     def state(self, job: Job) -> SafeString:

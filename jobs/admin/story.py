@@ -19,6 +19,7 @@ from controlplane.core.detail_admin import added_sections
 from controlplane.core.errors import ControlPlaneError
 from jobs import following, queries, states
 from jobs.admin.badges import status_badge
+from jobs.admin.failure_story import others_like
 from jobs.admin.mapreduce_story import mapreduce_facts, mapreduce_request, mapreduce_story
 from jobs.admin.policy_story import policy_request, policy_story
 from jobs.admin.seed_story import seed_facts, seed_request, seed_story
@@ -33,7 +34,7 @@ RETRIES_SHOWN: Final = 20
 def story(job: Job, request: HttpRequest, reader: User) -> dict[str, Any]:
     """The context of the page.
 
-    Loaded with the job: customer, owner, place, lane, error, retry_of, job_type, revision.
+    Loaded with the job: customer, owner, place, lane, error, failure_cluster, retry_of, job_type, revision.
     """
     return {
         "job": job,
@@ -149,6 +150,7 @@ def _facts(job: Job, reader: User) -> list[tuple[str, Any]]:
         ("Started", when(job.started_at)),
         ("Ended", when(job.ended_at)),
     ]
+    facts.append(("Fails like", others_like(job)))
     if job.error is not None:
         facts.append(("Error", link(reverse("admin:jobtypes_error_change", args=[job.error_id]), job.error.title)))
     if job.retry_of is not None:

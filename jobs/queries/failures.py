@@ -17,6 +17,7 @@ from jobs import states
 from jobs.errors import FailureClusterNotFound
 from jobs.models import FailureCluster, FailureCount, Span
 from jobtypes.models import Category, JobType
+from jobtypes.queries import DOCUMENTS
 
 MOST_COUNTED: Final = 10_000
 LATELY: Final = timedelta(hours=24)
@@ -149,7 +150,7 @@ def breakdown(cluster_id: int) -> Breakdown:
     customers = _most(rows, "customer_id")
     types = _most(rows, "job_type_id")
     customer_rows: Mapping[int, Customer] = Customer.objects.in_bulk(list(customers))
-    type_rows: Mapping[int, JobType] = JobType.objects.only("name", "version", "title").in_bulk(list(types))
+    type_rows: Mapping[int, JobType] = JobType.objects.defer(*DOCUMENTS).in_bulk(list(types))
     return Breakdown(
         days=[(day, numbers.get(day, 0)) for day in days],
         customers=[(customer_rows[i], number) for i, number in customers.items() if i in customer_rows],

@@ -14,8 +14,21 @@ from billing import services as money
 from billing.models import Bill, Budget, UsageRecord
 from clusters import services as clusters
 from clusters.models import Cluster, Container, ImageVersion, Offer, Price, Rollout
-from jobs import services, states
-from jobs.models import Artifact, Execution, File, Gate, Hold, Job, Kind, LoadSample, Operation, Recipe, Scope
+from jobs import failures, services, states
+from jobs.models import (
+    Artifact,
+    Execution,
+    FailureCluster,
+    File,
+    Gate,
+    Hold,
+    Job,
+    Kind,
+    LoadSample,
+    Operation,
+    Recipe,
+    Scope,
+)
 from jobs.policy import Policy
 from jobtypes.models import Category, Error, JobType, RecipeType, Workspace
 from jobtypes.queries import storage_of
@@ -36,9 +49,9 @@ STATES: Final = (
 # What the last parameter of a path names, by what stands before it.
 NAMED_BY: Final = {
     "jobs": "job", "job-executions": "execution", "executions": "number", "operations": "operation", "holds": "hold",
-    "quotas": "quota", "errors": "error", "users": "user", "customers": "customer_id", "tokens": "token",
+    "quotas": "quota",  "errors": "error", "users": "user", "customers": "customer_id", "tokens": "token",
     "webhooks": "webhook", "clusters": "cluster", "jellyfish": "container", "containers": "container",
-    "rollouts": "rollout", "image-versions": "image_version_id",
+    "failure-clusters": "failure_cluster", "rollouts": "rollout", "image-versions": "image_version_id",
     "workspaces": "workspace", "files": "file", "artifacts": "artifact", "recipes": "recipe",
     "recipe-types": "recipe_type", "job-types": "job_type_name", "status": "job_uuid", "cancel": "job_uuid",
     "retry": "job_uuid", "logs": "job_uuid", "limit-change-requests": "limit_request",
@@ -94,6 +107,7 @@ class Scenery:
             ],
             "operation": list(Operation.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "hold": list(Hold.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
+            "failure_cluster": list(FailureCluster.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "quota": list(Gate.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "error": list(Error.objects.order_by("-pk").values_list("pk", flat=True)[:20]),
             "user": list(User.objects.order_by("-pk").values_list("pk", flat=True)[:10]) + callers,
@@ -126,6 +140,7 @@ class Scenery:
 
 def make_scenery() -> Scenery:
     """A database in which every kind of thing exists, and jobs in every state for each who may have some."""
+    failures.group_failures()  # from here on
     operator = make_operator("operator")
     people = {"admin": make_admin("root"), "customer": make_customer_user("ada", "acme")}
     scenery = Scenery(people, operator)
@@ -143,6 +158,7 @@ def make_scenery() -> Scenery:
     if settings.STRIPE_API_KEY:
         money.make_payment_details(user=people["customer"].user)
     _make_bills(people["admin"].user)
+    failures.group_failures()
     for file in File.objects.select_related("workspace"):
         storage_of(file.workspace).put(file.path, [b"a text"])
     return scenery

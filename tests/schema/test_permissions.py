@@ -26,7 +26,7 @@ from accounts.models import ApiToken, LimitChangeRequest, User, Webhook
 from billing.models import Bill, Budget, UsageRecord
 from clusters.models import Cluster, Container, Price, Rollout
 from jobs import services
-from jobs.models import Artifact, Execution, File, Hold, Job, Operation, Recipe, Scope, Shape
+from jobs.models import Artifact, Execution, FailureCluster, File, Hold, Job, Operation, Recipe, Scope, Shape
 from jobtypes.models import Error, JobType, RecipeType, Workspace
 from tests.answers import text_of
 from tests.contracts import fishjam_payments, harness
@@ -126,6 +126,7 @@ def own_names(owner: User) -> dict[str, Any]:
         "operation": Operation.objects.filter(created_by=owner).latest("pk").pk,
         "hold": Hold.objects.filter(scope=Scope.JOB, scope_id__in=jobs_held).latest("pk").pk,
         "quota": quota.pk,
+        "failure_cluster": FailureCluster.objects.latest("pk").pk,
         "error": Error.objects.filter(is_builtin=False, job_type_name="").latest("pk").pk,
         "user": owner.pk,
         "customer_id": owner.customer_id,

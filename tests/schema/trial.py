@@ -45,7 +45,7 @@ CHECKED: Final = (
 # Fields of bodies and of queries that name what exists.
 FIELDS: Final = {"customer": "customer", "job": "job", "owner": "username", "user": "username", "username": "username",
                  "job_id": "job", "cluster": "cluster", "image_version": "image_version",
-         "error_id": "error", "created_by": "username", "workspace": "workspace",
+         "error_id": "error", "failure_cluster": "failure_cluster", "created_by": "username", "workspace": "workspace",
                  "job_type_id": "job_type", "recipe_type_id": "recipe_type_id", "recipe_id": "recipe",
                  "parent": "job", "record": "usage", "offer_id": "offer", "cluster_uuid_hex": "cluster"}  # fmt: skip
 FOLLOWED_SECONDS: Final = 0.1

@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from controlplane.core.openapi import REFERENCE
 from jobs.api.v6.views.artifacts import ArtifactViewSet
+from jobs.api.v6.views.failures import FailureClusterViewSet
 from jobs.api.v6.views.files import FileViewSet
 from jobs.api.v6.views.gates import HoldViewSet, QuotaViewSet
 from jobs.api.v6.views.input_files import InputFileViewSet
@@ -26,6 +27,7 @@ router.register("recipes", RecipeViewSet, "recipe")
 router.register("files", FileViewSet, "file")
 router.register("artifacts", ArtifactViewSet, "artifact")
 router.register("operations", OperationViewSet, "operation")
+router.register("failure-clusters", FailureClusterViewSet, "failure-cluster")
 router.register("holds", HoldViewSet, "hold")
 router.register("quotas", QuotaViewSet, "quota")
 router.register("load", LoadViewSet, "load")

@@ -82,8 +82,8 @@ def test_deleted_it_is_gone(parts: Parts) -> None:
     assert parts.pieces() == []
 
 
-def test_a_tail_is_the_end_over_as_many_pieces_as_it_takes(output: Parts) -> None:
-    assert output.tail(10) == ""
+def test_a_tail_is_the_end_over_as_many_pieces_as_it_takes(parts: Parts) -> None:
+    assert parts.tail(10) == ""
     for start, text in ((0, "abc"), (3, "def"), (6, "ghi")):
-        output.append(start, start + 3, text)
-    assert [output.tail(limit) for limit in (2, 3, 5, 100)] == ["hi", "ghi", "efghi", "abcdefghi"]
+        parts.append(start, start + 3, text)
+    assert [parts.tail(limit) for limit in (2, 3, 5, 100)] == ["hi", "ghi", "efghi", "abcdefghi"]

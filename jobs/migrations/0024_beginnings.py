@@ -9,7 +9,7 @@ import controlplane.core.beginnings
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0010_saved_views_and_beginnings"),
+        ("accounts", "0012_saved_views_and_beginnings"),
         ("jobs", "0023_spend_gates"),
         ("jobtypes", "0002_beginnings"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

@@ -11,7 +11,7 @@ import controlplane.core.beginnings
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0009_standing"),
+        ("accounts", "0011_parked_again"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 

@@ -26,7 +26,7 @@ def add_permissions(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0009_standing"),
-        ("jobs", "0023_spend_gates"),
+        ("jobs", "0024_beginnings"),
         ("jobtypes", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

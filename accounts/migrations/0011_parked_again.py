@@ -21,7 +21,7 @@ def add_permissions(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0009_standing"),
+        ("accounts", "0010_times_disabled"),
         ("jobs", "0003_staff_groups"),
     ]
 

@@ -133,7 +133,7 @@ def names(patterns: Any) -> set[str]:
 def test_every_list_and_form_has_its_sentence() -> None:
     models = {f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry}
     assert models <= set(ABOUT)
-    assert {name for name in names(admin.site.get_urls()) if key_of(name) not in ABOUT} == PLAIN
+    assert {name for name in names(admin.site.get_urls()) if key_of(name) not in ABOUT} <= PLAIN
 
 
 def test_every_sentence_leads_to_a_section() -> None:

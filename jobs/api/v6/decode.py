@@ -271,4 +271,4 @@ def vcpus_milli_of(body: Mapping[str, Any]) -> int | None:
     given = body["vcpus"]
     if not isinstance(given, int | float) or isinstance(given, bool) or not 0.001 <= given <= MAX_VCPUS:
         raise InvalidRequest(f"This is a number of vCPUs from 0.001 to {MAX_VCPUS}.", field="vcpus")
-    return math.ceil(given * 1000)
+    return math.ceil(round(given * 1000, 6))  # 2.007 * 1000 is a little more than 2007

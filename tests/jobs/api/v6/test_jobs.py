@@ -81,6 +81,12 @@ def test_what_is_null_or_left_out_has_its_default(people: People) -> None:
         assert (made["env"], made["tags"], made["image"]) == ({}, {}, "")
 
 
+def test_a_job_gets_the_vcpus_that_were_asked_for_and_not_a_thousandth_more(people: People) -> None:
+    body = [{**GOOD, "vcpus": each} for each in (2.007, 0.001, 0.0011, 4.035)]
+    made = [each["id"] for each in good(people.operator.post("/v6/jobs/", body), 201)]
+    assert [Job.objects.get(pk=each).vcpus_milli for each in made] == [2007, 1, 2, 4035]
+
+
 def test_a_customers_user_may_leave_the_customer_out(people: People) -> None:
     body = {name: value for name, value in GOOD.items() if name != "customer"}
     made = good(people.owner.post("/v6/jobs/", body), 201)

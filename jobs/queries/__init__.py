@@ -25,7 +25,14 @@ from jobs.queries.failures import (
     requeue_selection,
     visible_clusters,
 )
-from jobs.queries.files import LISTED_OF_FILES, file_columns, find_file, readable_files, visible_files
+from jobs.queries.files import (
+    LISTED_OF_FILES,
+    file_columns,
+    files_called,
+    find_file,
+    readable_files,
+    visible_files,
+)
 from jobs.queries.found import (
     LISTED,
     UNREADABLE,
@@ -108,6 +115,7 @@ __all__ = [
     "failed_now",
     "failure_clusters_now",
     "file_columns",
+    "files_called",
     "files_of",
     "find_any_execution",
     "find_cluster",

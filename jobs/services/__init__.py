@@ -27,7 +27,7 @@ from jobs.services.places import report_place
 from jobs.services.placing import ANYWHERE
 from jobs.services.policies import clear_job_type_policy, set_job_type_policy
 from jobs.services.requests import JobRequest
-from jobs.services.retry import retry_job
+from jobs.services.retry import retry_job, submit_again
 from jobs.services.seeds import SeedWish, seed_requests
 from jobs.services.snapshots import price_executions
 from jobs.services.spending import (
@@ -102,6 +102,7 @@ __all__ = [
     "start_operation",
     "stop_all_of",
     "stop_operation",
+    "submit_again",
     "submit_jobs",
     "submit_mapreduce",
     "unname_cluster",

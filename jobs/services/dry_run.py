@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -52,9 +52,10 @@ class Forecast:
         return amount(self.rate.per_hour, self.history.p90_seconds) if self.rate and self.history else None
 
 
-def dry_run(owner: User, requests: Sequence[JobRequest]) -> list[Forecast]:
+def dry_run(owner: User, requests: Sequence[JobRequest], *, later: Collection[int] = ()) -> list[Forecast]:
     """What `requests`, which are valid already, would come to if `owner` submitted them now. Makes nothing.
 
+    `later`: the indices of those that would not be queued at once, which no quota counts yet.
     Raises what the submit would: InvalidRequest for places that there are not, QuotaExceeded; and
     InvalidRequest for more than MOST_FORECAST.
     """
@@ -62,7 +63,7 @@ def dry_run(owner: User, requests: Sequence[JobRequest]) -> list[Forecast]:
         raise InvalidRequest(f"A dry run is of up to {MOST_FORECAST} jobs.")
     requests = placed(owner, requests)
     known = _Known(owner, requests)
-    tasks_wait = [request for request in requests if request.mapreduce is None]
+    tasks_wait = [each for index, each in enumerate(requests) if each.mapreduce is None and index not in later]
     check_quotas(owner, tasks_wait, known.lines, lock=False)
     return [known.forecast(request) for request in requests]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -34,6 +35,26 @@ _MOVES: Final = (states.QUEUED, states.DELAYED, states.STARTING, states.RUNNING,
 _ALIVE: Final = (*states.WAITING, states.STARTING, states.RUNNING)
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a new recipe is to run, read and checked."""
+
+    revision: RecipeTypeRevision
+    definition: Definition
+    input: dict[str, Any]
+    configuration: dict[str, Any]
+
+
+def read_wish(owner: User, recipe_type: RecipeType, revision: int | None, input: Any, configuration: Any) -> Wish:
+    """What `owner` asks for when running a recipe type. Writes nothing. Raises InvalidRequest naming the field."""
+    if not recipe_type.is_active:
+        raise InvalidRequest("The recipe type is not active: no new recipes of it.", field="recipe_type_id")
+    found = _revision(recipe_type, revision)
+    chosen = _configuration(configuration)
+    definition = parse(found.definition)
+    return Wish(found, definition, _input(owner, definition, input), chosen)
+
+
 def create_recipe(
     *,
     owner: User,
@@ -49,21 +70,17 @@ def create_recipe(
     What can start is queued, what waits for other nodes is PENDING. Raises InvalidRequest naming the field,
     QuotaExceeded.
     """
-    if not recipe_type.is_active:
-        raise InvalidRequest("The recipe type is not active: no new recipes of it.", field="recipe_type_id")
-    found = _revision(recipe_type, revision)
-    chosen = _configuration(configuration)
-    given = _input(owner, parse(found.definition), input)
+    wish = read_wish(owner, recipe_type, revision, input, configuration)
     name = customer or (owner.customer.name if owner.customer else settings.DEFAULT_CUSTOMER)
     with transaction.atomic():
         recipe = Recipe.objects.create(
             recipe_type=recipe_type,
-            revision=found,
+            revision=wish.revision,
             owner=owner,
             customer=Customer.objects.get(pk=ensure_customer(name)),
             place=Place.objects.get(pk=place_id("local", region or settings.LOCAL_REGION)),
-            input=given,
-            configuration=chosen,
+            input=wish.input,
+            configuration=wish.configuration,
         )
         tell_of(recipe, "recipe.created", owner.pk, {"recipe_type": recipe_type.name})
         Step(recipe).take(bounded=True)

@@ -14,7 +14,7 @@ from jobs.errors import JobState
 from jobs.models import Job, Shape
 from jobs.policy import Policy
 from jobs.queries.policies import policy_of
-from jobs.services.mapreduce import again, submit_mapreduce
+from jobs.services.mapreduce import MapReduceWish, again, submit_mapreduce
 from jobs.services.placing import ANYWHERE
 from jobs.services.requests import JobRequest, SeedPart
 from jobs.services.submit import Submitted, submit_jobs
@@ -35,8 +35,28 @@ def retry_job(job: Job, *, actor: User) -> Submitted:
             made = Submitted(new.pk, new.uuid)
         else:
             made = submit_jobs(owner=job.owner, requests=[_request(job)])[0]
-        events.record([("job.retried", "job", job.pk, actor.pk, job.customer_id, None, {"retry": str(made.uuid)})])
+        _tell(job, made, actor)
     return made
+
+
+def submit_again(job: Job, *, actor: User, request: JobRequest | MapReduceWish) -> int:
+    """Submit what was made from a job and then changed, for `actor`: a new job, linked by `retry_of`. Returns its id.
+
+    The job itself stays as it is, ended or not. Raises what submit_jobs and submit_mapreduce do.
+    """
+    request = replace(request, retry_of=job.pk)
+    with transaction.atomic():
+        if isinstance(request, JobRequest):
+            made = submit_jobs(owner=actor, requests=[request])[0]
+        else:
+            new = submit_mapreduce(owner=actor, wish=request)
+            made = Submitted(new.pk, new.uuid)
+        _tell(job, made, actor)
+    return made.id
+
+
+def _tell(job: Job, made: Submitted, actor: User) -> None:
+    events.record([("job.retried", "job", job.pk, actor.pk, job.customer_id, None, {"retry": str(made.uuid)})])
 
 
 def _request(job: Job) -> JobRequest:

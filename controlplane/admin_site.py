@@ -44,6 +44,7 @@ NAVIGATION: Final = (
     (
         "Jobs",
         (
+            ("Submit", "jobs_job", "add_circle", "jobs_job_add"),
             ("Jobs", "jobs_job", "work"),
             ("Recipes", "jobs_recipe", "schema"),
             ("Executions", "jobs_execution", "play_circle"),
@@ -266,7 +267,8 @@ def _items(request: HttpRequest, items: tuple[tuple[str, ...], ...]) -> list[dic
     found = []
     for title, model, icon, *page in items:
         app, _, name = model.partition("_")
-        if request.user.has_perm(f"{app}.view_{name}"):
+        does = "add" if page and page[0].endswith("_add") else "view"
+        if request.user.has_perm(f"{app}.{does}_{name}"):
             found.append(
                 {"title": title, "icon": icon, "link": reverse(f"admin:{page[0] if page else f'{model}_changelist'}")}
             )

@@ -147,6 +147,8 @@ def _forms(name: str, its: Any, row: Any) -> Iterator[str]:
     if name == "admin:jobs_place":
         yield reverse(f"{name}_check", args=[row.pk])
     if name == "admin:jobs_job":
+        shapes = ("container", "instance", "seed", "mapreduce", "recipe")
+        yield from (reverse(f"{name}_submit_{shape}") for shape in shapes)
         for verb in ("cancel", "requeue", "retry", "priority", "hold", "release"):
             yield reverse(f"{name}_{verb}", args=[row.pk])
             if verb != "retry":

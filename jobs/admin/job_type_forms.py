@@ -53,22 +53,18 @@ class NewJobTypeForm(OptionsForm):
     field_order = ("docker_image", "manifest", "configuration", "is_published", "is_paused")
 
 
-class ConfigurationForm(SeenForm):
-    """A field for everything that a manifest leaves to be configured, and for what is configured beside that."""
+class ConfigurationFields(ServiceForm):
+    """A field for every mount, workspace and setting that a manifest leaves to be configured."""
 
-    priority = forms.IntegerField(min_value=1, max_value=INT32, help_text="Of its jobs; smaller runs first.")
     default_workspace = forms.CharField(
         required=False, max_length=TEXT_LENGTH, help_text="The name of the workspace for its output files."
     )
 
-    def __init__(
-        self, data: Any, *, manifest: Manifest, present: Mapping[str, Any], secrets: frozenset[str], seen: str
-    ) -> None:
-        """`present`: the complete configuration; `secrets`: the names of the secret settings that have a value."""
+    def add_configuration(self, manifest: Manifest, present: Mapping[str, Any], secrets: frozenset[str]) -> None:
+        """Make the fields. `present`: the complete configuration; `secrets`: the secret settings that have a value."""
         self._present = present
         outputs = present["output_workspaces"]
-        initial = {"seen": seen, "priority": present["priority"], "default_workspace": outputs["default"]}
-        super().__init__(data, initial=initial)
+        self.fields["default_workspace"].initial = outputs["default"]
         for output in manifest.output_files:
             self._add_output(output.name, output.pattern, outputs["outputs"].get(output.name, ""))
         for mount in manifest.mounts:
@@ -77,14 +73,12 @@ class ConfigurationForm(SeenForm):
             self._add_setting(setting, present["settings"].get(setting.name), setting.name in secrets)
         self._add_strangers(manifest, present)
 
-    def configuration(self) -> dict[str, Any]:
-        """The whole configuration that was typed, to take the place of the present one."""
-        wish = self.cleaned_data
+    def configured(self) -> dict[str, Any]:
+        """What was typed: mounts, workspaces and settings, each of them whole."""
         outputs = {name: value for name, value in self._given("output") if value}
         return {
             "mounts": {name: value for name, value in self._given("mount") if value is not None},
-            "output_workspaces": {"default": wish["default_workspace"], "outputs": outputs},
-            "priority": wish["priority"],
+            "output_workspaces": {"default": self.cleaned_data["default_workspace"], "outputs": outputs},
             "settings": {
                 name: self._kept(name, value) for name, value in self._given("setting") if self._is_set(name, value)
             },
@@ -141,6 +135,23 @@ class ConfigurationForm(SeenForm):
         for name in present["settings"].keys() - {setting.name for setting in manifest.settings}:
             self._add_setting(Setting(name, secret=False), present["settings"][name], is_kept=False)
             self.fields[f"setting:{name}"].help_text = "The manifest has no such setting. Empty removes it."
+
+
+class ConfigurationForm(ConfigurationFields, SeenForm):
+    """The whole configuration of a job type, to take the place of the present one."""
+
+    priority = forms.IntegerField(min_value=1, max_value=INT32, help_text="Of its jobs; smaller runs first.")
+    field_order = ("seen", "priority", "default_workspace")
+
+    def __init__(
+        self, data: Any, *, manifest: Manifest, present: Mapping[str, Any], secrets: frozenset[str], seen: str
+    ) -> None:
+        super().__init__(data, initial={"seen": seen, "priority": present["priority"]})
+        self.add_configuration(manifest, present, secrets)
+
+    def configuration(self) -> dict[str, Any]:
+        """What was typed."""
+        return {**self.configured(), "priority": self.cleaned_data["priority"]}
 
 
 def _about_mount(mount: MountPoint) -> str:

@@ -30,6 +30,7 @@ from jobs.admin.job_type_forms import (
     options_of,
 )
 from jobs.admin.policy_forms import PolicyForm
+from jobs.admin.submitting import submit_url
 from jobs.queries import policy_of_job_type
 from jobs.queries.statistics import counts_of
 from jobs.services import clear_job_type_policy, set_job_type_policy
@@ -113,6 +114,11 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
         return services.validate_job_type(wish["manifest"], wish["configuration"], user=request.user)  # type: ignore[arg-type]
 
     # --- What is done to one -------------------------------------------------------------------------
+
+    def buttons(self, request: HttpRequest, row: JobType) -> list[tuple[str, str]]:
+        if not (row.is_active and request.user.has_perm("jobs.add_job")):
+            return super().buttons(request, row)
+        return [("Submit a job", f"{submit_url('seed')}?job_type={row.pk}"), *super().buttons(request, row)]
 
     def may_change(self, request: HttpRequest, row: JobType) -> bool:
         return not row.is_system and super().may_change(request, row)

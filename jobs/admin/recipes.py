@@ -20,6 +20,7 @@ from controlplane.core.keyset_admin import KeysetAdmin, KeysetChangeList
 from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form
 from jobs import states
 from jobs.admin.recipe_story import badges_of, how_far, recipe_link, story
+from jobs.admin.submitting import again_button
 from jobs.models import Recipe
 from jobs.queries.recipes import progress_of
 from jobs.services.recipes import cancel_recipe, reprocess_recipe
@@ -148,6 +149,9 @@ class RecipeAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         return story(row, request)
 
     # --- Buttons -------------------------------------------------------------------------------------
+
+    def buttons(self, request: HttpRequest, row: Recipe) -> list[tuple[str, str]]:
+        return [*super().buttons(request, row), *again_button(row, request)]
 
     def row_pages(self) -> list[RowPage]:
         return [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import Any, Final
 
@@ -22,8 +21,10 @@ from jobs.admin.badges import status_badge
 from jobs.admin.failure_story import others_like
 from jobs.admin.mapreduce_story import mapreduce_facts, mapreduce_request, mapreduce_story
 from jobs.admin.policy_story import policy_request, policy_story
+from jobs.admin.requests_shown import curl_of
 from jobs.admin.seed_story import seed_facts, seed_request, seed_story
 from jobs.admin.steering import allowed_verbs
+from jobs.admin.submitting import again_button
 from jobs.models import Execution, Job, Shape
 
 LOG_TAIL_CHARACTERS: Final = 16_384
@@ -54,11 +55,12 @@ def story(job: Job, request: HttpRequest, reader: User) -> dict[str, Any]:
 
 
 def _buttons(job: Job, request: HttpRequest) -> list[tuple[str, str]]:
-    return [
+    verbs = [
         (verb.label, reverse(f"admin:jobs_job_{verb.name}", args=[job.pk]))
         for verb in allowed_verbs(request)
         if verb.applies(job)
     ]
+    return [*verbs, *again_button(job, request)]
 
 
 def _waits(job: Job) -> SafeString | str:
@@ -207,10 +209,4 @@ def request_body(job: Job, reader: User) -> dict[str, Any]:
 
 def as_curl(job: Job, request: HttpRequest, reader: User) -> str:
     """The request as a command for a shell; the token comes from its environment."""
-    url = request.build_absolute_uri(f"{get_script_prefix()}v6/jobs/")
-    body = json.dumps(request_body(job, reader), ensure_ascii=False, indent=1)
-    return (
-        f"curl -X POST {shlex.quote(url)} \\\n"
-        "  -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n"
-        f"  -d {shlex.quote(body)}"
-    )
+    return curl_of(request, "jobs", request_body(job, reader))

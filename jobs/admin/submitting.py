@@ -1,156 +1,33 @@
-"""The page that submits a job: it can be asked first where it would run and at what cost."""
+"""The pages that submit work: it can be asked first where it would run and at what cost."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
-from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from clusters.models import Source
-from clusters.queries import CLOUDS, CURRENCY
-from controlplane.core.admin import ServiceForm, badge, facts, table
+from clusters.models import Cluster
+from controlplane.core.admin import link
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
-from controlplane.core.service_admin import Finding, posted
-from controlplane.core.unstorable import UNSTORABLE
-from jobs import queries, services
-from jobs.admin.policy_forms import PolicyField
-from jobs.admin.policy_story import places
-from jobs.models import MAX_PRIORITY, Priority
-from jobs.policy import CAPACITIES, Policy, Rung
-from jobs.services import ANYWHERE, Forecast, JobRequest, check_place
+from controlplane.core.service_admin import Finding
+from jobs.admin.requests_shown import curl_of, shown_body
+from jobs.admin.shape_forms import ContainerForm, ShapeForm
+from jobs.admin.shapes import CHOICES_SHOWN, EARLIER, PAGES, ShapePage, earlier_of, notes_of
+from jobs.models import Job
 
-# As the native surface has them.
-MAX_VCPUS: Final = 10_000
-MAX_MEMORY_MIB: Final = 16_384 * 1024
-MAX_TIMEOUT_SECONDS: Final = 30 * 24 * 3600
-MAX_TRIES: Final = 1000
-_CODE: Final = {"spellcheck": "false", "class": "cp-input cp-code"}
-
-
-class SubmitForm(ServiceForm):
-    """A container job, or with a machine image an instance job. What is empty has its default."""
-
-    customer = forms.CharField(max_length=255, help_text="Who pays: the customer's whole name.")
-    classification = forms.CharField(max_length=255, help_text="Your own name for this kind of job.")
-    cloud = forms.ChoiceField(
-        choices=[(cloud, cloud) for cloud in (*CLOUDS, ANYWHERE)], initial="local",
-        help_text="any: where there is room, and then where it costs least.",
-    )  # fmt: skip
-    region = forms.CharField(max_length=64, required=False, help_text="Empty: this deployment's own, of cloud local.")
-    capacity = forms.ChoiceField(
-        choices=[("", "as the place has it"), *((each, each) for each in CAPACITIES)], required=False,
-        help_text="The kind of machine, where a cloud has several.",
-    )  # fmt: skip
-    image = forms.CharField(max_length=1024, required=False)
-    command = forms.CharField(
-        max_length=100_000, required=False, widget=forms.Textarea(attrs={"rows": 3, **_CODE}),
-        help_text="As in a shell, which takes no part in it: words with spaces in quotes.",
-    )  # fmt: skip
-    env = forms.CharField(
-        max_length=200_000, required=False, strip=False, label="Environment",
-        widget=forms.Textarea(attrs={"rows": 3, **_CODE}), help_text="NAME=value, one in a line.",
-    )  # fmt: skip
-    machine_image = forms.CharField(max_length=255, required=False, help_text="Of an instance job, on aws.")
-    user_data = forms.CharField(
-        max_length=12 * 1024, required=False, strip=False, widget=forms.Textarea(attrs={"rows": 3, **_CODE}),
-        help_text="What an instance job boots with. Nobody gets to see it again.",
-    )  # fmt: skip
-    vcpus = forms.DecimalField(
-        min_value=Decimal("0.001"), max_value=MAX_VCPUS, decimal_places=3, required=False, label="vCPUs"
-    )
-    memory_mib = forms.IntegerField(min_value=1, max_value=MAX_MEMORY_MIB, required=False, label="Memory, MiB")
-    priority = forms.IntegerField(
-        min_value=0, max_value=MAX_PRIORITY, required=False, help_text="Smaller runs first. Empty: 100."
-    )
-    queue = forms.CharField(max_length=64, required=False)
-    timeout_seconds = forms.IntegerField(min_value=1, max_value=MAX_TIMEOUT_SECONDS, required=False)
-    max_tries = forms.IntegerField(min_value=1, max_value=MAX_TRIES, required=False)
-    policy = PolicyField()
-
-    def clean_command(self) -> list[str]:
-        try:
-            return shlex.split(self.cleaned_data["command"])
-        except ValueError as error:
-            raise forms.ValidationError("A quote is not closed.") from error
-
-    def clean_env(self) -> dict[str, str]:
-        pairs = [line.partition("=") for line in self.cleaned_data["env"].splitlines() if line.strip()]
-        if any(not name.strip() or not sign for name, sign, _ in pairs):
-            raise forms.ValidationError("Each line is NAME=value.")
-        return {name.strip(): value for name, _, value in pairs}
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or {}
-        for name, value in cleaned.items():
-            if isinstance(value, str) and UNSTORABLE.search(value):
-                self.add_error(name, "This holds a NUL or half a surrogate pair.")
-        if "cloud" in cleaned:
-            self._check_place(cleaned)
-        return cleaned
-
-    def _check_place(self, wish: dict[str, Any]) -> None:
-        cloud, is_instance = wish["cloud"], bool(wish.get("machine_image"))
-        policy: Policy | None = wish.get("policy")
-        for name in ("image", "command", "queue") if is_instance else ("user_data",):
-            if wish.get(name):
-                self.add_error(name, f"This does not go with {'an instance' if is_instance else 'a container'} job.")
-        if policy is not None and policy.places:
-            return
-        if cloud == ANYWHERE:
-            for name in ("region", "capacity"):
-                if wish.get(name):
-                    self.add_error(name, "This does not go with any cloud.")
-            return
-        if cloud != "local" and not wish.get("region"):
-            self.add_error("region", "This field is required.")
-        try:
-            check_place(
-                cloud,
-                queue=wish.get("queue") or None,
-                command=wish.get("command"),
-                region=wish.get("region") or settings.LOCAL_REGION,
-                capacity=wish.get("capacity", "") if cloud == "local" or wish.get("region") else "",
-                whole=is_instance,
-            )
-        except ControlPlaneError as error:
-            self.refuse(error)
-
-    def job_request(self) -> JobRequest:
-        """The job that was asked for, once the form is valid."""
-        wish = self.cleaned_data
-        vcpus, priority = wish["vcpus"], wish["priority"]
-        return JobRequest(
-            customer=wish["customer"],
-            cloud=wish["cloud"],
-            region=wish["region"] or settings.LOCAL_REGION,
-            classification=wish["classification"],
-            image=wish["image"],
-            command=wish["command"],
-            env=wish["env"],
-            machine_image=wish["machine_image"],
-            capacity=wish["capacity"],
-            policy=wish["policy"],
-            user_data=wish["user_data"],
-            vcpus_milli=int(vcpus * 1000) if vcpus else None,
-            memory_mib=wish["memory_mib"],
-            priority=Priority.LOW if priority is None else priority,
-            queue=wish["queue"],
-            timeout_seconds=wish["timeout_seconds"],
-            max_tries=wish["max_tries"],
-        )
+CHECK: Final = "check"  # the button; the page's script gives it the value LIVE
+LIVE: Final = "live"
 
 
 @dataclass(frozen=True)
@@ -163,70 +40,119 @@ class DryRun:
 
 
 class SubmittingAdmin(KeysetAdmin):
-    """The page "Submit a job", for who holds Django's permission to add jobs."""
+    """The pages below "Submit", for who holds Django's permission to add jobs."""
 
-    add_form = SubmitForm
+    add_form = ContainerForm
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("jobs.add_job"))
 
+    def get_urls(self) -> list[Any]:
+        own = [
+            path(
+                f"add/{page.name}/",
+                self.admin_site.admin_view(partial(self._shape, page=page)),
+                name=f"jobs_job_submit_{page.name}",
+            )
+            for page in PAGES.values()
+        ]
+        return [*own, *super().get_urls()]
+
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """The shapes to choose from."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form, more = SubmitForm(posted(request)), dict[str, Any]()
+        shapes = [(page.title, page.about, submit_url(page.name)) for page in PAGES.values()]
+        clusters = self.admin_site._registry.get(Cluster)
+        if clusters is not None and clusters.has_add_permission(request):
+            about = "Containers that are kept running, in a cluster."
+            shapes.append(("Cluster", about, reverse("admin:clusters_cluster_add")))
+        more = {"title": "Submit", "shapes": shapes}
+        return TemplateResponse(request, "admin/jobs/submit/shapes.html", {**self._context(request), **more})
+
+    def _context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**self.admin_site.each_context(request), "opts": self.opts}
+
+    def _shape(self, request: HttpRequest, *, page: ShapePage) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        earlier = earlier_of(request, page)
+        actor: Any = request.user  # the admin lets nobody else in
+        chosen = page.chosen(request, earlier) if page.chosen else None
+        if page.chosen and chosen is None:
+            return self._choose(request, page)
+        form = page.form(request, actor, chosen, earlier)
+        more: dict[str, Any] = {}
         if request.method == "POST" and form.is_valid():
-            actor: Any = request.user  # the admin lets nobody else in
+            more = {"json": shown_body(form.body()), "curl": curl_of(request, form.resource, form.body())}
             try:
-                if "check" in request.POST:
-                    more["verdict"] = DryRun(shown_forecast(services.dry_run(actor, [form.job_request()])[0]))
+                if CHECK in request.POST:
+                    more["verdict"] = DryRun(form.forecast())
                 else:
-                    made = services.submit_jobs(owner=actor, requests=[form.job_request()])[0]
-                    self.message_user(request, f"Submitted: job {made.id}.", messages.SUCCESS)
-                    return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[made.id]))
+                    return self._submitted(request, form, earlier)
             except ControlPlaneError as error:
                 form.refuse(error)
+        if request.POST.get(CHECK) == LIVE:
+            return self._told(request, form, more)
+        title = f"Submit: {page.title}" + (f" {chosen}" if chosen is not None else "")
         context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": "Submit a job",
-            "warning": "Check says, before anything is submitted, where it would run and what it will cost.",
+            **self._context(request),
+            "title": title,
             "form": form,
-            "back": reverse("admin:jobs_job_changelist"),
-            "button": "Submit",
-            "checks": True,
+            "groups": form.groups(),
+            "earlier": earlier_link(earlier),
+            "notes": notes_of(earlier, actor),
+            "back": reverse("admin:jobs_job_add"),
             **more,
         }
-        return TemplateResponse(request, "admin/service_page.html", context)
+        return TemplateResponse(request, "admin/jobs/submit/form.html", context)
 
+    def _submitted(self, request: HttpRequest, form: ShapeForm, earlier: Any) -> HttpResponse:
+        made = form.submit(earlier if isinstance(earlier, Job) else None)
+        self.message_user(request, format_html("Submitted: {}.", made.what), messages.SUCCESS)
+        return HttpResponseRedirect(made.url)
 
-def shown_forecast(row: Forecast) -> SafeString:
-    """Where a job would run, what it would wait for, and what it will cost."""
-    waits = table(("It would wait: reason", "What frees it"), [(each.code, each.hint) for each in row.waits_for])
-    about = facts(
-        [
-            ("Place", str(Rung(row.cloud, row.region, row.capacity))),
-            ("Why there", queries.why_here(row.policy, 0) if row.policy else ""),
-            ("Size", f"{row.vcpus_milli / 1000:g} vCPUs, {row.memory_mib} MiB"),
-            (
-                "Offer",
-                f"{row.rate.offer} ({row.rate.capacity})" if row.rate else "none is large enough and has a price",
-            ),
-            ("Rate", f"{row.rate.per_hour:f} {CURRENCY} per hour" if row.rate else ""),
-            ("Price", _word(row)),
-            ("Half of the jobs like it cost at most", _money(row.p50)),
-            ("Nine in ten cost at most", _money(row.p90)),
-            ("From", f"{row.history.jobs} jobs that completed" if row.history else "no job like it has completed yet"),
+    def _told(self, request: HttpRequest, form: ShapeForm, more: dict[str, Any]) -> JsonResponse:
+        """What the page's script asks for while somebody types: faults by field, and what stands beside the form."""
+        errors = {name: [str(each) for each in found] for name, found in form.errors.items()}
+        labels = [form[name].label for name in errors if name in form.fields]
+        aside = render_to_string("admin/jobs/submit/aside.html", {**more, "form": form, "wrong": labels}, request)
+        return JsonResponse({"errors": errors, "aside": aside})
+
+    def _choose(self, request: HttpRequest, page: ShapePage) -> HttpResponse:
+        """The page that asks of which type the work is to be."""
+        if page.choices is None or request.GET.get(page.parameter):
+            raise Http404
+        start = request.GET.get("q", "").strip().replace("\0", "")
+        found = page.choices(start)
+        rows = [
+            (name, about, f"{submit_url(page.name)}?{page.parameter}={pk}") for name, about, pk in found[:CHOICES_SHOWN]
         ]
-    )
-    ladder = places(row.policy, 0) if row.policy and row.policy.places else ""
-    return format_html("{}{}{}", about, waits if row.waits_for else "", ladder)
+        more = {
+            "title": f"Submit: {page.title}",
+            "start": start,
+            "choices": rows,
+            "are_more": len(found) > CHOICES_SHOWN,
+            "back": reverse("admin:jobs_job_add"),
+        }
+        return TemplateResponse(request, "admin/jobs/submit/choose.html", {**self._context(request), **more})
 
 
-def _word(row: Forecast) -> SafeString | str:
-    if row.rate is None:
+def submit_url(shape: str) -> str:
+    return reverse(f"admin:jobs_job_submit_{shape}")
+
+
+def earlier_link(earlier: Any) -> SafeString | str:
+    """What the form was filled from."""
+    if earlier is None:
         return ""
-    return badge("EXAMPLE, no quote", "waiting") if row.rate.is_example else Source(row.rate.source).label
+    name = "job" if isinstance(earlier, Job) else "recipe"
+    return link(reverse(f"admin:jobs_{name}_change", args=[earlier.pk]), f"{name} {earlier.pk}")
 
 
-def _money(amount: Any) -> str:
-    return "" if amount is None else f"{amount:f} {CURRENCY}"
+def again_button(row: Any, request: HttpRequest) -> list[tuple[str, str]]:
+    """The button that submits a job, or a recipe, with changes, for who may."""
+    shape = row.shape if isinstance(row, Job) else "recipe"
+    if shape not in PAGES or not request.user.has_perm("jobs.add_job"):
+        return []
+    return [("Resubmit with changes", f"{submit_url(shape)}?{EARLIER}={row.pk}")]

@@ -97,7 +97,10 @@ class RecipeTypeAdmin(DetailAdmin, ServiceAdmin):
 
     def buttons(self, request: HttpRequest, row: RecipeType) -> list[tuple[str, str]]:
         compare = reverse("admin:jobtypes_recipetype_compare", args=[row.pk])
-        return [*super().buttons(request, row), ("Compare revisions", compare)]
+        found = [*super().buttons(request, row), ("Compare revisions", compare)]
+        if row.is_active and request.user.has_perm("jobs.add_job"):
+            found.insert(0, ("Run it", f"{reverse('admin:jobs_job_submit_recipe')}?recipe_type={row.pk}"))
+        return found
 
     # --- Writing -------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from tests.clusters.offers import priced
 from tests.factories import make_job, make_job_type, make_operator, make_place
 
 pytestmark = pytest.mark.django_db
-ADD = "/admin/jobs/job/add/"
+ADD = "/admin/jobs/job/add/container/"
 NEW = {"customer": "acme", "classification": "nightly", "cloud": "local", "image": "busybox", "command": "true"}
 LADDER = {
     "places": [

@@ -1,5 +1,5 @@
 "use strict";
-// A job's page: follows its log and status over server-sent events, and copies the curl command.
+// A job's page: follows its log and status over server-sent events.
 // Without the stream the page shows what the server put there, and says so.
 (() => {
   const KEPT = 262144;
@@ -65,17 +65,6 @@
     return source;
   }
 
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.addEventListener("click", async () => {
-      const text = document.getElementById(button.dataset.copy).textContent;
-      try {
-        await navigator.clipboard.writeText(text);
-        button.textContent = "Copied";
-      } catch {
-        button.textContent = "Select it below and copy it";
-      }
-    });
-  }
   log.scrollTop = log.scrollHeight;
   if (!page.dataset.follow || !("EventSource" in window)) return;
   let source = document.hidden ? null : follow(page.dataset.follow);

@@ -8,10 +8,11 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import path, reverse
+from django.urls import get_script_prefix, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts import event_kinds
 from clusters import queries, services, states
 from clusters.admin.clusters import CustomerFilter, OwnerFilter
 from clusters.admin.graphs import graphs
@@ -24,6 +25,7 @@ from controlplane.core.admin import badge, facts, link, table, when
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
+from controlplane.core.detail_admin import Detail, DetailAdmin, Live
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin, KeysetChangeList
 from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form
@@ -116,6 +118,7 @@ class ContainerAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 ("Where it stands", _placements(row)),
                 ("What happened", timeline("container", row.pk)),
             ),
+            live=_live(row),
         )
 
     def get_urls(self) -> list[Any]:
@@ -162,6 +165,13 @@ class ContainerAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 *(_drop, "Who is connected to it is cut off. That cannot be undone."),
             ),
         ]
+
+
+def _live(row: Container) -> Live | None:
+    if row.status == states.DELETED:
+        return None
+    events = [kind for kind in event_kinds.KINDS if kind.startswith("container.")]
+    return Live(f"{get_script_prefix()}v6/events/stream/?subject_kind=container&subject={row.pk}", events)
 
 
 def _start(request: HttpRequest, row: Container, wish: dict[str, Any], form: Any) -> str:

@@ -38,6 +38,7 @@ def log_section(container: Container) -> SafeString:
     return format_html(
         "<p class='cp-note' id='log-note' role='status'></p>"
         "<noscript><a href='{0}'>The end of the log</a></noscript>"
-        "<pre id='log' class='cp-log' tabindex='0' aria-label='Log of the container' data-address='{0}'></pre>",
+        "<pre id='log' class='cp-log' tabindex='0' aria-label='Log of the container' data-address='{0}'"
+        " data-live-keep></pre>",
         address,
     )

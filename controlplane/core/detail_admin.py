@@ -16,14 +16,28 @@ Section = tuple[str, SafeString | str]  # heading, and what stands below it; not
 
 
 @dataclass(frozen=True)
+class Live:
+    """How a page follows its row without being loaded again: controlplane/live.js says what becomes of it.
+
+    `stream` is the address of server-sent events, of which `events` say that something is new; whatever they say, the
+    page is asked for each `every_seconds`, too.
+    """
+
+    stream: str = ""
+    events: Sequence[str] = ()
+    every_seconds: int = 15
+
+
+@dataclass(frozen=True)
 class Detail:
-    """What the page shows. `cards` stand side by side, `sections` below each other."""
+    """What the page shows. `cards` stand side by side, `sections` below each other. `live`: None once it has ended."""
 
     title: str
     badges: Sequence[SafeString]
     line: SafeString | str = ""
     cards: Sequence[Section] = ()
     sections: Sequence[Section] = field(default_factory=tuple)
+    live: Live | None = None
 
 
 _ADDED: Final[dict[type[Model], list[Callable[[HttpRequest, Any], Section]]]] = {}
@@ -54,5 +68,5 @@ class DetailAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:  # fmt: skip
         detail = self.detail(request, obj)
         detail = replace(detail, sections=(*added_sections(request, obj), *detail.sections))
-        more = {"detail": detail, "title": detail.title, "subtitle": None}
+        more = {"detail": detail, "live": detail.live, "title": detail.title, "subtitle": None}
         return super().render_change_form(request, {**context, **more}, add, change, form_url, obj)

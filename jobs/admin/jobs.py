@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http.response import HttpResponseBase
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from controlplane.core.admin import when
 from jobs.admin.badges import status_badge
 from jobs.admin.filters import JOB_FILTERS, jobs_meant, selection_of
+from jobs.admin.live import changes
 from jobs.admin.steering import SteeringAdmin, allowed_verbs
 from jobs.admin.story import story
 from jobs.admin.submitting import SubmittingAdmin
 from jobs.filters import listed
+from jobs.following import Kind
 from jobs.models import Job
 
 _WITH = ("error", "failure_cluster", "retry_of", "job_type", "revision")
@@ -44,6 +48,16 @@ class JobAdmin(SubmittingAdmin, SteeringAdmin):
             return listed(rows, request.GET).defer(*NOT_LISTED)
         rows = rows.defer("failure_cluster__sample_log")
         return rows.select_related("customer", "owner", "place", "lane", *_WITH)
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self._changes)
+        return [path("<int:pk>/changes/", view, name="jobs_job_changes"), *super().get_urls()]
+
+    def _changes(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """What the page of a MapReduce job follows."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return changes(request, Kind.MAPREDUCE, pk)
 
     @admin.display(description="status")
     def state(self, job: Job) -> SafeString:

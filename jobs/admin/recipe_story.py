@@ -11,10 +11,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from controlplane.core.admin import badge, facts, link, shown_json, table, when
-from controlplane.core.detail_admin import Detail
+from controlplane.core.detail_admin import Detail, Live
 from controlplane.core.graphs import Look, shown_graph
 from jobs import states
 from jobs.admin.badges import TONES, status_badge
+from jobs.admin.live import CHANGED
 from jobs.models import Outcome, Recipe, RecipeNode
 from jobs.queries.recipes import Progress, made_nodes, progress_of, superseding, why_waits
 from jobtypes.recipe.definition import Condition, Definition, JobTypeRef, Node, parse
@@ -68,7 +69,14 @@ def story(recipe: Recipe, request: HttpRequest) -> Detail:
             ("Input", shown_json(recipe.input)),
             ("Configuration", shown_json(recipe.configuration) if recipe.configuration else ""),
         ),
+        live=_live(recipe),
     )
+
+
+def _live(recipe: Recipe) -> Live | None:
+    if recipe.completed_at or recipe.superseded_at:
+        return None
+    return Live(reverse("admin:jobs_recipe_changes", args=[recipe.pk]), (CHANGED,))
 
 
 def recipe_link(pk: int | None) -> SafeString | str:
@@ -108,8 +116,15 @@ def _progress(progress: Progress) -> SafeString | str:
     """The jobs that are made, with those of recipes inside it, by their status as the API has it."""
     counts = [(each, progress.jobs[each]) for each in states.SHOWN_STATES if progress.jobs[each]]
     by_status = format_html_join("", "<p>{} {}</p>", ((status_badge(status), count) for status, count in counts))
+    total = progress.jobs.total()
+    bar = ""
+    if total:
+        done = progress.jobs[states.COMPLETED]
+        bar = format_html("<progress class='cp-bar' max='{}' value='{}'>{} of {}</progress>", total, done, done, total)
     inside = f"{progress.recipes_completed} of {progress.recipes} completed" if progress.recipes else ""
-    return facts((("Jobs", how_far(progress)), ("By status", by_status), ("Recipes inside it", inside)))
+    return facts(
+        (("Jobs", how_far(progress)), ("Completed", bar), ("By status", by_status), ("Recipes inside it", inside))
+    )
 
 
 # --- Nodes ---------------------------------------------------------------------------------------

@@ -6,8 +6,11 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -19,8 +22,10 @@ from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin, KeysetChangeList
 from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form
 from jobs import states
+from jobs.admin.live import changes
 from jobs.admin.recipe_story import badges_of, how_far, recipe_link, story
 from jobs.admin.submitting import again_button
+from jobs.following import Kind
 from jobs.models import Recipe
 from jobs.queries.recipes import progress_of
 from jobs.services.recipes import cancel_recipe, reprocess_recipe
@@ -106,6 +111,16 @@ class RecipeAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         if request.resolver_match is not None and request.resolver_match.url_name == "jobs_recipe_changelist":
             return rows.select_related(*_AROUND).defer(*_NOT_LISTED)
         return rows.select_related(*_AROUND, "revision", "owner", "place").defer("recipe_type__definition")
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self._changes)
+        return [path("<int:pk>/changes/", view, name="jobs_recipe_changes"), *super().get_urls()]
+
+    def _changes(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """What the page of a recipe follows."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return changes(request, Kind.RECIPE, pk)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RecipeChangeList]:
         return RecipeChangeList

@@ -86,8 +86,8 @@ class ShapeForm(ServiceForm):
         ]
 
     def opens_further(self) -> bool:
-        """Has somebody given one of those that few need, or is one at fault?"""
-        return any(each.errors or each.value() not in (None, "") for each in self.groups()[1])
+        """Is one of those that few need other than it begins, or at fault?"""
+        return any(each.errors or (each.value() or "") != (each.field.initial or "") for each in self.groups()[1])
 
 
 class JobForm(ShapeForm):

@@ -14,14 +14,15 @@ from accounts import access
 from accounts.models import Event, User
 from clusters.providers.errors import ProviderError
 from controlplane.core.admin import link, link_out, table, when
-from controlplane.core.detail_admin import added_sections
+from controlplane.core.detail_admin import Live, added_sections
 from controlplane.core.errors import ControlPlaneError
 from jobs import following, queries, states
 from jobs.admin.badges import status_badge
 from jobs.admin.failure_story import others_like
+from jobs.admin.live import CHANGED
 from jobs.admin.mapreduce_story import mapreduce_facts, mapreduce_request, mapreduce_story
 from jobs.admin.policy_story import policy_request, policy_story
-from jobs.admin.requests_shown import curl_of
+from jobs.admin.requests_shown import curl_of, shown_body
 from jobs.admin.seed_story import seed_facts, seed_request, seed_story
 from jobs.admin.steering import allowed_verbs
 from jobs.admin.submitting import again_button
@@ -48,10 +49,19 @@ def story(job: Job, request: HttpRequest, reader: User) -> dict[str, Any]:
         "facts": _facts(job, reader),
         "request_facts": _request_facts(job, reader),
         "curl": as_curl(job, request, reader),
-        "lives": job.status not in states.FINAL,
-        "follow": f"{get_script_prefix()}v6/jobs/{job.pk}/logs/combined/",
+        "json": shown_body(request_body(job, reader)),
+        "live": _live(job),
         "sections": [*added_sections(request, job), *policy_story(job), *seed_story(job), *mapreduce_story(job)],
     }
+
+
+def _live(job: Job) -> Live | None:
+    """How the page follows it: by its output, or by that something of its tasks has changed."""
+    if job.status in states.FINAL:
+        return None
+    if job.shape == Shape.MAPREDUCE:
+        return Live(reverse("admin:jobs_job_changes", args=[job.pk]), (CHANGED,))
+    return Live(f"{get_script_prefix()}v6/jobs/{job.pk}/logs/combined/", ("log", "status", "end"))
 
 
 def _buttons(job: Job, request: HttpRequest) -> list[tuple[str, str]]:

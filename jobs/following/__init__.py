@@ -3,8 +3,12 @@
 `read` gives what there is after a cursor, `text` a whole output, `tail` its end, `ends` those of one execution;
 `follow` tells of a job as it goes; `explain` why it is where it is; `probe` whether its place is as it has to be. The
 modules inside are for nobody else.
+`read` gives what there is after a cursor, `text` a whole output, `tail` its end; `follow` tells of a job as it goes,
+`follow_changes` that something of a MapReduce job or a recipe has changed; `explain` why a job is where it is; `probe`
+whether its place is as it has to be. The modules inside are for nobody else.
 """
 
+from jobs.following.changes import Changed, Kind, follow_changes
 from jobs.following.cursors import Cursor
 from jobs.following.facts import ExecutionFacts, JobFacts, look
 from jobs.following.links import link_of
@@ -15,10 +19,12 @@ from jobs.following.tails import ends
 from jobs.following.words import explain
 
 __all__ = [
+    "Changed",
     "Cursor",
     "End",
     "ExecutionFacts",
     "JobFacts",
+    "Kind",
     "Log",
     "Page",
     "Ping",
@@ -28,6 +34,7 @@ __all__ = [
     "ends",
     "explain",
     "follow",
+    "follow_changes",
     "link_of",
     "look",
     "probe",

@@ -178,7 +178,7 @@ def test_a_job_s_page_tells_its_story() -> None:
         assert text in page
     assert "secret-value" not in page
     assert "KEY=…" in page
-    assert 'data-follow=""' in page  # nothing more comes
+    assert "data-live-every" not in page  # nothing more comes
 
 
 def test_a_waiting_job_s_page_says_what_it_waits_for() -> None:
@@ -187,7 +187,7 @@ def test_a_waiting_job_s_page_says_what_it_waits_for() -> None:
     page = browser("operator").get(_page(job)).content.decode()
     assert "TOO_LARGE_VCPUS" in page
     assert "has not started" in page
-    assert f'data-follow="/v6/jobs/{job.pk}/logs/combined/"' in page
+    assert f'data-live-stream="/v6/jobs/{job.pk}/logs/combined/" data-live-events="log status end"' in page
 
 
 def test_a_job_s_page_costs_the_same_with_a_longer_story() -> None:

@@ -81,6 +81,8 @@ def test_its_form_has_a_field_for_each_input_and_setting(job_type: JobType) -> N
     assert "text/plain" in form.fields["input.files.TEXT"].help_text
     assert (form["setting:LANGUAGE"].value(), form["setting:API_KEY"].value()) == ("en", None)
     assert form["default_workspace"].value() == "results"
+    assert not form.opens_further()
+    assert browser("operator").post(page_of(job_type), {"priority": "7"}).context["form"].opens_further()
 
 
 def test_the_api_makes_the_same_seed_job(job_type: JobType, scene: Scene) -> None:

@@ -18,7 +18,7 @@ from jobs import sql, staging, states
 from jobs.models import TASKS, Shape
 from jobs.scheduling.retrying import MAX_COST, NO_CAPACITY, Retrying, is_crowded_out
 from jobs.services.cancel import CANCELED_BY_USER
-from jobs.services.move import Ended, move, move_executions, tell_of_ended
+from jobs.services.move import Ended, move, move_executions
 from jobtypes.models import Error
 
 logger = logging.getLogger("jobs.scheduling")
@@ -219,8 +219,7 @@ class Outcomes:
             for i in executions.keys() - set(moved):
                 self.waits.pop(i, None)
         for (to, fields), jobs in _in_order(self.jobs):
-            move(jobs, to, fields=fields)
-        tell_of_ended(ended)
+            move(jobs, to, fields=fields, ended=[each for each in ended if each.job_id in jobs])
         return count
 
     def _ended_so(self, execution_id: int, to: str, values: Mapping[str, Any]) -> Ended:

@@ -18,7 +18,7 @@ from jobs import staging, states
 from jobs.models import STAGED, Execution
 from jobs.policy import limit_seconds
 from jobs.scheduling.applying import as_stored, conclude
-from jobs.services.move import Ended, move, move_executions, tell_of_ended
+from jobs.services.move import Ended, move, move_executions
 from jobtypes.models import Error
 
 
@@ -113,11 +113,12 @@ def reject(refused: dict[int, tuple[int, str]]) -> None:
     executions = {
         i: {"ended_at": now, "detail": as_stored(words, 1000), "error": error.pk} for i, (_, words) in refused.items()
     }
+    active = Execution.objects.filter(pk__in=refused, status__in=states.EXECUTION_ACTIVE)
+    rows = active.values_list("pk", "job", "number", "job__customer")
     # The job first: the one order in which everybody locks.
-    move(jobs, states.REJECTED, fields=("ended_at", "reason", "error"))
-    moved = move_executions(executions, states.FAILED, fields=("ended_at", "detail", "error"))
-    rows = Execution.objects.filter(pk__in=moved).order_by("pk").values_list("pk", "job", "number", "job__customer")
-    tell_of_ended([Ended(*row, states.FAILED) for row in rows])
+    ended = [Ended(*row, states.FAILED) for row in rows]
+    move(jobs, states.REJECTED, fields=("ended_at", "reason", "error"), ended=ended)
+    move_executions(executions, states.FAILED, fields=("ended_at", "detail", "error"))
 
 
 def pass_on_cancels(place_id: int, provider: Provider) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from django.utils import timezone
@@ -19,13 +19,30 @@ _ALSO: Final = ("customer", "lane", "job_type", "moved_at", "error", "recipe")
 ADVANCE_RECIPE: Final = "jobs.tasks.advance_recipe"
 
 
+class Ended(NamedTuple):
+    """An execution that has ended, and how."""
+
+    id: int
+    job_id: int
+    number: int
+    customer_id: int
+    status: str
+    exit_code: int | None = None
+
+
 def move(
-    values: Mapping[int, Mapping[str, Any]], to: str, *, fields: Sequence[str] = (), actor_id: int | None = None
+    values: Mapping[int, Mapping[str, Any]],
+    to: str,
+    *,
+    fields: Sequence[str] = (),
+    actor_id: int | None = None,
+    ended: Sequence[Ended] = (),
 ) -> list[int]:
     """Move the jobs named by `values` to `to`, setting `fields` of each from its mapping.
 
     Caller holds a transaction. Those whose present state does not allow it are left alone. A job that
-    becomes QUEUED wakes its lane. Returns the ids that moved.
+    becomes QUEUED wakes its lane. `ended`: executions of whose end the log is told by the same statement.
+    Returns the ids that moved.
     """
     now = timezone.now()
     stamped = {i: {**given, "moved_at": now, "modified_at": now} for i, given in values.items()}
@@ -43,7 +60,7 @@ def move(
         reason = values[job_id].get("reason")
         after = {"status": to, "reason": reason} if reason else {"status": to}
         entries.append(("job.moved", "job", job_id, actor_id, customer_id, {"status": before}, after))
-    events.record(entries)
+    events.record([*entries, *_told_of(ended)])
     counts.record(changes)
     for recipe_id in recipes:
         enqueue(ADVANCE_RECIPE, recipe_id=recipe_id)
@@ -54,27 +71,13 @@ def move(
 
 
 def move_executions(values: Mapping[int, Mapping[str, Any]], to: str, *, fields: Sequence[str] = ()) -> list[int]:
-    """Move executions; the job's own move tells the log of it, and `tell_of_ended` of ends. In a transaction."""
+    """Move executions; the move of their jobs tells the log of it. Caller holds a transaction."""
     return list(compare_and_set(Execution, states.EXECUTION, to, values, fields))
 
 
-class Ended(NamedTuple):
-    """An execution that has ended, and how."""
-
-    id: int
-    job_id: int
-    number: int
-    customer_id: int
-    status: str
-    exit_code: int | None = None
-
-
-def tell_of_ended(ended: Sequence[Ended]) -> None:
-    """Put the ends of executions into the log. Caller holds the transaction of their moves."""
-    entries: list[events.Entry] = []
+def _told_of(ended: Sequence[Ended]) -> Iterator[events.Entry]:
     for each in ended:
         after: dict[str, Any] = {"status": each.status, "job": each.job_id, "number": each.number}
         if each.exit_code is not None:
             after["exit_code"] = each.exit_code
-        entries.append(("execution.ended", "execution", each.id, None, each.customer_id, None, after))
-    events.record(entries)
+        yield ("execution.ended", "execution", each.id, None, each.customer_id, None, after)

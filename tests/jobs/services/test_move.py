@@ -45,6 +45,19 @@ def test_the_end_of_an_execution_is_told_once_with_its_job_its_number_and_its_ex
     ]
 
 
+def test_the_end_of_an_execution_that_was_never_seen_to_run_is_told_once() -> None:
+    stage, [job] = Stage(), make_jobs(1)
+    stage.claim()
+    scheduling.hand_over(stage.place.pk, stage.provider)
+    stage.provider.start(str(stage.execution(job).uuid))
+    stage.end(job)
+    kinds = list(Event.objects.filter(subject_id__in=[job.pk, stage.execution(job).pk]).values_list("kind", flat=True))
+    assert kinds.count("execution.ended") == 1
+    assert list(Event.objects.filter(subject_kind="job").order_by("id").values_list("after__status", flat=True)) == [
+        *("QUEUED", "STARTING", "COMPLETED"),
+    ]
+
+
 def test_the_end_of_an_execution_that_its_provider_refused_is_told() -> None:
     job = make_job_in(states.REJECTED)
     [told] = Event.objects.filter(kind="execution.ended")

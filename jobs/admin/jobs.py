@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from controlplane.core.admin import when
+from controlplane.core.keyset_admin import KeysetChangeList
 from jobs.admin.badges import status_badge
 from jobs.admin.filters import JOB_FILTERS, jobs_meant, selection_of
 from jobs.admin.live import changes
@@ -29,6 +30,14 @@ _WITH = ("error", "failure_cluster", "retry_of", "job_type", "revision")
 NOT_LISTED = ("env", "secret_env", "command", "tags", "image", "input", "output", "configuration")
 
 
+class JobChangeList(KeysetChangeList):
+    """Jobs by falling id; those of one failure cluster by its index, which is in that order, too."""
+
+    def _names(self) -> list[str]:
+        clusters = self.filter_params.get("failure_cluster", ())
+        return ["failure_cluster_id", "pk"] if len(clusters) == 1 else super()._names()
+
+
 @admin.register(Job)
 class JobAdmin(SubmittingAdmin, SteeringAdmin):
     list_display = (
@@ -41,6 +50,9 @@ class JobAdmin(SubmittingAdmin, SteeringAdmin):
     list_select_related = ("customer", "place")
     fields = ("uuid",)
     history_of = "job"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return JobChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         rows = super().get_queryset(request)

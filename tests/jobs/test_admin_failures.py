@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from jobs import failures, queries, services, states, tasks
 from jobs.admin import failures as failures_admin
+from jobs.admin import jobs as jobs_admin
 from jobs.models import FailureCluster, Job, Operation
 from jobtypes.models import Category, Error
 from jobtypes.services import create_error
@@ -147,13 +148,18 @@ def test_a_job_s_page_says_how_many_others_failed_so(cluster: FailureCluster) ->
     assert "Fails like" not in shown("monitor", reverse("admin:jobs_job_change", args=[jobs[0].pk]))
 
 
-def test_the_list_of_jobs_has_exactly_these(cluster: FailureCluster) -> None:
+def test_the_list_of_jobs_has_exactly_these_and_goes_on(
+    cluster: FailureCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failed_jobs(2, "missing")
     failures.group_failures()
-    answer = browser("monitor").get(reverse("admin:jobs_job_changelist"), {"failure_cluster": cluster.pk})
-    assert {job.pk for job in answer.context["cl"].result_list} == set(
-        Job.objects.filter(failure_cluster=cluster).values_list("pk", flat=True)
-    )
+    monkeypatch.setattr(jobs_admin.JobAdmin, "list_per_page", 2)
+    path, found = reverse("admin:jobs_job_changelist"), []
+    for older in ({}, {"older": Job.objects.filter(failure_cluster=cluster).order_by("pk")[1].pk}):
+        answer = browser("monitor").get(path, {"failure_cluster": cluster.pk, **older})
+        found.append([job.pk for job in answer.context["cl"].result_list])
+    newest = list(Job.objects.filter(failure_cluster=cluster).order_by("-pk").values_list("pk", flat=True))
+    assert found == [newest[:2], newest[2:]]
 
 
 # --- Doing ---------------------------------------------------------------------------------------

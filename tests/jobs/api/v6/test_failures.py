@@ -141,6 +141,8 @@ def test_what_is_no_name_is_refused(
 
 def test_jobs_are_found_and_requeued_by_their_cluster(people: People, clusters: list[FailureCluster]) -> None:
     assert len(ids(people.operator.get("/v6/jobs/", failure_cluster=clusters[0].pk))) == 3
+    assert len(ids(people.operator.get("/v6/jobs/", failure_cluster=[each.pk for each in clusters]))) == 4
+    assert_error(people.operator.get("/v6/jobs/", failure_cluster="x"), 400, field="failure_cluster")
     wish = {"failure_cluster": clusters[0].pk, "error_category": ["SYSTEM", "ALGORITHM"]}
     operation = good(people.operator.post("/v6/jobs/requeue/", wish), 202)
     tasks.carry_on(operation["id"])

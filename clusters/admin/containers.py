@@ -24,7 +24,6 @@ from clusters.models import Container, Placement
 from controlplane.core.admin import badge, facts, link, table, when
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.beginnings import begins
-from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.detail_admin import Detail, DetailAdmin, Live
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin, KeysetChangeList

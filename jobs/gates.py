@@ -31,6 +31,7 @@ class Reason:
     """Why a job waits: a stable code, and what would free it. `place_full` ones pass when running work ends.
 
     `of_others`: its numbers count what other customers did, too, and are for staff alone.
+    `scope` is what the hold, cap or budget covers, or whose the reason is: a job type's, a place's.
     """
 
     code: str
@@ -40,6 +41,7 @@ class Reason:
     limit: Any = None
     set_by: str | None = None
     place_full: bool = False
+    scope: ScopeKey | None = None
     of_others: bool = False
 
     def told_to(self, reader: User) -> Reason:
@@ -168,24 +170,25 @@ def _held(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator
     for scope in (*scopes(lane), (Scope.JOB, str(candidate.job_id))):
         for hold in counters.holds.get(scope, ()):
             hint = hold.hint or "Somebody has to lift the hold."
-            yield Reason(hold.code, hint, since=hold.since, value=" ".join(filter(None, scope)), set_by=hold.set_by)
+            value = " ".join(filter(None, scope))
+            yield Reason(hold.code, hint, since=hold.since, value=value, set_by=hold.set_by, scope=scope)
 
 
 def _of_type(lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
     job_type = lane.job_type
     if job_type is None:
         return
+    scope = (Scope.JOB_TYPE, str(job_type.id))
     if job_type.paused_at is not None:
-        yield Reason(
-            "PAUSED", f"The job type {job_type.name} is paused; somebody has to resume it.", job_type.paused_at
-        )
+        hint = f"The job type {job_type.name} is paused; somebody has to resume it."
+        yield Reason("PAUSED", hint, job_type.paused_at, scope=scope)
     if job_type.special:
         hint = f"No place offers {job_type.special}: the manifest has to ask for something else."
-        yield Reason("UNMET_RESOURCES", hint, value=job_type.special)
-    used = counters.used.get((Scope.JOB_TYPE, str(job_type.id)), Used()).jobs
+        yield Reason("UNMET_RESOURCES", hint, value=job_type.special, scope=scope)
+    used = counters.used.get(scope, Used()).jobs
     if job_type.max_scheduled is not None and used + 1 > job_type.max_scheduled:
         hint = "Waits until running jobs of this job type end, or its max_scheduled is raised."
-        yield Reason("MAX_SCHEDULED", hint, value=used, limit=job_type.max_scheduled)
+        yield Reason("MAX_SCHEDULED", hint, value=used, limit=job_type.max_scheduled, scope=scope)
 
 
 def _capped(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
@@ -197,9 +200,9 @@ def _capped(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterat
         hint = gate.hint or f"Waits until running jobs of this {scope[0]} end, or its cap is raised."
         by = gate.set_by
         if gate.max_jobs is not None and used.jobs + 1 > gate.max_jobs:
-            yield Reason("CAP_JOBS", hint, gate.since, used.jobs, gate.max_jobs, by)
+            yield Reason("CAP_JOBS", hint, gate.since, used.jobs, gate.max_jobs, by, scope=scope)
         if gate.max_vcpus_milli is not None and used.vcpus_milli + candidate.vcpus_milli > gate.max_vcpus_milli:
-            yield Reason("CAP_VCPUS", hint, gate.since, used.vcpus_milli, gate.max_vcpus_milli, by)
+            yield Reason("CAP_VCPUS", hint, gate.since, used.vcpus_milli, gate.max_vcpus_milli, by, scope=scope)
 
 
 def _afforded(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iterator[Reason]:
@@ -211,14 +214,9 @@ def _afforded(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iter
         if used + cost > gate.limit_nano:
             whose = {Scope.CUSTOMER: "its customer", Scope.JOB_TYPE: "its job type"}.get(Scope(gate.scope), "all jobs")
             hint = f"The budget of {whose} has not enough left for the {dollars(cost)} USD that this job may come to."
-            yield Reason(
-                BUDGET,
-                f"{hint} {gate.hint}".strip(),
-                gate.since,
-                dollars(used),
-                dollars(gate.limit_nano),
-                of_others=gate.scope != Scope.CUSTOMER,
-            )
+            hint, scope = f"{hint} {gate.hint}".strip(), (gate.scope, gate.scope_id)
+            numbers = {"value": dollars(used), "limit": dollars(gate.limit_nano)}
+            yield Reason(BUDGET, hint, gate.since, **numbers, scope=scope, of_others=gate.scope != Scope.CUSTOMER)
 
 
 def dollars(nano: int) -> str:

@@ -211,20 +211,22 @@ class LaneFacts:
 _TAKES_ROOM: Final = f"""
 status IN ({", ".join(f"'{status}'" for status in states.ACTIVE)}) AND NOT (shape = '{Shape.MAPREDUCE}')
 """
-_LANES: Final = f"""
+_LANES_OF: Final = f"""
 WITH active AS (
     SELECT lane_id, count(*) AS jobs, sum(vcpus_milli) AS vcpus, sum(memory_mib) AS memory FROM jobs_job
     WHERE {_TAKES_ROOM} GROUP BY lane_id
 ), chosen AS (
-    SELECT id FROM jobs_lane WHERE place_id = %s AND waiting AND (NOT held OR %s)
-    UNION SELECT lane_id FROM active UNION SELECT id FROM jobs_lane WHERE id = %s
+    SELECT id FROM jobs_lane WHERE {{chosen}} UNION SELECT lane_id FROM active
 )
 SELECT l.id, l.place_id, l.customer_id, l.owner_id, u.role, l.queue, l.blocked_since, l.on_hold,
-    l.place_id = %s AND l.waiting AND NOT l.held, coalesce(a.jobs, 0), coalesce(a.vcpus, 0), coalesce(a.memory, 0),
+    {{here}} AND l.waiting AND NOT l.held, coalesce(a.jobs, 0), coalesce(a.vcpus, 0), coalesce(a.memory, 0),
     t.id, t.name, t.max_scheduled, t.paused_at, t.special_resources
 FROM chosen JOIN jobs_lane l ON l.id = chosen.id JOIN accounts_user u ON u.id = l.owner_id
 LEFT JOIN active a ON a.lane_id = l.id LEFT JOIN jobtypes_jobtype t ON t.id = l.job_type_id
 """  # noqa: S608
+_CHOSEN: Final = "place_id = %s AND waiting AND (NOT held OR %s) UNION SELECT id FROM jobs_lane WHERE id = %s"
+_LANES: Final = _LANES_OF.format(chosen=_CHOSEN, here="l.place_id = %s")
+_EVERY_LANE: Final = _LANES_OF.format(chosen="waiting", here="l.place_id IS NOT NULL")
 
 
 def lanes(place_id: int, *, also: int = 0, held: bool = False) -> dict[int, LaneFacts]:
@@ -235,6 +237,11 @@ def lanes(place_id: int, *, also: int = 0, held: bool = False) -> dict[int, Lane
     """
     rows = sets.run(_LANES, [place_id, held, also, place_id])
     return {row[0]: _lane(row) for row in rows}
+
+
+def every_lane() -> dict[int, LaneFacts]:
+    """The waiting lanes of all places, held ones too, and all lanes in which something is active, by id."""
+    return {row[0]: _lane(row) for row in sets.run(_EVERY_LANE)}
 
 
 def _lane(row: Sequence[Any]) -> LaneFacts:

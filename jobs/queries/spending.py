@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
@@ -72,6 +72,13 @@ def spending(place: Place, lanes: Iterable[sql.LaneFacts]) -> gates.Spending | N
     return _with_reserved(place, lanes, found) if found else None
 
 
+def spending_everywhere(places: Iterable[Place], lanes: Collection[sql.LaneFacts]) -> dict[int, gates.Spending]:
+    """As `spending`, for each of `places` by its id; empty when there are no budgets."""
+    found = spend_sql.spend_gates()
+    kept = reserved() if found else {}
+    return {place.pk: _spending(place, lanes, found, kept) for place in places} if found else {}
+
+
 def claim_spending(place: Place, lanes: Iterable[sql.LaneFacts]) -> gates.Spending | None:
     """The budgets over these lanes, locked until the claim is done; None when there are none.
 
@@ -96,6 +103,12 @@ def reserved() -> dict[gates.ScopeKey, int]:
 def _with_reserved(
     place: Place, lanes: Iterable[sql.LaneFacts], found: Iterable[spend_sql.SpendFacts]
 ) -> gates.Spending:
+    return _spending(place, lanes, found, reserved())
+
+
+def _spending(
+    place: Place, lanes: Iterable[sql.LaneFacts], found: Iterable[spend_sql.SpendFacts], kept: dict[gates.ScopeKey, int]
+) -> gates.Spending:
     by_scope: dict[gates.ScopeKey, list[spend_sql.SpendFacts]] = {}
     for gate in found:
         by_scope.setdefault((gate.scope, gate.scope_id), []).append(gate)
@@ -106,4 +119,4 @@ def _with_reserved(
     def cost(candidate: sql.Candidate, lane: sql.LaneFacts) -> int:
         return costs.nano(candidate, lane.customer_id, lane.job_type.id if lane.job_type else None)
 
-    return gates.Spending(by_scope, reserved(), cost)
+    return gates.Spending(by_scope, kept, cost)

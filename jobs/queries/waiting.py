@@ -15,7 +15,7 @@ from jobs import gates, sql, states
 from jobs.models import Job, Lane, Place, Scope, Shape
 from jobs.queries import mapreduce
 from jobs.queries.recipes import kept_back
-from jobs.queries.spending import spending
+from jobs.queries.spending import spending, spending_everywhere
 
 HELD: Final = "HELD"
 NEXT: Final = "NEXT"
@@ -100,32 +100,46 @@ def reserve(now: gates.Counters, lanes: Mapping[int, sql.LaneFacts], candidate: 
 
 @dataclass(frozen=True, slots=True)
 class WaitingLane:
-    """A lane with queued jobs, what is in line there, and what keeps its first job."""
+    """A lane with queued jobs, what is in line there, and what keeps its first job, whose id is `first`."""
 
     lane: sql.LaneFacts
     line: sql.Line
     reasons: list[gates.Reason]
+    first: int
 
 
 def waiting_lanes() -> list[WaitingLane]:
-    """Every lane that has queued jobs. Gates treat all jobs of a lane alike, so one look is enough for each."""
+    """Every lane that has queued jobs. Gates treat all jobs of a lane alike, so one look is enough for each.
+
+    The same few statements however many places and lanes there are; where budgets are, each place asks for its prices.
+    """
     lines, found = sql.lines(), []
-    holds = holds_by_scope() if lines else {}
-    for place in Place.objects.all() if lines else ():
-        lanes = sql.lanes(place.pk, held=True)
-        now = counters(place, lanes.values())
-        now.holds = holds
-        now.spending = spending(place, lanes.values())
-        ids = [lane.id for lane in lanes.values() if lane.place_id == place.pk and lane.id in lines]
-        for head in sql.heads(ids, 1, len(ids)):
-            lane = lanes[head.lane_id]
-            reasons = list(gates.reasons(head, lane, now))
-            if lane.on_hold:
-                reasons.insert(0, gates.Reason(HELD, "These jobs are held one by one; each has its own hold."))
-            elif reasons:
-                now.reserve(head, lane, reasons[0])
-            found.append(WaitingLane(lane, lines[head.lane_id], reasons))
+    if not lines:
+        return []
+    lanes = sql.every_lane()
+    looks = _looks(lanes)
+    ids = [lane_id for lane_id in lines if lane_id in lanes]
+    for head in sql.heads(ids, 1, len(ids)):
+        lane = lanes[head.lane_id]
+        now = looks[lane.place_id]
+        reasons = list(gates.reasons(head, lane, now))
+        if lane.on_hold:
+            reasons.insert(0, gates.Reason(HELD, "These jobs are held one by one; each has its own hold."))
+        elif reasons:
+            now.reserve(head, lane, reasons[0])
+        found.append(WaitingLane(lane, lines[head.lane_id], reasons, head.job_id))
     return found
+
+
+def _looks(lanes: Mapping[int, sql.LaneFacts]) -> dict[int, gates.Counters]:
+    """What a claim decides by, now, at each place."""
+    places = list(Place.objects.all())
+    first = counters(places[0], lanes.values())
+    budgets, holds = spending_everywhere(places, lanes.values()), holds_by_scope()
+    return {
+        place.pk: gates.Counters(place, first.now, first.gates, holds, first.used, budgets.get(place.pk))
+        for place in places
+    }
 
 
 def for_reasons(jobs: QuerySet[Job], codes: Sequence[str]) -> QuerySet[Job]:
@@ -145,13 +159,10 @@ def for_reasons(jobs: QuerySet[Job], codes: Sequence[str]) -> QuerySet[Job]:
 
 def places_in_use() -> tuple[list[tuple[Place, gates.Used]], int]:
     """Every place with what is active there, and how many jobs are queued in all."""
-    found = []
-    for place in Place.objects.order_by("cloud", "region"):
-        used = gates.Used()
-        for lane in sql.lanes(place.pk).values():
-            if lane.place_id == place.pk:
-                used.add(lane.jobs, lane.vcpus_milli, lane.memory_mib)
-        found.append((place, used))
+    used: dict[int, gates.Used] = {}
+    for lane in sql.every_lane().values():
+        used.setdefault(lane.place_id, gates.Used()).add(lane.jobs, lane.vcpus_milli, lane.memory_mib)
+    found = [(place, used.get(place.pk, gates.Used())) for place in Place.objects.order_by("cloud", "region")]
     return found, sum(line.jobs for line in sql.lines().values())
 
 

@@ -46,6 +46,7 @@ NAVIGATION: Final = (
         (
             ("Submit", "jobs_job", "add_circle", "jobs_job_add"),
             ("Jobs", "jobs_job", "work"),
+            ("Waiting", "jobs_job", "hourglass_empty", "jobs_waiting"),
             ("Recipes", "jobs_recipe", "schema"),
             ("Executions", "jobs_execution", "play_circle"),
             ("Failures", "jobs_failurecluster", "troubleshoot"),
@@ -160,6 +161,8 @@ class ControlPlaneAdminSite(BaseSite):
             path("billing/spend/", self.admin_view(self.spend), name="billing_spend"),
             path("docs/", self.admin_view(self.docs), name="docs"),
             path("docs/<path:name>/", self.admin_view(self.docs), name="docs_page"),
+            path("jobs/waiting/", self.admin_view(self.waiting), name="jobs_waiting"),
+            path("jobs/waiting/<str:code>/", self.admin_view(self.waiting_for), name="jobs_waiting_reason"),
         ]
         return [*own, *super().get_urls()]
 
@@ -179,6 +182,18 @@ class ControlPlaneAdminSite(BaseSite):
     def docs(self, request: HttpRequest, name: str = INDEX) -> HttpResponse:
         """A page of docs/."""
         return docs_page(request, self.each_context(request), name)
+
+    def waiting(self, request: HttpRequest) -> HttpResponse:
+        """Why work waits."""
+        from jobs.admin.waiting import waiting_page
+
+        return waiting_page(request, self.each_context(request))
+
+    def waiting_for(self, request: HttpRequest, code: str) -> HttpResponse:
+        """What waits for one reason."""
+        from jobs.admin.waiting import reason_page
+
+        return reason_page(request, code, self.each_context(request))
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

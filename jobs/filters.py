@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from typing import Final
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
 
 from clusters.queries import CLOUDS
 from controlplane.core.filters import (
     AbsentFilter,
+    BooleanField,
     BooleanFilter,
     ChoicesFilter,
     FilterSet,
@@ -21,10 +23,13 @@ from jobs import queries, sql, states
 from jobs.models import FailureCluster, Job, Shape
 from jobtypes.models import Category
 
+TASKS_TOO: Final = "tasks"
 
-def listed(jobs: QuerySet[Job], asked: Container[str]) -> QuerySet[Job]:
-    """Those of `jobs` that a list is about: tasks of MapReduce jobs only where their parent is asked for."""
-    return jobs if "parent" in asked else jobs.filter(parent__isnull=True)
+
+def listed(jobs: QuerySet[Job], asked: QueryDict) -> QuerySet[Job]:
+    """Those of `jobs` that a list is about: tasks of MapReduce jobs only where they, or their parent, are asked for."""
+    with_tasks = "parent" in asked or BooleanField.WORDS.get(asked.get(TASKS_TOO, "").lower())
+    return jobs if with_tasks else jobs.filter(parent__isnull=True)
 
 
 class JobFilter(FilterSet):
@@ -57,6 +62,7 @@ class JobFilter(FilterSet):
     job_type_id = WholesFilter(field_name="job_type_id", label="id of its job type")
     job_type_name = TextsFilter(field_name="job_type__name", label="name of its job type")
     parent = ReferencesFilter(field_name="parent", label="id or uuid of the MapReduce job whose task it is")
+    tasks = BooleanFilter(method="with_tasks", label="true: with the tasks of MapReduce jobs")
     recipe_id = ReferencesFilter(field_name="recipe", label="id or uuid of its recipe")
     # Of Scale's, for what no job here has.
     batch_id = AbsentFilter(label="id of its batch")
@@ -83,6 +89,14 @@ class JobFilter(FilterSet):
         if len(value) != 1:
             return jobs.filter(failure_cluster__in=value) if value else jobs
         return jobs.filter(failure_cluster__gte=value[0], failure_cluster__lte=value[0])
+
+    def chosen(self) -> dict[str, list[str]]:
+        """As of every list; that tasks are meant, too, chooses nothing."""
+        found: dict[str, list[str]] = super().chosen()
+        return {} if found.keys() == {TASKS_TOO} else found
+
+    def with_tasks(self, jobs: QuerySet[Job], name: str, value: bool) -> QuerySet[Job]:
+        return jobs  # `listed` has left them out, or not
 
     def tagged(self, jobs: QuerySet[Job], name: str, value: list[str]) -> QuerySet[Job]:
         wanted = Q()

@@ -116,8 +116,9 @@ def make_failing_cloud() -> Place:
 
 def pages(*, changing: bool) -> Iterator[str]:
     """Every page of the admin that reads; `changing`: those with forms that write, too."""
-    names = ("index", "password_change", "clusters_fleet", "billing_spend", "docs")
+    names = ("index", "password_change", "clusters_fleet", "billing_spend", "docs", "jobs_waiting")
     yield from (reverse(f"admin:{name}") for name in names)
+    yield reverse("admin:jobs_waiting_reason", args=["HELD"])
     for label in ("accounts", "billing", "clusters", "jobs", "jobtypes"):
         yield reverse("admin:app_list", args=[label])
     for model, its in admin.site._registry.items():

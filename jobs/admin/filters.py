@@ -5,6 +5,7 @@ So what a list shows is what an operation on "everything that matches" takes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from django.contrib import messages
@@ -16,8 +17,8 @@ from controlplane.core.admin_filters import ChoiceFilter, ParameterFilter, TextF
 from controlplane.core.beginnings import beginning
 from controlplane.core.filters import read_reference
 from jobs import states
-from jobs.filters import JobFilter
-from jobs.models import Job
+from jobs.filters import TASKS_TOO, JobFilter
+from jobs.models import Job, Shape
 from jobtypes.models import Category
 
 
@@ -58,6 +59,17 @@ class CustomerFilter(_OfJobs, TextFilter):
     parameters = ("customer",)
 
 
+class ShapeFilter(_OfJobs, ChoiceFilter):
+    title = "kind of work"
+    parameters = ("shape",)
+    words = tuple((value, str(text)) for value, text in Shape.choices)
+
+
+class QueueFilter(_OfJobs, TextFilter):
+    title = "queue"
+    parameters = ("queue",)
+
+
 class ClassFilter(_OfJobs, TextFilter):
     title = "class, its whole name"
     parameters = ("classification",)
@@ -94,6 +106,24 @@ class ParentFilter(_OfJobs, TextFilter):
     parameters = ("parent",)
 
 
+class TasksFilter(_OfJobs, ChoiceFilter):
+    title = "tasks of MapReduce jobs"
+    parameters = (TASKS_TOO,)
+    words = (("true", "with them"),)
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        first, *others = super().choices(changelist)
+        yield {**first, "display": "without them"}
+        yield from others
+
+
+class ChangedFilter(_OfJobs, TextFilter):
+    title = "changed last"
+    parameters = ("started", "ended")
+    labels = ("from (2026-01-31T08:00Z, or PT1H ago)", "to")
+    shortcuts = (("last hour", {"started": "PT1H"}), ("day", {"started": "P1D"}))
+
+
 class SubmittedFilter(_OfJobs, TextFilter):
     title = "submitted"
     parameters = ("created_after", "created_before")
@@ -109,6 +139,8 @@ JOB_FILTERS: Final = (
     StateFilter,
     CloudFilter,
     RegionFilter,
+    QueueFilter,
+    ShapeFilter,
     CustomerFilter,
     ClassFilter,
     ReasonFilter,
@@ -117,6 +149,8 @@ JOB_FILTERS: Final = (
     FailureClusterFilter,
     RecipeFilter,
     ParentFilter,
+    TasksFilter,
+    ChangedFilter,
     SubmittedFilter,
 )
 SELECTABLE: Final = tuple(name for each in JOB_FILTERS for name in each.parameters)
@@ -124,7 +158,8 @@ SELECTABLE: Final = tuple(name for each in JOB_FILTERS for name in each.paramete
 
 def selection_of(data: QueryDict) -> dict[str, list[str]]:
     """The filters that an address gives, as bulk work takes them."""
-    return {name: given for name in SELECTABLE if (given := [value for value in data.getlist(name) if value])}
+    found = {name: given for name in SELECTABLE if (given := [value for value in data.getlist(name) if value])}
+    return {} if found.keys() == {TASKS_TOO} else found
 
 
 def jobs_meant(rows: QuerySet[Job], term: str) -> QuerySet[Job]:

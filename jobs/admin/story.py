@@ -26,6 +26,7 @@ from jobs.admin.requests_shown import curl_of, shown_body
 from jobs.admin.seed_story import seed_facts, seed_request, seed_story
 from jobs.admin.steering import allowed_verbs
 from jobs.admin.submitting import again_button
+from jobs.admin.waiting import kept_by
 from jobs.models import Execution, Job, Shape
 
 LOG_TAIL_CHARACTERS: Final = 16_384
@@ -76,10 +77,12 @@ def _buttons(job: Job, request: HttpRequest) -> list[tuple[str, str]]:
 def _waits(job: Job) -> SafeString | str:
     reasons = following.explain(job)
     rows = [
-        (r.code, r.hint, when(r.since), "" if r.value is None else r.value, "" if r.limit is None else r.limit,
-         r.set_by or "")
+        (
+            *(kept_by(job.status, r.code), r.hint, when(r.since)),
+            *("" if r.value is None else r.value, "" if r.limit is None else r.limit, r.set_by or ""),
+        )
         for r in reasons
-    ]  # fmt: skip
+    ]
     return table(("Reason", "What frees it", "Since", "Now", "Limit", "Set by"), rows) if rows else ""
 
 

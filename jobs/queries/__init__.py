@@ -1,5 +1,6 @@
 """Reads of jobs, for views, the admin and the scheduler."""
 
+from jobs.overview_sql import RETRY
 from jobs.queries.around import (
     MASK,
     Around,
@@ -57,13 +58,13 @@ from jobs.queries.found import (
 )
 from jobs.queries.places import OpenSubmissions, active_by_status, open_submissions, places_with_jobs
 from jobs.queries.policies import policy_for, policy_of, policy_of_job_type, why_here
+from jobs.queries.reasons import MEANINGS, FreedBy, HeldBack, Kept, WaitingReason, held_back_by, waiting_reasons
 from jobs.queries.spending import claim_spending, reserved
 from jobs.queries.stakes import likely_cost, lost_by_stopping
 from jobs.queries.targets import Names, check_may_steer, names_of, scope_id_of, visible_holds, visible_quotas
 from jobs.queries.waiting import (
     HELD,
     NEXT,
-    RETRY,
     QueueRow,
     WaitingLane,
     counters,
@@ -82,6 +83,7 @@ __all__ = [
     "LISTED",
     "LISTED_OF_FILES",
     "MASK",
+    "MEANINGS",
     "NEXT",
     "RETRY",
     "UNREADABLE",
@@ -89,10 +91,14 @@ __all__ = [
     "Breadth",
     "Breakdown",
     "ClusterNow",
+    "FreedBy",
+    "HeldBack",
+    "Kept",
     "Names",
     "OpenSubmissions",
     "QueueRow",
     "WaitingLane",
+    "WaitingReason",
     "active_by_status",
     "allocation_of",
     "around",
@@ -125,6 +131,7 @@ __all__ = [
     "find_operation",
     "find_place",
     "for_reasons",
+    "held_back_by",
     "holds_by_scope",
     "is_held",
     "job_by_reference",
@@ -156,5 +163,6 @@ __all__ = [
     "visible_operations",
     "visible_quotas",
     "waiting_lanes",
+    "waiting_reasons",
     "why_here",
 ]

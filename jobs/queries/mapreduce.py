@@ -14,10 +14,9 @@ from accounts.models import User
 from jobs import gates, states
 from jobs.errors import JobNotFound
 from jobs.models import Execution, Job, MapReduceSpec, Shape
+from jobs.overview_sql import LOOKING, WAITS_FOR_TASKS
 from jobs.queries.found import find_job, visible_jobs
 
-LOOKING: Final = "LOOKING_FOR_INPUT"
-WAITS_FOR_TASKS: Final = "WAITS_FOR_TASKS"
 # As the surface of MapReduce names states, of jobs and of their tasks.
 JOB_WORDS: Final = {
     **dict.fromkeys((*states.WAITING, states.STARTING), "scheduled"),

@@ -15,10 +15,10 @@ from controlplane.core.filters import key_of
 from jobs import gates, states
 from jobs.errors import RecipeNotFound
 from jobs.models import Job, Recipe, RecipeNode
+from jobs.overview_sql import WAITS_FOR_NODE
 from jobtypes.recipe.definition import Node, parse
 
 # Why a job of a recipe is not queued yet: a node before it is not done, or has failed, or gave too little.
-WAITS_FOR_NODE: Final = "WAITS_FOR_NODE"
 PARENT_FAILED: Final = "PARENT_FAILED"
 INPUT_MISSING: Final = "INPUT_MISSING"
 _TOO_LITTLE: Final = "Something that it needs was not among the outputs of the jobs before it."

@@ -13,13 +13,19 @@ from django.utils import timezone
 from controlplane.core import sets
 from jobs import gates, sql, states
 from jobs.models import Job, Lane, Place, Scope, Shape
+from jobs.overview_sql import LOOKING, RETRY, WAITS_FOR_NODE, WAITS_FOR_TASKS
 from jobs.queries import mapreduce
 from jobs.queries.recipes import kept_back
 from jobs.queries.spending import spending, spending_everywhere
 
 HELD: Final = "HELD"
 NEXT: Final = "NEXT"
-RETRY: Final = "RETRY"
+# Whom the codes mean that no job is marked with.
+NOT_QUEUED: Final = {
+    WAITS_FOR_NODE: Q(status=states.PENDING) & ~Q(shape=Shape.MAPREDUCE) | Q(status=states.BLOCKED, reason=""),
+    LOOKING: Q(status=states.PENDING, shape=Shape.MAPREDUCE, mapreduce__splits__isnull=True),
+    WAITS_FOR_TASKS: Q(status=states.PENDING, shape=Shape.MAPREDUCE, mapreduce__splits__isnull=False),
+}
 
 
 def holds_by_scope(job_id: int | None = None) -> dict[gates.ScopeKey, list[sql.HoldFacts]]:
@@ -152,6 +158,8 @@ def for_reasons(jobs: QuerySet[Job], codes: Sequence[str]) -> QuerySet[Job]:
     wanted = Q(reason__in=codes) | Q(sets.among("lane", lanes, Job), status=states.QUEUED)
     if RETRY in codes:
         wanted |= Q(status=states.DELAYED)
+    for code in NOT_QUEUED.keys() & set(codes):
+        wanted |= NOT_QUEUED[code]
     if HELD in codes:
         wanted |= Q(lane__on_hold=True, status__in=states.WAITING)
     return jobs.filter(wanted)

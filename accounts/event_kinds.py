@@ -81,6 +81,7 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "limit_request.made": ("user", NOTHING, "request desired_limit"),
     "limit_request.rejected": ("user", NOTHING, "request desired_limit"),
     "location.changed": ("location", NOTHING, "name fields"),
+    "parked_event.dismissed": ("parked_event", NOTHING, "follower position kind"),
     "month.closed": ("month", NOTHING, "month"),
     "operation.ended": ("operation", NOTHING, "status why?"),
     "operation.started": ("operation", NOTHING, "kind selection parameters"),

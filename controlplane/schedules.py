@@ -20,7 +20,7 @@ SCHEDULES: Final = (
     Schedule("jobs.tasks.price_executions", 10, "keep with executions that have ended what an hour of them cost"),
     Schedule("clusters.tasks.count_peers", 30, "add up how long peers were connected to containers"),
     Schedule("jobs.tasks.advance_stuck_recipes", 60, "take up recipes whose wake-up was lost"),
-    Schedule("jobs.tasks.sample_load", 60, "note how many jobs wait and run"),
+    Schedule("jobs.tasks.sample_load", 60, "note how many jobs wait, run and have ended"),
     Schedule("accounts.tasks.post_left_behind", 60, "post feedback that Slack did not take yet"),
     Schedule("billing.tasks.meter", 5, "make records of what has ended"),
     Schedule("billing.tasks.checkpoint", 300, "make records of what goes on, up to the last full hour"),

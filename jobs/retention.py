@@ -26,6 +26,7 @@ from jobs.models import (
     LoadSample,
     Operation,
     Span,
+    ThroughputSample,
 )
 from jobs.models.count import MINUTE
 from jobs.queries.outputs import copied_output
@@ -53,6 +54,7 @@ def delete_old_rows() -> dict[str, int]:
         "rates": _delete(Rate.objects.order_by("began_at"), "began_at", _cutoff("rates")),
         "sessions": _delete(Session.objects.order_by("expire_date"), "expire_date", timezone.now()),
         "load_samples": _delete(LoadSample.objects.order_by("at"), "at", _cutoff("load_samples")),
+        "throughput_samples": _delete(ThroughputSample.objects.order_by("at"), "at", _cutoff("load_samples")),
         "operations": _delete(_ended_operations(), "created_at", _cutoff("operations")),
         # A job leaves one of these at most. Not a matter of taste: who reads them knows how long they are kept.
         "minute_counts": _delete(

@@ -73,8 +73,9 @@ def rename_failures(cluster_id: int, after: int = 0) -> None:
 
 
 def sample_load() -> None:
-    """Note how many jobs wait and run."""
+    """Note how many jobs wait, run and have come to an end."""
     services.sample_load()
+    services.sample_throughput()
 
 
 def price_executions() -> None:

@@ -89,6 +89,7 @@ def furnish() -> None:
     make_failing_cloud()
     make_delivery(make_webhook(actor), 1)
     make_container(make_cluster(actor))
+    ParkedEvent.objects.create(follower="closings", position=1, kind="user.closing", error="ValueError: no")
     customer = somebody(Role.CUSTOMER)
     PaymentDetails.objects.create(customer_id=customer.customer_id or 0, owner=customer, stripe_id="cus_1", name="Ada")
     StripeEvent.objects.create(stripe_id="evt_1", type="customer.updated", created_at=timezone.now(), body={})

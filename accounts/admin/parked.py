@@ -38,6 +38,8 @@ class ParkedEventAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     search_help_text = "The event's position in the log"
     fields = ("follower",)
     history_of = "parked_event"
+    removal = "Dismiss"
+    removal_warning = "For what has been done by hand, or never can be: nobody deals with the event any more."
 
     def search(self, rows: QuerySet[ParkedEvent], term: str) -> QuerySet[ParkedEvent]:
         is_position = term.isascii() and term.isdigit() and len(term) < 19
@@ -60,8 +62,12 @@ class ParkedEventAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
             ),
         )
 
+    def remove(self, request: HttpRequest, row: ParkedEvent) -> None:
+        services.dismiss_parked(parked=row, actor=_user(request))
+
     def row_pages(self) -> list[RowPage]:
         return [
+            *super().row_pages(),
             RowPage(
                 name="again",
                 label="Try again",

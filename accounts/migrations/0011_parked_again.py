@@ -1,4 +1,4 @@
-"""Parked events are tried again: admins and operators have them so, all of the staff see them."""
+"""Parked events are tried again or dismissed by admins and operators, all of the staff see them."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def add_permissions(apps: Any, schema_editor: Any) -> None:
     config = installed.get_app_config("accounts")
     create_permissions(config, apps=apps, verbosity=0, using=schema_editor.connection.alias)
     permission = apps.get_model("auth", "Permission").objects.filter(content_type__app_label="accounts")
-    change = ("change_parkedevent",)
+    change = ("change_parkedevent", "delete_parkedevent")
     for name, codenames in {"Admin": change, "Operator": change, "Monitor": ()}.items():
         group = apps.get_model("auth", "Group").objects.get(name=name)
         group.permissions.add(*permission.filter(codename__in=("view_parkedevent", *codenames)))

@@ -5,7 +5,7 @@ from accounts.services.feedback import give_feedback, post_feedback, post_left_b
 from accounts.services.google import register_with_google, user_of_google
 from accounts.services.invitations import NewInvitation, create_invitation, revoke_invitation
 from accounts.services.limits import approve_limit, reject_limit, request_limit
-from accounts.services.parked import try_again
+from accounts.services.parked import dismiss_parked, try_again
 from accounts.services.passwords import ask_for_reset, change_password, confirm_reset
 from accounts.services.people import (
     Password,
@@ -74,6 +74,7 @@ __all__ = [
     "delete_webhook",
     "device_of",
     "disable_user",
+    "dismiss_parked",
     "enable_user",
     "ensure_customer",
     "give_feedback",

@@ -1,4 +1,4 @@
-"""Having followers of the event log try again what they left behind."""
+"""Having followers of the event log try again what they left behind, or nobody deal with it any more."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ def try_again(*, follower: str, actor: User | None, position: int | None = None)
             actor_id = actor.pk if actor else None
             events.record([_tried(row, actor_id) for row in chosen])
     return len(chosen)
+
+
+def dismiss_parked(*, parked: ParkedEvent, actor: User | None) -> None:
+    """Take a parked event away: what had to be done about it has been. Nobody deals with it any more."""
+    with transaction.atomic():
+        if ParkedEvent.objects.filter(pk=parked.pk).delete()[0]:
+            after = {"follower": parked.follower, "position": parked.position, "kind": parked.kind}
+            events.tell("parked_event.dismissed", parked.pk, actor, after)
 
 
 def _tried(row: ParkedEvent, actor_id: int | None) -> events.Entry:

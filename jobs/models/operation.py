@@ -82,6 +82,26 @@ class OperationFailure(models.Model):
         return f"{self.job_id}: {self.code}"
 
 
+class ThroughputSample(models.Model):
+    """How many jobs came to an end within five minutes from `at` on, by how: the category is their error's, or none.
+
+    Tasks of MapReduce jobs are not among them. The present span is counted again until it is over.
+    """
+
+    at = models.DateTimeField()
+    status = models.CharField(max_length=12)
+    category = models.CharField(max_length=16, blank=True)
+    number = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["at", "status", "category"], name="throughput_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.status} from {self.at}"
+
+
 class LoadSample(models.Model):
     """How many jobs waited and ran at one moment: a row a minute while there are any."""
 

@@ -18,7 +18,7 @@ from jobs.services.fold import fold_counts
 from jobs.services.gates import lift_cap, set_cap
 from jobs.services.holds import hold_jobs, lift_hold, place_hold, refresh_lanes, release_jobs
 from jobs.services.ladder import leave_crowded
-from jobs.services.load import sample_load
+from jobs.services.load import sample_load, sample_throughput
 from jobs.services.mapreduce import MapReduceWish, look_again, look_for_input, mapreduce_request, submit_mapreduce
 from jobs.services.mapreduce_steps import advance_mapreduce
 from jobs.services.move import move, move_executions
@@ -91,6 +91,7 @@ __all__ = [
     "requeue_jobs",
     "retry_job",
     "sample_load",
+    "sample_throughput",
     "seed_requests",
     "select_jobs",
     "set_cap",

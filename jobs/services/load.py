@@ -1,12 +1,19 @@
-"""How many jobs wait and run, noted each minute."""
+"""How many jobs wait, run and have come to an end, noted each minute."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from jobs import states
-from jobs.models import Job, LoadSample, Shape
+from jobs import overview_sql, states
+from jobs.models import Job, LoadSample, Shape, ThroughputSample
+from jobs.overview_sql import SPAN_SECONDS
+
+CAUGHT_UP: Final = timedelta(hours=24)  # further back nothing is counted that was missed
 
 
 def sample_load() -> LoadSample | None:
@@ -30,3 +37,26 @@ def sample_load() -> LoadSample | None:
         return None
     at = timezone.now().replace(second=0, microsecond=0)
     return LoadSample.objects.update_or_create(at=at, defaults=values)[0]
+
+
+def sample_throughput() -> int:
+    """Note how many jobs have come to an end in the present span, and in those since the last look; how many jobs."""
+    now = timezone.now()
+    last = ThroughputSample.objects.order_by("-at").values_list("at", flat=True).first()
+    # The last span that was noted may not have been over, and one more for what was being committed then.
+    since = max(now - CAUGHT_UP, (last or now - CAUGHT_UP) - timedelta(seconds=SPAN_SECONDS))
+    since = _beginning(min(since, now))
+    found = overview_sql.ended_since(since)
+    rows = [ThroughputSample(at=at, status=status, category=cat, number=n) for at, status, cat, n in found]
+    unique = ["at", "status", "category"]
+    with transaction.atomic():
+        ThroughputSample.objects.filter(at__gte=since).delete()
+        ThroughputSample.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=unique, update_fields=["number"]
+        )
+    return sum(row.number for row in rows)
+
+
+def _beginning(at: datetime) -> datetime:
+    """Of the span in which `at` lies."""
+    return datetime.fromtimestamp(at.timestamp() // SPAN_SECONDS * SPAN_SECONDS, UTC)

@@ -9,7 +9,7 @@ from django.urls import reverse
 from accounts.models import Event, ParkedEvent
 from accounts.services import number_events
 from tests.answers import text_of
-from tests.browsers import OTHERS, STAFF, browser
+from tests.browsers import OTHERS, STAFF, browser, somebody
 from tests.factories import make_customer_user
 from tests.query_budget import counted
 
@@ -74,3 +74,20 @@ def test_a_list_costs_the_same_with_many() -> None:
             client.get(LIST)
         counts.append(len(found))
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("role", ["admin", "operator"])
+def test_one_is_dismissed_and_the_log_tells_it(role: str) -> None:
+    row, other = parked(), parked()
+    assert browser(role).post(page(row, "remove")).status_code == 302
+    assert list(ParkedEvent.objects.all()) == [other]
+    told = Event.objects.get(kind="parked_event.dismissed")
+    assert (told.subject_id, told.actor) == (row.pk, somebody(role))
+    assert told.after == {"follower": "meter", "position": row.position, "kind": "job.moved"}
+
+
+def test_others_dismiss_nothing() -> None:
+    row = parked()
+    for role in ("monitor", *OTHERS):
+        assert browser(role).post(page(row, "remove")).status_code in (302, 403)
+    assert ParkedEvent.objects.exists()

@@ -11,7 +11,7 @@ from accounts import following as event_following
 from accounts.models import Event, Follower, IdempotencyKey, ParkedEvent, Rate, Webhook, WebhookDelivery
 from jobs import counts, following, retention, states
 from jobs.errors import OutputGone
-from jobs.models import Execution, JobCount, Kind, LoadSample, Operation
+from jobs.models import Execution, JobCount, Kind, LoadSample, Operation, ThroughputSample
 from tests.factories import Stage, make_job_in, make_operator
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +41,7 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
         Session.objects.create(session_key=key, session_data="", expire_date=now + left)
     for days in (31, 33):
         LoadSample.objects.create(at=now - timedelta(days=days), pending=0, queued=1, running=0)
+        ThroughputSample.objects.create(at=now - timedelta(days=days), status=states.FAILED, number=1)
     for days, status in ((4, states.STOPPED), (6, states.STOPPED), (6, states.RUNNING)):
         made, ended = now - timedelta(days=days), now if status == states.STOPPED else None
         facts = {"kind": Kind.CANCEL, "status": status, "selection": {}, "created_by": user, "up_to": 0}
@@ -54,6 +55,7 @@ def test_rows_past_their_days_go_and_younger_ones_stay(settings) -> None:
         "rates",
         "sessions",
         "load_samples",
+        "throughput_samples",
         "operations",
         "minute_counts",
         "failed_tasks",

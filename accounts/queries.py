@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts import access, addresses
+from accounts import access, addresses, states
 from accounts.errors import (
     CustomerNotFound,
     DeliveryNotFound,
@@ -34,6 +35,7 @@ from accounts.models import (
     LimitChangeRequest,
     Role,
     SavedView,
+    ParkedEvent,
     User,
     Webhook,
     WebhookDelivery,
@@ -303,3 +305,46 @@ def free_tier_of(user: User) -> FreeTier:
     """How the customer of `user` stands with what is free; without one, nothing was used."""
     found = FreeTier.objects.filter(customer=user.customer_id).first() if user.customer_id else None
     return found or FreeTier()
+
+
+# --- What the front page says of it all ----------------------------------------------------------
+
+COUNTED: Final = 1000  # more than these are not counted
+
+
+@dataclass(frozen=True)
+class WebhookHealth:
+    """How webhooks do. Deliveries are counted up to one more than COUNTED."""
+
+    failing: int
+    given_up: int
+    deliveries_failed: int
+    deliveries_waiting: int
+
+
+def given_up_webhooks(rows: QuerySet[Webhook]) -> QuerySet[Webhook]:
+    """Those of `rows` that we disabled, as they did not answer."""
+    return rows.filter(is_enabled=False).exclude(disabled_because="")
+
+
+def webhook_health(actor: User) -> WebhookHealth:
+    """Of the webhooks that `actor` may read, who may read all deliveries."""
+    rows = visible_webhooks(actor)
+    failed = WebhookDelivery.objects.filter(status=DeliveryStatus.FAILED)
+    waiting = WebhookDelivery.objects.filter(status=DeliveryStatus.PENDING)
+    return WebhookHealth(
+        rows.filter(is_enabled=True, failing_since__isnull=False).count(),
+        given_up_webhooks(rows).count(),
+        failed[: COUNTED + 1].count(),
+        waiting[: COUNTED + 1].count(),
+    )
+
+
+def parked_events() -> int:
+    """How many events were left behind, counted up to one more than COUNTED."""
+    return ParkedEvent.objects.all()[: COUNTED + 1].count()
+
+
+def waiting_limit_requests(actor: User) -> int:
+    """How many wishes for higher limits nobody has decided on."""
+    return visible_limit_requests(actor).filter(status=states.PENDING).count()

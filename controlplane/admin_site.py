@@ -135,7 +135,7 @@ class ControlPlaneAdminSite(BaseSite):
 
     site_header = "Control plane for compute"
     site_title = "Control plane"
-    index_title = "What is where"
+    index_title = "On call"
 
     def has_permission(self, request: HttpRequest) -> bool:
         return self._is_staff(request) and self._is_proved(request)
@@ -165,6 +165,13 @@ class ControlPlaneAdminSite(BaseSite):
             path("jobs/waiting/<str:code>/", self.admin_view(self.waiting_for), name="jobs_waiting_reason"),
         ]
         return [*own, *super().get_urls()]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """What is wrong, why, what it costs, and which button mends it."""
+        from controlplane.dashboards import front_page
+
+        request.current_app = self.name
+        return front_page(request, self.each_context)
 
     def fleet(self, request: HttpRequest) -> HttpResponse:
         """The map of all that is kept running."""

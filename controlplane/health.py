@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -40,11 +41,15 @@ def readyz(request: HttpRequest) -> JsonResponse:
     if parts["database"]["ok"]:
         parts["scheduler"] = _scheduler()
     places = list(queries.places_of_clouds()) if parts["database"]["ok"] and cloud_regions() else []
-    for cloud in CLOUDS:
-        parts[cloud] = _cloud(cloud, [place for place in places if place.cloud == cloud])
-    parts |= {name: _service(names) for name, names in SERVICES.items()}
+    parts |= services(places)
     ready = all(part["ok"] for part in parts.values())
     return JsonResponse({"ready": ready, "parts": parts}, status=200 if ready else 503)
+
+
+def services(places: Sequence[Place]) -> dict[str, dict[str, Any]]:
+    """What we may do without, each with whether it is set up: clouds, and how they do in `places`, then the rest."""
+    clouds = {cloud: _cloud(cloud, [place for place in places if place.cloud == cloud]) for cloud in CLOUDS}
+    return clouds | {name: _service(names) for name, names in SERVICES.items()}
 
 
 def _database() -> dict[str, Any]:

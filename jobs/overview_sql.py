@@ -55,7 +55,7 @@ def not_queued() -> list[NotQueued]:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """How many jobs of a kind are active at a place in a status."""
+    """How many jobs of a kind are active at a place in a status, and the vCPUs that they have there."""
 
     place_id: int
     shape: str
@@ -63,12 +63,13 @@ class Active:
     job_type: str | None
     status: str
     jobs: int
+    vcpus_milli: int
 
 
 # As the partial index over lanes says it: a MapReduce job takes no room, its tasks do.
 _ACTIVE: Final = f"""
-SELECT k.place_id, k.shape, k.job_type_id, t.name || ' ' || t.version, k.status, k.jobs FROM (
-    SELECT place_id, shape, job_type_id, status, count(*) AS jobs FROM jobs_job
+SELECT k.place_id, k.shape, k.job_type_id, t.name || ' ' || t.version, k.status, k.jobs, k.vcpus FROM (
+    SELECT place_id, shape, job_type_id, status, count(*) AS jobs, sum(vcpus_milli) AS vcpus FROM jobs_job
     WHERE status IN ({", ".join(f"'{status}'" for status in states.ACTIVE)}) AND NOT (shape = '{Shape.MAPREDUCE}')
     GROUP BY place_id, shape, job_type_id, status
 ) k LEFT JOIN jobtypes_jobtype t ON t.id = k.job_type_id
@@ -77,7 +78,7 @@ SELECT k.place_id, k.shape, k.job_type_id, t.name || ' ' || t.version, k.status,
 
 def active() -> list[Active]:
     """What is active, by place, kind and status. Costs what is active."""
-    return [Active(*row) for row in sets.run(_ACTIVE)]
+    return [Active(*(*row[:6], int(row[6]))) for row in sets.run(_ACTIVE)]
 
 
 _FAILED: Final = f"""

@@ -64,10 +64,15 @@ class FormFilter(ChoiceFilter):
 class DoesFilter(ChoiceFilter):
     title = "how it does"
     parameters = ("does",)
-    words = (("enabled", "enabled"), ("failing", "failing"), ("disabled", "disabled"))
+    words = (
+        *(("enabled", "enabled"), ("failing", "failing"), ("disabled", "disabled")),
+        ("given-up", "disabled, as it did not answer"),
+    )
 
     def narrow(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         wanted = self.values["does"][-1]
+        if wanted == "given-up":
+            return queries.given_up_webhooks(rows)
         if wanted == "failing":
             return rows.filter(is_enabled=True, failing_since__isnull=False)
         return rows.filter(is_enabled=wanted == "enabled") if wanted in ("enabled", "disabled") else rows.none()

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Customer
 from billing import money, services, states
-from billing.admin.filters import BillMonthFilter, StatusFilter
+from billing.admin.filters import BillMonthFilter, DueFilter, StatusFilter
 from billing.admin.story import (
     bill_badge,
     in_cents,
@@ -59,7 +59,7 @@ class BillAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     change_list_template = "admin/billing/change_list.html"
     list_display = ("id", "customer", "of_month", "state", "usd", "opened", "sent")
     list_display_links = ("id", "customer")
-    list_filter = (StatusFilter, BillMonthFilter)
+    list_filter = (StatusFilter, DueFilter, BillMonthFilter)
     list_select_related = ("customer",)
     search_fields = ("uuid",)
     search_help_text = "How a customer's name begins, an id, a whole uuid, or an invoice's id at Stripe"

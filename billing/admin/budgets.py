@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Customer
 from billing import money, services
+from billing.admin.filters import SpentFilter
 from billing.models import Budget, Period
 from controlplane.core.admin import ServiceForm
 from controlplane.core.errors import InvalidRequest
@@ -47,7 +48,7 @@ class BudgetAdmin(ServiceAdmin, KeysetAdmin):
 
     list_display = ("id", "of", "period", "limit", "spent", "share", "is_hard", "begins", "set_by")
     list_display_links = ("id", "of")
-    list_filter = ("period", "is_hard")
+    list_filter = ("period", "is_hard", SpentFilter)
     list_select_related = ("customer", "job_type", "set_by")
     fields = (
         *("uuid", "of", "period", "limit", "spent", "share", "is_hard", "begins", "counted_from"),

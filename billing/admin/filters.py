@@ -61,6 +61,25 @@ class StatusFilter(ChoiceFilter):
     words = tuple((status, status) for status in states.BILL_STATES)
 
 
+class DueFilter(ChoiceFilter):
+    title = "what is wrong with it"
+    parameters = ("due",)
+    words = (("overdue", "open for more than two weeks"), ("unsent", "could not be sent"))
+
+    def narrow(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = {"overdue": queries.overdue, "unsent": queries.unsent}.get(self.values["due"][-1])
+        return chosen(rows) if chosen else rows.none()
+
+
+class SpentFilter(ChoiceFilter):
+    title = "how much is spent"
+    parameters = ("spent",)
+    words = (("used-up", "used up"),)
+
+    def narrow(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return queries.used_up(rows) if self.values["spent"] == ["used-up"] else rows.none()
+
+
 class BillMonthFilter(_Read, TextFilter):
     title = "month, such as 2026-03"
     parameters = ("month",)

@@ -18,6 +18,17 @@ from billing.queries.costs import (
 )
 from billing.queries.metrics import CustomerUsage, usage_by_customer
 from billing.queries.months import Closing, bills_by_month, in_open_months, last_closed, next_to_close
+from billing.queries.overview import (
+    cost_by_day,
+    cost_of_month,
+    fullest_budgets,
+    open_differences,
+    overdue,
+    overdue_bills,
+    unsent,
+    unsent_bills,
+    used_up,
+)
 from billing.queries.positions import Position, kind_at, months_with, position_of, records_at
 from billing.queries.receipts import Receipt, billed_on, corrections_of, others_of, receipt_of, receipts_of_execution
 from billing.queries.records import Mentioned, find_record, mentioned_in, of_jobs, of_sources, shown_records
@@ -39,10 +50,13 @@ __all__ = [
     "bills_by_month",
     "cluster_cost",
     "corrections_of",
+    "cost_by_day",
+    "cost_of_month",
     "costs_by",
     "find_bill",
     "find_budget",
     "find_record",
+    "fullest_budgets",
     "in_open_months",
     "job_cost",
     "job_type_cost",
@@ -54,7 +68,10 @@ __all__ = [
     "next_to_close",
     "of_jobs",
     "of_sources",
+    "open_differences",
     "others_of",
+    "overdue",
+    "overdue_bills",
     "own_bills",
     "position_of",
     "receipt_of",
@@ -66,7 +83,10 @@ __all__ = [
     "shown_records",
     "spend_of",
     "standing_of",
+    "unsent",
+    "unsent_bills",
     "usage_by_customer",
+    "used_up",
     "visible_bills",
     "visible_budgets",
     "visible_days",

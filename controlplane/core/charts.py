@@ -1,4 +1,4 @@
-"""Bars of days, drawn here as SVG, so that pages need no library for it."""
+"""Bars over time, drawn here as SVG, so that pages need no library for it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ WIDTH, HEIGHT = 620, 140  # units of the drawing
 _GAP: Final = 0.2  # of a bar's room
 
 
-def bars(label: str, values: Sequence[tuple[str, int, str]]) -> SafeString:
+def bars(label: str, values: Sequence[tuple[str, int, str]], tone: str = "") -> SafeString:
     """A bar of each name and value, with what is said of it on hover; below 0 they hang down.
 
-    `label` says what it is to those who do not see it.
+    `label` says what it is to those who do not see it; `tone` is that of a badge.
     """
     top, bottom = max(0, *(value for _, value, _ in values)), min(0, *(value for _, value, _ in values))
     span = top - bottom or 1
@@ -33,7 +33,7 @@ def bars(label: str, values: Sequence[tuple[str, int, str]]) -> SafeString:
         ),
     )
     return format_html(
-        "<svg class='cp-chart cp-bars' viewBox='0 -2 {0} {1}' role='img' aria-label='{2}'>"
+        "<svg class='cp-chart cp-bars{5}' viewBox='0 -2 {0} {1}' role='img' aria-label='{2}'>"
         "<line x1='0' x2='{0}' y1='{3}' y2='{3}'/>{4}</svg>",
-        *(WIDTH, HEIGHT + 4, label, f"{zero:.1f}", drawn),
+        *(WIDTH, HEIGHT + 4, label, f"{zero:.1f}", drawn, f" cp-chart-{tone}" if tone else ""),
     )

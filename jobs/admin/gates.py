@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from clusters.queries import CLOUDS
 from controlplane.core.admin import ServiceForm, link
+from controlplane.core.admin_filters import ChoiceFilter
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import ServiceAdmin
@@ -106,10 +108,20 @@ class _CoversAdmin(ServiceAdmin, KeysetAdmin):
         return f"{row.scope} {row.scope_id}" if row.scope_id else "everything"
 
 
+class StandsFilter(ChoiceFilter):
+    title = "stands"
+    parameters = ("stands",)
+    words = (("long", "for more than a day, over more than one job"),)
+
+    def narrow(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(pk__in=queries.old_holds().values("pk"))
+
+
 @admin.register(Hold)
 class HoldAdmin(_CoversAdmin):
     list_display = ("id", "code", "covers", "hint", "set_by", "since")
     list_display_links = ("id", "code")
+    list_filter = (StandsFilter,)
     fields = ("code", "covers", "hint", "set_by", "since")
     readonly_fields = ("covers",)
     history_of = "hold"

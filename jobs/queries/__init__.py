@@ -56,6 +56,17 @@ from jobs.queries.found import (
     visible_jobs,
     visible_operations,
 )
+from jobs.queries.overview import (
+    FAILED,
+    MOST_FAILED,
+    Oldest,
+    active_by_kind,
+    failed_by_category,
+    load_since,
+    old_holds,
+    oldest_waiting,
+    throughput_since,
+)
 from jobs.queries.places import OpenSubmissions, active_by_status, open_submissions, places_with_jobs
 from jobs.queries.policies import policy_for, policy_of, policy_of_job_type, why_here
 from jobs.queries.reasons import MEANINGS, FreedBy, HeldBack, Kept, WaitingReason, held_back_by, waiting_reasons
@@ -79,11 +90,13 @@ from jobs.queries.waiting import (
 )
 
 __all__ = [
+    "FAILED",
     "HELD",
     "LISTED",
     "LISTED_OF_FILES",
     "MASK",
     "MEANINGS",
+    "MOST_FAILED",
     "NEXT",
     "RETRY",
     "UNREADABLE",
@@ -95,10 +108,12 @@ __all__ = [
     "HeldBack",
     "Kept",
     "Names",
+    "Oldest",
     "OpenSubmissions",
     "QueueRow",
     "WaitingLane",
     "WaitingReason",
+    "active_by_kind",
     "active_by_status",
     "allocation_of",
     "around",
@@ -120,6 +135,7 @@ __all__ = [
     "failed_lately",
     "failed_now",
     "failure_clusters_now",
+    "failed_by_category",
     "file_columns",
     "files_called",
     "files_of",
@@ -139,7 +155,10 @@ __all__ = [
     "last_execution",
     "likely_cost",
     "lost_by_stopping",
+    "load_since",
     "names_of",
+    "old_holds",
+    "oldest_waiting",
     "open_submissions",
     "places_in_use",
     "places_of_clouds",
@@ -155,6 +174,7 @@ __all__ = [
     "shown_configuration",
     "submitted_between",
     "superseding",
+    "throughput_since",
     "timeline",
     "visible_clusters",
     "visible_files",

@@ -17,12 +17,15 @@
   let streams = false;
   let hasStreamed = false; // what was polled must not take the place of what was streamed
   let ended = false;
+  let isStale = false;
   let busy = false;
   let wanted = false;
   let last = performance.now();
   let look = 0;
   let grace = 0;
   let retry = 0;
+
+  const kept = new WeakMap(); // as the server told each part: other scripts change what is shown, such as times
 
   const say = (name, detail) => document.dispatchEvent(new CustomEvent(`live-${name}`, { detail }));
 
@@ -31,18 +34,39 @@
     if (word && word.textContent !== text) word.textContent = text;
   }
 
-  // Nobody's selection or focus is taken away.
+  // Nobody's selection, or what they type, is taken away.
   function isHeld(part) {
     const selection = document.getSelection();
     const selects = selection && !selection.isCollapsed && part.contains(selection.anchorNode);
-    return selects || part.contains(document.activeElement);
+    const types = part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
+    return selects || types;
+  }
+
+  // Those of a part that are like an element which is about to be replaced.
+  function alike(part, element) {
+    if (element.id) return [...part.querySelectorAll(`#${CSS.escape(element.id)}`)];
+    const href = element.getAttribute("href");
+    return [...part.querySelectorAll(element.localName)].filter((each) => each.getAttribute("href") === href);
+  }
+
+  // What has the focus keeps it, and what is open or scrolled stays so.
+  function replace(part, fresh) {
+    const focused = part.contains(document.activeElement) ? document.activeElement : null;
+    const place = focused ? alike(part, focused).indexOf(focused) : -1;
+    const open = [...part.querySelectorAll("details[open][id]")].map((each) => each.id);
+    const scrolled = [...part.querySelectorAll(".cp-scroll")].map((each) => each.scrollLeft);
+    part.replaceChildren(...document.importNode(fresh, true).childNodes);
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    part.querySelectorAll(".cp-scroll").forEach((each, index) => { each.scrollLeft = scrolled[index] ?? 0; });
+    if (place >= 0) alike(part, focused)[place]?.focus({ preventScroll: true });
   }
 
   function fill(part, fresh) {
-    if (part.innerHTML === fresh.innerHTML || isHeld(part) || part.querySelector("[data-live-keep]")) return;
+    if (kept.get(part) === fresh.innerHTML || isHeld(part) || part.querySelector("[data-live-keep]")) return;
     if (part.hasAttribute("data-live-polled") && (streams || hasStreamed)) return;
     const atEnd = part.scrollHeight - part.scrollTop - part.clientHeight < 40;
-    part.replaceChildren(...document.importNode(fresh, true).childNodes);
+    kept.set(part, fresh.innerHTML);
+    replace(part, fresh);
     if (atEnd) part.scrollTop = part.scrollHeight;
   }
 
@@ -65,11 +89,16 @@
     try {
       const answer = await fetch(window.location.href, { credentials: "same-origin", cache: "no-store" });
       // To the page for signing in: there is nothing more to see.
-      if (answer.redirected) end();
-      else if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      if (answer.redirected) {
+        end();
+        mark("ended", "Not up to date: you are signed out. Load the page again.");
+      } else if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      if (answer.ok && isStale) connect();
+      isStale = !answer.ok;
     } catch {
-      // Asked again at the next look.
+      isStale = true;
     }
+    if (isStale && !ended) mark("stale", "Not up to date: the server does not answer");
     busy = false;
     last = performance.now();
     plan(wanted);
@@ -79,7 +108,7 @@
   function plan(isNew) {
     window.clearTimeout(look);
     if (ended || document.hidden) return;
-    const every = streams ? Number(root.dataset.liveEvery) * 1000 : POLL_MS;
+    const every = streams || !root.dataset.liveStream ? Number(root.dataset.liveEvery) * 1000 : POLL_MS;
     look = window.setTimeout(refresh, Math.max(0, last + (isNew ? LEAST_MS : every) - performance.now()));
   }
 
@@ -101,7 +130,11 @@
   }
 
   function connect() {
-    if (!root.dataset.liveStream || !("EventSource" in window)) {
+    if (!root.dataset.liveStream) {
+      mark("polling", `Keeps itself up to date, every ${root.dataset.liveEvery} seconds`);
+      return;
+    }
+    if (!("EventSource" in window)) {
       mark("polling", "Asked every few seconds");
       return;
     }

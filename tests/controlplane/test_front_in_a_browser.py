@@ -1,0 +1,96 @@
+"""The front page in a real browser, on a real deployment: it keeps itself up to date and loses nobody their place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Request, expect, sync_playwright
+
+from tests.deployment import Factory
+
+pytestmark = [
+    pytest.mark.needs("chromium"),
+    pytest.mark.runs_once("postgresql", "browsers see the web server only"),
+    pytest.mark.group("jobs"),
+]
+PASSWORD = "correct horse battery"
+HIDDEN = """hidden => {
+    Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True)
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def submit(base: str, token: str) -> None:
+    """A job that waits: it is larger than the machine."""
+    job = {"customer": "acme", "classification": "nightly", "command": ["true"], "vcpus": 4096, "memory_mib": 64}
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{base}/v6/jobs/", json.dumps(job).encode(), headers)
+    urllib.request.urlopen(request, timeout=60).close()
+
+
+def sign_in(page: Page, base: str) -> None:
+    page.goto(f"{base}/admin/")
+    page.fill("input[name=username]", "anna")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit], input[type=submit]")
+    expect(page).to_have_url(f"{base}/admin/")
+
+
+def test_it_keeps_itself_up_to_date_but_not_where_nobody_looks(deployment: Factory, page: Page) -> None:
+    expect.set_options(timeout=60_000)
+    place = deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1")
+    token = place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet").strip()
+    place.start_manage("work")
+    base = place.start_web()
+    faults: list[Any] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.clock.install()
+    sign_in(page, base)
+    expect(page.locator("#first-steps")).to_contain_text("Submit a job")
+    reload = page.locator("[data-live=at] a", has_text="Reload")
+    reload.focus()
+
+    submit(base, token)
+    page.clock.fast_forward(11_000)
+    waiting = page.locator("[data-live] a[href*='reason=TOO_LARGE_VCPUS']").first
+    expect(waiting).to_have_text("1")
+    expect(page.locator("#first-steps")).to_have_count(0)
+    expect(page.locator("[data-live-word]")).to_contain_text("Keeps itself up to date")
+    expect(reload).to_be_focused()
+
+    page.evaluate(HIDDEN, True)
+    fetched: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.url == f"{base}/admin/":
+            fetched.append(request.url)
+
+    page.on("request", note)
+    submit(base, token)
+    page.clock.fast_forward(60_000)
+    assert fetched == []
+    page.evaluate(HIDDEN, False)
+    expect(waiting).to_have_text("2")
+
+    assert fetched
+
+    page.context.clear_cookies()
+    page.clock.fast_forward(11_000)
+    expect(page.locator("[data-live-word]")).to_contain_text("signed out")
+    expect(waiting).to_have_text("2")
+    assert faults == []

@@ -29,7 +29,9 @@ def close_account(user: User) -> None:
             others = User.objects.select_for_update().filter(role=Role.ADMIN, is_active=True).exclude(pk=locked.pk)
             if not list(others.order_by("pk").values_list("pk", flat=True)):
                 raise LastAdmin
-        record_of("user.closing", locked, locked)
+        # Who they were is forgotten: the log names what is, and not what it was.
+        forgotten = {"fields": ["username", "email"], "enabled": False}
+        record_of("user.closing", locked, locked, {"enabled": locked.is_active}, forgotten)
         withdraw_requests(locked)
         if locked.is_staff and queries.has_totp(locked):
             reset_totp(user=locked, actor=locked)

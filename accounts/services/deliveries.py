@@ -237,5 +237,6 @@ def _disable(hook: Webhook, why: str) -> None:
     facts = {"ended_at": timezone.now(), "held_until": None, "holder": None}
     given_up = dict.fromkeys(waiting, facts)
     compare_and_set(WebhookDelivery, states.DELIVERY, states.FAILED, given_up, tuple(facts))
-    events.record([("webhook.disabled", "webhook", hook.pk, None, hook.owner.customer_id, None, {"why": why})])
+    before, after = {"is_enabled": True}, {"why": why, "is_enabled": False}
+    events.record([("webhook.disabled", "webhook", hook.pk, None, hook.owner.customer_id, before, after)])
     enqueue("accounts.tasks.send_webhook_disabled", webhook_id=hook.pk)

@@ -66,7 +66,7 @@ def create_invitation(
         row = Invitation.objects.create(
             **facts, note=note, digest=queries.digest(token), created_by=actor, expires_at=expires_at
         )
-        events.tell("invitation.made", row.pk, actor, {**facts, "expires_at": expires_at.isoformat()})
+        events.tell("invitation.made", row.pk, actor, facts_of_invitation(row))
     return NewInvitation(row, token)
 
 
@@ -76,8 +76,15 @@ def revoke_invitation(*, invitation: Invitation, actor: User | None) -> None:
         rows = Invitation.objects.filter(pk=invitation.pk, revoked_at__isnull=True)
         if not rows.update(revoked_at=timezone.now()):
             raise InvitationRevoked
-        after = {"name": invitation.name, "prefix": invitation.prefix}
-        events.tell("invitation.revoked", invitation.pk, actor, after)
+        after = {"name": invitation.name, "prefix": invitation.prefix, "is_revoked": True}
+        events.tell("invitation.revoked", invitation.pk, actor, after, before={"is_revoked": False})
+
+
+def facts_of_invitation(row: Invitation) -> dict[str, Any]:
+    """What may be said of an invitation, as the event log has it."""
+    names = ("name", "note", "prefix", "email", "uses_allowed", "instance_limit", "allowed_features")
+    told = {name: getattr(row, name) for name in names}
+    return {**told, "expires_at": row.expires_at.isoformat(), "is_revoked": row.revoked_at is not None}
 
 
 def invitation_of(token: str) -> Invitation | None:

@@ -18,6 +18,7 @@ from controlplane.core.transitions import compare_and_set
 
 HIGHEST: Final = 1_000_000
 _NOTE_LENGTH: Final = 1024
+_ASKED: Final = {"status": states.PENDING, "note": ""}
 
 
 def check_limit(limit: int, field: str) -> None:
@@ -76,15 +77,17 @@ def approve_limit(*, request: LimitChangeRequest, actor: User | None, note: str 
     """Give the user what they asked for, never less than staff gave them meanwhile. Raises LimitRequestDecided."""
     with transaction.atomic():
         user = _decide(request, states.APPROVED, actor, note)
+        told = {**_told(request), "status": states.APPROVED, "note": note}
         set_instance_limit(user, max(user.instance_limit, request.desired_limit), actor)
-        record_of("limit_request.approved", user, actor, after=_told(request))
+        record_of("limit_request.approved", user, actor, _ASKED, told)
 
 
 def reject_limit(*, request: LimitChangeRequest, actor: User | None, note: str = "") -> None:
     """Leave the user's limit as it is. Raises LimitRequestDecided."""
     with transaction.atomic():
         user = _decide(request, states.REJECTED, actor, note)
-        record_of("limit_request.rejected", user, actor, after=_told(request))
+        told = {**_told(request), "status": states.REJECTED, "note": note}
+        record_of("limit_request.rejected", user, actor, _ASKED, told)
 
 
 def _decide(request: LimitChangeRequest, to: str, actor: User | None, note: str) -> User:

@@ -113,7 +113,8 @@ def create_user(
             user.customer_id = ensure_customer(customer) if customer else None
             user.save(force_insert=True)
             _join_group(user)
-            record_of("user.created", user, actor, after={"username": username, "role": role})
+            told = {"username": username, "role": role, "customer": customer or None}
+            record_of("user.created", user, actor, after=told)
     except IntegrityError as error:
         if _is_taken(user.email) and not User.objects.filter(username=username).exists():
             raise EmailTaken(field="email") from error
@@ -131,6 +132,8 @@ def set_role(*, user: User, role: str, actor: User | None) -> User:
         raise InvalidRequest(f"A role is one of {', '.join(Role.values)}.", field="role")
     with transaction.atomic():
         locked = User.objects.select_for_update().get(pk=user.pk)
+        if role == locked.role:
+            return locked
         if role == Role.CUSTOMER and locked.customer_id is None:
             raise InvalidRequest("A user with the role customer belongs to a customer.", field="role")
         if role != Role.ADMIN:
@@ -140,6 +143,19 @@ def set_role(*, user: User, role: str, actor: User | None) -> User:
         _join_group(locked)
         record_of("user.role-changed", locked, actor, {"role": before}, {"role": role})
     return locked
+
+
+def facts_of_user(user: User) -> dict[str, Any]:
+    """What staff may say of a user, as the event log has it."""
+    return {
+        "username": user.username,
+        "role": user.role,
+        "customer": user.customer.name if user.customer else None,
+        "email": user.email,
+        "enabled": user.is_active,
+        "instance_limit": user.instance_limit,
+        "allowed_features": user.allowed_features,
+    }
 
 
 class UserChanges(TypedDict, total=False):

@@ -7,7 +7,7 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
@@ -17,12 +17,14 @@ from accounts import queries
 from accounts.errors import UserState
 from accounts.models import ApiToken, TokenScope, User
 from accounts.services.told import record_of
+from controlplane.core import sets
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.remembered import Remembered
 
 logger = logging.getLogger("controlplane.accounts")
 # Of a token from elsewhere: a digest without salt hides no word that can be guessed.
 SHORTEST_IMPORTED, LONGEST_IMPORTED = 20, 512
+MOST_NAMED: Final = 100  # of the tokens that go at once
 IMPORTABLE: Final = re.compile(rf"[!-~]{{{SHORTEST_IMPORTED},{LONGEST_IMPORTED}}}", re.ASCII)
 
 
@@ -85,7 +87,7 @@ def _keep(
         if not User.objects.select_for_update().filter(pk=user.pk, is_active=True).exists():
             raise UserState(f"{user.username} is disabled.")
         row.save(force_insert=True)
-        record_of(kind, user, actor, after={"prefix": prefix, "name": name, "scope": scope})
+        record_of(kind, user, actor, after=facts_of_token(row))
     return row
 
 
@@ -99,16 +101,32 @@ def archive_token(*, token: ApiToken, actor: User | None) -> None:
     with transaction.atomic():
         live = ApiToken.objects.filter(pk=token.pk, archived_at__isnull=True)
         if live.update(archived_at=timezone.now()):
-            record_of("token.revoked", token.user, actor, after={"prefix": token.prefix, "name": token.name})
+            told = {"prefix": token.prefix, "name": token.name, "is_archived": True}
+            record_of("token.revoked", token.user, actor, {"is_archived": False}, told)
 
 
 def revoke_tokens(*, user: User, actor: User | None) -> int:
     """Archive every live token of `user`; they are refused from now on."""
     with transaction.atomic():
-        count = ApiToken.objects.filter(user=user, archived_at__isnull=True).update(archived_at=timezone.now())
-        if count:
-            record_of("token.revoked", user, actor, after={"tokens": count})
-    return count
+        rows = ApiToken.objects.select_for_update().filter(user=user, archived_at__isnull=True).order_by("pk")
+        prefixes = dict(rows.values_list("pk", "prefix"))
+        if prefixes:
+            live = ApiToken.objects.filter(sets.among("id", list(prefixes), ApiToken))
+            live.update(archived_at=timezone.now())
+            told = {"tokens": len(prefixes), "prefixes": list(prefixes.values())[:MOST_NAMED], "is_archived": True}
+            record_of("token.revoked", user, actor, {"is_archived": False}, told)
+    return len(prefixes)
+
+
+def facts_of_token(token: ApiToken) -> dict[str, Any]:
+    """What may be said of a token, as the event log has it."""
+    return {
+        "prefix": token.prefix,
+        "name": token.name,
+        "scope": token.scope,
+        "expires_at": token.expires_at.isoformat() if token.expires_at else None,
+        "is_archived": token.archived_at is not None,
+    }
 
 
 NOTED_EVERY: Final = timedelta(minutes=1)

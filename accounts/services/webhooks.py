@@ -17,6 +17,7 @@ from accounts.errors import TooManyWebhooks, UserState, WebhookChanged, WebhookN
 from accounts.models import Form, User, Webhook
 from controlplane.core.encryption import decrypt, encrypt
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.history import differing
 from controlplane.core.outside import AddressRefused, check_address
 from controlplane.core.unstorable import UNSTORABLE
 
@@ -94,7 +95,7 @@ def make_webhook(
         if Webhook.objects.filter(owner=owner).count() >= settings.MAX_WEBHOOKS:
             raise TooManyWebhooks(f"You have {settings.MAX_WEBHOOKS} webhooks already, which is the most.")
         made = Webhook.objects.create(owner=owner, form=form, secrets=sealed.stored, **values)
-        tell("webhook.created", made, actor, {"name": made.name, "form": made.form})
+        tell("webhook.created", made, actor, facts_of_webhook(made))
     return made
 
 
@@ -132,14 +133,20 @@ def delete_webhook(*, webhook: Webhook, actor: User | None) -> None:
     with transaction.atomic():
         row = Webhook.objects.select_for_update(of=("self",)).select_related("owner").filter(pk=webhook.pk).first()
         if row is not None:
-            tell("webhook.deleted", row, actor, {"name": row.name})
+            tell("webhook.deleted", row, actor, {"name": row.name}, before=facts_of_webhook(row))
             row.delete()
 
 
-def tell(kind: str, webhook: Webhook, actor: User | None, after: object) -> None:
+def facts_of_webhook(webhook: Webhook) -> dict[str, Any]:
+    """What may be said of a webhook, as the event log has it: an address may have a key in it, and is not told."""
+    names = ("name", "form", "kinds", "subject_kind", "subject_id", "is_enabled")
+    return {name: getattr(webhook, name) for name in names}
+
+
+def tell(kind: str, webhook: Webhook, actor: User | None, after: object, *, before: object = None) -> None:
     """Put an event of a webhook into the log. Caller holds the transaction."""
     customer_id = webhook.owner.customer_id
-    events.record([(kind, "webhook", webhook.pk, actor.pk if actor else None, customer_id, None, after)])
+    events.record([(kind, "webhook", webhook.pk, actor.pk if actor else None, customer_id, before, after)])
 
 
 def _write(webhook: Webhook, actor: User | None, values: Mapping[str, Any], stored: str | None, secret: str) -> Webhook:
@@ -158,11 +165,12 @@ def _write(webhook: Webhook, actor: User | None, values: Mapping[str, Any], stor
             new |= _FRESH
         if stored is not None:
             new["secrets"] = stored
+        facts = facts_of_webhook(row)
         for name, value in new.items():
             setattr(row, name, value)
         row.save(update_fields=list(new))
-        said: dict[str, Any] = {"fields": fields}
-        tell("webhook.changed", row, actor, said | ({"enabled": row.is_enabled} if "is_enabled" in fields else {}))
+        before, after = differing(facts, facts_of_webhook(row))
+        tell("webhook.changed", row, actor, {"fields": fields, **after}, before=before)
     return row
 
 

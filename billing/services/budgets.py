@@ -81,14 +81,14 @@ def change_budget(
     """Raise or lower a budget, or have it only warn. Raises InvalidRequest naming the field."""
     with transaction.atomic():
         row = Budget.objects.select_for_update().get(pk=budget.pk)
-        before = _facts(row)
+        before = facts_of(row)
         if limit_nano is not None:
             _check_limit(limit_nano)
             row.limit_nano = limit_nano
             row.warned = max(0, min(row.warned, row.share))  # more may be credited than was spent
         if is_hard is not None:
             row.is_hard = is_hard
-        if _facts(row) != before:
+        if facts_of(row) != before:
             row.changed_at, row.set_by = timezone.now(), actor
             row.save()
             _tell("budget.changed", row, actor, before)
@@ -103,9 +103,10 @@ def lift_budget(*, budget: Budget, actor: User | None) -> None:
         row = Budget.objects.select_for_update().get(pk=budget.pk)
         if row.archived_at is not None:
             return
+        before = facts_of(row)
         row.archived_at = timezone.now()
         row.save(update_fields=["archived_at"])
-        _tell("budget.lifted", row, actor)
+        _tell("budget.lifted", row, actor, before)
     count_budgets(only=[row.pk])
 
 
@@ -225,17 +226,20 @@ def _check_limit(limit_nano: int) -> None:
         raise InvalidRequest("This is an amount from 0 to a billion dollars.", field="limit")
 
 
-def _facts(row: Budget) -> dict[str, Any]:
+def facts_of(row: Budget) -> dict[str, Any]:
+    """What may be said of a budget, as the event log has it; the amount in dollars."""
     return {
         "customer": row.customer and row.customer.name,
         "job_type": row.job_type_id,
         "period": row.period,
         "limit": money.text(row.limit_nano),
         "hard": row.is_hard,
+        "begins": row.begins.isoformat(),
+        "lifted": row.archived_at is not None,
     }
 
 
 def _tell(kind: str, row: Budget, actor: User | None, before: object = None) -> None:
-    after = {**_facts(row), "share": row.warned}
+    after = {**facts_of(row), "share": row.warned}
     pk = actor.pk if actor else None
     events.record([(kind, "budget", row.pk, pk, row.customer_id, before, after)])

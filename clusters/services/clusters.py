@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -15,7 +16,7 @@ from accounts.models import User
 from clusters import states
 from clusters.errors import ClusterInUse, ClusterNameTaken, ClusterTokenTaken, ContainerState
 from clusters.locations import DEFAULT_LOCATION, DEFAULT_MACHINE_TYPE
-from clusters.models import Cluster, Container, ImageVersion, Rollout
+from clusters.models import Cluster, Container, ImageVersion, RecordingSettings, Rollout
 from clusters.queries import version_for
 from clusters.services.containers import MOST, add, check_name, drop, lock_cluster
 from clusters.services.fleet_moves import move, wake_keepers
@@ -81,12 +82,13 @@ def change_cluster(
     sealed = _sealed(token) if token is not None else None
     with transaction.atomic():
         row = lock_cluster(cluster)
+        before: dict[str, object] = {}
         fields = []
         if name is not None and name != row.name:
-            row.name = name
+            before["name"], row.name = row.name, name
             fields.append("name")
         if version is not None and version.pk != row.image_version_id:
-            row.image_version = version
+            before["image_version"], row.image_version = row.image_version.version, version
             fields.append("image_version")
         if sealed is not None and sealed[1] != row.token_digest:
             row.secrets, row.token_digest = sealed
@@ -95,7 +97,8 @@ def change_cluster(
             _reconfigure_all(row, actor)
         if fields:
             _save(row)
-            tell("cluster.changed", row, actor, {"name": row.name, "fields": sorted(fields)})
+            after = {"image_version": row.image_version.version} if "image_version" in fields else {}
+            tell("cluster.changed", row, actor, {"name": row.name, "fields": sorted(fields), **after}, before=before)
     return row
 
 
@@ -116,7 +119,7 @@ def archive_row(row: Cluster, actor: User | None) -> None:
     supersede(row)
     row.archived_at = timezone.now()
     row.save(update_fields=["archived_at"])
-    tell("cluster.archived", row, actor, {"name": row.name})
+    tell("cluster.archived", row, actor, {"name": row.name, "is_archived": True}, before={"is_archived": False})
 
 
 def scale_cluster(
@@ -154,9 +157,30 @@ def supersede(cluster: Cluster) -> None:
     compare_and_set(Rollout, states.ROLLOUT, states.SUPERSEDED, values, ("ended_at",))
 
 
-def tell(kind: str, cluster: Cluster, actor: User | None, after: dict[str, object]) -> None:
+def facts_of_cluster(cluster: Cluster) -> dict[str, Any]:
+    """What may be said of a cluster, as the event log has it: of its token nothing."""
+    recordings = RecordingSettings.objects.filter(cluster=cluster).first()
+    return {
+        "name": cluster.name,
+        "image_version": cluster.image_version.version,
+        "recording_settings": facts_of_recordings(recordings),
+        "is_archived": cluster.archived_at is not None,
+    }
+
+
+def facts_of_recordings(row: RecordingSettings | None) -> dict[str, str] | None:
+    """Where a cluster's recordings go, as the event log has it; None: nowhere."""
+    names = ("role_arn", "bucket_region", "bucket_name", "base_path")
+    return None if row is None else {name: getattr(row, name) for name in names}
+
+
+def tell(
+    kind: str, cluster: Cluster, actor: User | None, after: Mapping[str, object],
+    *, before: Mapping[str, object] | None = None,
+) -> None:  # fmt: skip
     """Put an event of a cluster into the log. Caller holds the transaction."""
-    entry: events.Entry = (kind, "cluster", cluster.pk, actor.pk if actor else None, cluster.customer_id, None, after)
+    actor_id = actor.pk if actor else None
+    entry: events.Entry = (kind, "cluster", cluster.pk, actor_id, cluster.customer_id, before, after)
     events.record_personal([events.Personal(entry, cluster.owner_id)])
 
 

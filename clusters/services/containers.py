@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from django.db import transaction
@@ -29,6 +29,7 @@ from clusters.queries import local_keeps_for
 from clusters.services.fleet_moves import move, release, wake_keepers
 from clusters.services.fleet_places import place_for
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.history import differing
 from controlplane.core.unstorable import UNSTORABLE
 
 MAX_NAME: Final = 64
@@ -61,17 +62,18 @@ def make_container(
         locked = lock_cluster(cluster)
         if routing_key is not None and _is_taken(locked, routing_key):
             raise RoutingKeyTaken(field="routing_key")
-        made = add(locked, 1, place, actor, location=location, machine_type=machine_type)
-        if name is not None or routing_key is not None:
-            made[0].name, made[0].routing_key = name or made[0].name, routing_key or made[0].routing_key
-            made[0].save(update_fields=["name", "routing_key"])
-    return made[0]
+        (made,) = add(
+            locked, 1, place, actor, location=location, machine_type=machine_type, name=name, routing_key=routing_key
+        )
+    return made
 
 
 def add(
-    cluster: Cluster, count: int, place: HostingPlace, actor: User | None, *, location: str, machine_type: str
-) -> list[Container]:
-    """So many more containers. Caller holds a transaction, and the cluster in it.
+    cluster: Cluster, count: int, place: HostingPlace, actor: User | None, *, location: str, machine_type: str,
+    name: str | None = None, routing_key: str | None = None,
+) -> list[Container]:  # fmt: skip
+    """So many more containers; one alone may have a name and a routing key. Caller holds a transaction, and the
+    cluster in it.
 
     Raises UserState, InstanceLimitReached, FreeTierUsedUp, NotOffered.
     """
@@ -87,8 +89,8 @@ def add(
             cluster=cluster,
             owner=owner,
             customer_id=cluster.customer_id,
-            name=f"{cluster.name[:55]}-{key[:8]}",
-            routing_key=key,
+            name=name or f"{cluster.name[:55]}-{key[:8]}",
+            routing_key=routing_key or key,
             machine_type=machine_type,
             location=location,
             image_version_id=cluster.image_version_id,
@@ -99,7 +101,9 @@ def add(
     Placement.objects.bulk_create([Placement(container=row, place=place) for row in rows])
     if not owner.has_used_instances:
         User.objects.filter(pk=owner.pk).update(has_used_instances=True)
-    tell("container.created", rows, actor, {"status": states.PENDING})
+    tell(
+        "container.created", rows, actor, {"status": states.PENDING, "location": location, "machine_type": machine_type}
+    )
     wake_keepers()
     return rows
 
@@ -122,11 +126,7 @@ def change_container(
         if routing_key != row.routing_key and _is_taken(cluster, routing_key):
             raise RoutingKeyTaken(field="routing_key")
         is_other = (machine_type, location) != (row.machine_type, row.location)
-        fields = [
-            name
-            for name, value in (("machine_type", machine_type), ("location", location), ("routing_key", routing_key))
-            if getattr(row, name) != value
-        ]
+        facts = facts_of_container(row)
         row.machine_type, row.location, row.routing_key = machine_type, location, routing_key
         row.generation += is_other
         row.save(update_fields=["machine_type", "location", "routing_key", "generation"])
@@ -135,8 +135,9 @@ def change_container(
         elif is_other:
             _go_to(row, place)
             move({row.pk: {}}, states.RECONFIGURING, actor_id=actor.pk if actor else None)
-        if fields:
-            tell("container.changed", [row], actor, {"fields": fields})
+        before, after = differing(facts, facts_of_container(row))
+        if after:
+            tell("container.changed", [row], actor, {"fields": list(after), **after}, before=before)
         wake_keepers()
     return refreshed(row)
 
@@ -193,7 +194,8 @@ def drain_container(*, container: Container, actor: User | None, is_draining: bo
             raise ContainerState("The container is deleted.")
         if row.is_draining != is_draining:
             Container.objects.filter(pk=row.pk).update(is_draining=is_draining)
-            tell("container.changed", [row], actor, {"fields": ["is_draining"]})
+            after = {"fields": ["is_draining"], "is_draining": is_draining}
+            tell("container.changed", [row], actor, after, before={"is_draining": row.is_draining})
     return refreshed(row)
 
 
@@ -204,13 +206,22 @@ def start_anew(rows: Iterable[Container], place: HostingPlace, actor: User | Non
     Placement.objects.bulk_create([Placement(container_id=pk, place=place) for pk in moved])
 
 
-def tell(kind: str, rows: Iterable[Container], actor: User | None, after: dict[str, Any]) -> None:
+def facts_of_container(row: Container) -> dict[str, Any]:
+    """What may be said of a container, as the event log has it."""
+    return {name: getattr(row, name) for name in ("name", "machine_type", "location", "routing_key", "is_draining")}
+
+
+def tell(
+    kind: str, rows: Iterable[Container], actor: User | None, after: Mapping[str, Any],
+    *, before: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Put an event of each of these containers into the log. Caller holds the transaction."""
     actor_id = actor.pk if actor else None
     events.record_personal(
         [
             events.Personal(
-                (kind, "container", row.pk, actor_id, row.customer_id, None, {"name": row.name, **after}), row.owner_id
+                (kind, "container", row.pk, actor_id, row.customer_id, before, {"name": row.name, **after}),
+                row.owner_id,
             )
             for row in rows
         ]

@@ -13,6 +13,7 @@ from clusters.locations import LOCATIONS, MACHINE_TYPES
 from clusters.models import HostingPlace, Location
 from clusters.queries import CLOUDS, place_of
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.history import differing
 
 
 def place_for(location: str, machine_type: str) -> HostingPlace:
@@ -50,6 +51,7 @@ def edit_location(
     }
     with transaction.atomic():
         row = Location.objects.select_for_update().get(pk=row.pk)
+        facts = facts_of_location(row)
         fields = [name for name, value in given.items() if value is not None and value != getattr(row, name)]
         for name in fields:
             setattr(row, name, given[name])
@@ -62,5 +64,12 @@ def edit_location(
                 raise InvalidRequest("This is a whole number from 1.", field=name)
         if fields:
             row.save(update_fields=fields)
-            events.tell("location.changed", row.pk, actor, {"name": str(row), "fields": fields})
+            before, after = differing(facts, facts_of_location(row))
+            told = {"name": str(row), "fields": fields, **after}
+            events.tell("location.changed", row.pk, actor, told, before=before)
     return row
+
+
+def facts_of_location(row: Location) -> dict[str, Any]:
+    """What may be said of a location, as the event log has it."""
+    return {name: getattr(row, name) for name in ("cloud", "region", "vcpus_milli", "memory_mib", "is_offered")}

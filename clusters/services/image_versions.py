@@ -13,6 +13,7 @@ from clusters.errors import ImageVersionExists
 from clusters.models import ImageVersion
 from clusters.providers.hosting import Protocol
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.history import differing
 from controlplane.core.unstorable import UNSTORABLE
 
 MAX_PORT: Final = 65535
@@ -71,8 +72,8 @@ def add_image_version(
             made.save()
             made.customers.set(customers)
             if is_default:
-                _make_default(made)
-            events.tell("image_version.added", made.pk, actor, {"name": version})
+                _make_default(made, actor)
+            events.tell("image_version.added", made.pk, actor, {"name": version, **facts_of_image_version(made)})
     except IntegrityError as error:
         raise ImageVersionExists(field="version") from error
     return made
@@ -89,26 +90,39 @@ def edit_image_version(
     """Say who may choose it, whether it is the default, and whether it still should be: what it runs stays."""
     with transaction.atomic():
         row = ImageVersion.objects.select_for_update().get(pk=row.pk)
-        fields = []
-        if is_deprecated is not None and is_deprecated != row.is_deprecated:
+        facts = facts_of_image_version(row)
+        if is_deprecated is not None:
             row.is_deprecated = is_deprecated
-            fields.append("is_deprecated")
         if is_default is not None and is_default != row.is_default:
-            fields.append("is_default")
             if is_default:
-                _make_default(row)
+                _make_default(row, actor)
             row.is_default = is_default
-        if customers is not None and {each.pk for each in customers} != set(row.customers.values_list("pk", flat=True)):
+        if customers is not None:
             row.customers.set(customers)
-            fields.append("customers")
         row.save()
-        if fields:
-            events.tell("image_version.changed", row.pk, actor, {"name": row.version, "fields": fields})
+        before, after = differing(facts, facts_of_image_version(row))
+        if after:
+            told = {"name": row.version, "fields": list(after), **after}
+            events.tell("image_version.changed", row.pk, actor, told, before=before)
     return row
 
 
-def _make_default(row: ImageVersion) -> None:
-    ImageVersion.objects.filter(is_default=True).exclude(pk=row.pk).update(is_default=False)
+def facts_of_image_version(row: ImageVersion) -> dict[str, Any]:
+    """What may be said of an image version, as the event log has it: of its environment, the names."""
+    names = (
+        *("image", "command", "ports", "probe_port", "probe_path", "metrics_port", "metrics_path", "max_restarts"),
+        *("is_default", "is_deprecated"),
+    )
+    customers = sorted(each.name for each in row.customers.all())
+    return {**{name: getattr(row, name) for name in names}, "env": sorted(row.env), "customers": customers}
+
+
+def _make_default(row: ImageVersion, actor: User | None) -> None:
+    """Let it be the one that is taken where none is named, and no other."""
+    for other in ImageVersion.objects.select_for_update().filter(is_default=True).exclude(pk=row.pk):
+        ImageVersion.objects.filter(pk=other.pk).update(is_default=False)
+        told = {"name": other.version, "fields": ["is_default"], "is_default": False}
+        events.tell("image_version.changed", other.pk, actor, told, before={"is_default": True})
     ImageVersion.objects.filter(pk=row.pk).update(is_default=True)
     row.is_default = True
 

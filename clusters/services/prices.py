@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Q
@@ -19,6 +19,7 @@ from accounts.models import Customer, User
 from clusters.locations import LOCATIONS, MACHINE_TYPES
 from clusters.models import FLEET, PEER_OFFER, Capacity, Measure, Offer, Price, Source
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.history import differing
 
 AT_ONCE: Final = 500
 MAX_AMOUNT: Final = Decimal(10) ** 10
@@ -46,6 +47,17 @@ class ListedPrice:
 
 
 OfferKey = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """What became of a price: its row, what that said `before` if it was there, and the row that it ended with when
+    that would have ended."""
+
+    outcome: str
+    price: Price
+    before: dict[str, Any] | None = None
+    ended: tuple[Price, datetime | None] | None = None
 
 
 @dataclass(slots=True)
@@ -80,13 +92,37 @@ def set_price(
         Offer.objects.select_for_update().get(pk=offer.pk)
         known = list(Price.objects.filter(offer=offer, customer=customer_id).order_by("valid_from"))
         new = Price(offer=offer, customer=customer, amount=amount, valid_from=begins, source=Source.STAFF)
-        outcome = _put(known, new)
-        price = Price.objects.filter(offer=offer, customer=customer_id, valid_from__lte=begins).latest("valid_from")
-        if outcome == KEPT:
-            return price
-        told = {"offer": str(offer), "amount": f"{amount:f}", "valid_from": begins.isoformat()}
-        events.record([("price.set", "price", price.pk, actor.pk if actor else None, customer_id, None, told)])
-    return price
+        put = _put(known, new)
+        events.record(_entries(put, actor))
+    return put.price
+
+
+def facts_of_price(price: Price) -> dict[str, Any]:
+    """What is said of a price, as the event log has it."""
+    return {
+        "offer": str(price.offer),
+        "amount": f"{price.amount.normalize():f}",
+        "valid_from": price.valid_from.isoformat(),
+        "valid_to": _moment(price.valid_to),
+        "source": price.source,
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _entries(put: _Put, actor: User | None) -> list[events.Entry]:
+    """What the event log is told of it."""
+    if put.outcome == KEPT:
+        return []
+    price, by = put.price, actor.pk if actor else None
+    found: list[events.Entry] = []
+    if put.ended is not None:
+        last, valid_to = put.ended
+        before, after = {"valid_to": _moment(valid_to)}, {"valid_to": _moment(last.valid_to)}
+        found.append(("price.ended", "price", last.pk, by, price.customer_id, before, after))
+    return [*found, ("price.set", "price", price.pk, by, price.customer_id, put.before, facts_of_price(price))]
 
 
 def set_fleet_price(
@@ -155,11 +191,19 @@ def _offers(group: Sequence[ListedPrice], done: Imported) -> dict[OfferKey, Offe
     done.offers += len(made)
     found = {key: offer for key, offer in _by_key(chosen).items() if key in size}
     for key, offer in found.items():
+        facts = facts_of_offer(offer)
         now = (size[key].vcpus_milli, size[key].memory_mib, size[key].gpus)
         if (offer.vcpus_milli, offer.memory_mib, offer.gpus) != now:
             offer.vcpus_milli, offer.memory_mib, offer.gpus = now
             offer.save(update_fields=["vcpus_milli", "memory_mib", "gpus"])
+            before, after = differing(facts, facts_of_offer(offer))
+            events.tell("offer.changed", offer.pk, None, after, before=before)
     return found
+
+
+def facts_of_offer(offer: Offer) -> dict[str, Any]:
+    """What may be said of an offer, as the event log has it."""
+    return {name: getattr(offer, name) for name in ("vcpus_milli", "memory_mib", "gpus", "available")}
 
 
 def _by_key(chosen: Q) -> dict[OfferKey, Offer]:
@@ -169,16 +213,22 @@ def _by_key(chosen: Q) -> dict[OfferKey, Offer]:
 
 def _take(group: Sequence[ListedPrice], offers: Mapping[OfferKey, Offer], source: Source, done: Imported) -> None:
     known: dict[int, list[Price]] = {}
+    told: list[events.Entry] = []
     ids = [offer.pk for offer in offers.values()]
     for price in Price.objects.filter(offer__in=ids, customer=None).order_by("valid_from"):
         known.setdefault(price.offer_id, []).append(price)
     for each in group:
         offer = offers[each.key()]
         new = Price(offer=offer, amount=each.amount, valid_from=each.valid_from, source=source)
-        done.prices[_put(known.setdefault(offer.pk, []), new)] += 1
+        prices = known.setdefault(offer.pk, [])
+        is_first = not prices  # an offer's first price changes none: it tells of itself
+        put = _put(prices, new)
+        done.prices[put.outcome] += 1
+        told += [] if is_first else _entries(put, None)
+    events.record(told)
 
 
-def _put(known: list[Price], new: Price) -> str:
+def _put(known: list[Price], new: Price) -> _Put:
     """Put a price among those `known` of its offer and customer, oldest first; what became of it.
 
     Caller holds the transaction and the lock of the offer.
@@ -186,19 +236,22 @@ def _put(known: list[Price], new: Price) -> str:
     same = next((each for each in known if each.valid_from == new.valid_from), None)
     if same is not None:
         if (same.amount, same.source) == (new.amount, new.source):
-            return KEPT
+            return _Put(KEPT, same)
+        facts = facts_of_price(same)
         same.amount, same.source, same.imported_at = new.amount, new.source, timezone.now()
         same.save(update_fields=["amount", "source", "imported_at"])
-        return CHANGED
+        return _Put(CHANGED, same, differing(facts, facts_of_price(same))[0])
     before = [each for each in known if each.valid_from < new.valid_from]
     after = known[len(before) :]
     last = before[-1] if before else None
+    ended = None
     if last is not None and (last.valid_to is None or last.valid_to > new.valid_from):
         if (last.amount, last.source) == (new.amount, new.source):
-            return KEPT
+            return _Put(KEPT, last)
+        ended = last, last.valid_to
         last.valid_to = new.valid_from
         last.save(update_fields=["valid_to"])
     new.valid_to = after[0].valid_from if after else None
     new.save()
     known.insert(len(before), new)
-    return NEW
+    return _Put(NEW, new, ended=ended)

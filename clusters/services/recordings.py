@@ -13,7 +13,7 @@ from accounts.models import Feature, User
 from clusters.errors import RecordingsNotAllowed, RecordingsUntried, RecordingsUnusable
 from clusters.models import Cluster, RecordingSettings
 from clusters.providers.errors import ProviderError
-from clusters.services.clusters import tell
+from clusters.services.clusters import facts_of_recordings, tell
 from clusters.services.containers import lock_cluster
 from controlplane.core.unstorable import UNSTORABLE
 
@@ -54,7 +54,8 @@ def set_recording_settings(
             return before
         values = {**given, "updated_at": timezone.now()}
         row, _ = RecordingSettings.objects.update_or_create(cluster=locked, defaults=values)
-        tell("cluster.changed", locked, actor, {"name": locked.name, "fields": ["recording_settings"]})
+        after = {"name": locked.name, "fields": ["recording_settings"], "recording_settings": facts_of_recordings(row)}
+        tell("cluster.changed", locked, actor, after, before={"recording_settings": facts_of_recordings(before)})
     return row
 
 

@@ -40,9 +40,10 @@ def start_rollout(*, cluster: Cluster, actor: User | None, image_version: str, m
         made = Rollout.objects.create(
             cluster=row, before_id=row.image_version_id, target=version, max_unavailable=max_unavailable
         )
+        before = {"image_version": row.image_version.version}
         row.image_version = version
         row.save(update_fields=["image_version"])
-        tell("cluster.rollout-started", row, actor, {"image_version": version.version})
+        tell("cluster.rollout-started", row, actor, {"image_version": version.version}, before=before)
         wake_keepers()
     return made
 
@@ -79,7 +80,8 @@ def roll_back(*, rollout: Rollout, actor: User | None) -> Rollout:
         row.save(update_fields=["is_back"])
         row.cluster.image_version = row.before
         row.cluster.save(update_fields=["image_version"])
-        tell("cluster.rollout-rolled-back", row.cluster, actor, {"image_version": row.before.version})
+        before = {"image_version": row.target.version}
+        tell("cluster.rollout-rolled-back", row.cluster, actor, {"image_version": row.before.version}, before=before)
         wake_keepers()
     return row
 

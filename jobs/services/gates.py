@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -33,9 +35,9 @@ def set_cap(
     limits = {"max_jobs": max_jobs, "max_vcpus_milli": max_vcpus_milli, "max_queued_jobs": max_queued_jobs}
     with transaction.atomic():
         values = {**limits, "hint": hint, "set_by": actor, "since": timezone.now()}
+        known = Gate.objects.select_for_update().filter(scope=scope, scope_id=scope_id).first()
         gate, _ = Gate.objects.update_or_create(scope=scope, scope_id=scope_id, defaults=values)
-        after = {"scope": scope, "id": scope_id, **limits}
-        tell("cap.set", gate.pk, actor, after)
+        tell("cap.set", gate.pk, actor, facts_of(gate), before=facts_of(known) if known else None)
         ring_all()
     return gate
 
@@ -43,6 +45,12 @@ def set_cap(
 def lift_cap(gate: Gate, *, actor: User | None = None) -> None:
     """Take a cap away."""
     with transaction.atomic():
-        tell("cap.lifted", gate.pk, actor, {"scope": gate.scope, "id": gate.scope_id})
+        tell("cap.lifted", gate.pk, actor, {"scope": gate.scope, "id": gate.scope_id}, before=facts_of(gate))
         gate.delete()
         ring_all()
+
+
+def facts_of(gate: Gate) -> dict[str, Any]:
+    """What may be said of a cap, as the event log has it."""
+    names = ("max_jobs", "max_vcpus_milli", "max_queued_jobs", "hint")
+    return {"scope": gate.scope, "id": gate.scope_id, **{name: getattr(gate, name) for name in names}}

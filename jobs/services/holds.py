@@ -31,7 +31,7 @@ def place_hold(*, scope: str, scope_id: str = "", code: str, hint: str = "", act
         )
         queries.lanes_of(scope, scope_id).update(held=True)
         if made:
-            tell("hold.placed", hold.pk, actor, {"scope": scope, "id": scope_id, "code": code})
+            tell("hold.placed", hold.pk, actor, facts_of_hold(hold))
     return hold
 
 
@@ -41,10 +41,16 @@ def lift_hold(hold: Hold, *, actor: User | None = None) -> None:
         release_jobs([int(hold.scope_id)], actor=actor)
         return
     with transaction.atomic():
-        tell("hold.lifted", hold.pk, actor, {"scope": hold.scope, "code": hold.code})
+        after = {"scope": hold.scope, "code": hold.code}
+        tell("hold.lifted", hold.pk, actor, after, before=facts_of_hold(hold))
         hold.delete()
         refresh_held()
         ring_all()
+
+
+def facts_of_hold(hold: Hold) -> dict[str, str]:
+    """What is said of a hold, as the event log has it."""
+    return {"scope": hold.scope, "id": hold.scope_id, "code": hold.code, "hint": hold.hint}
 
 
 def hold_jobs(ids: Sequence[int], *, actor: User | None, hint: str = "") -> list[int]:

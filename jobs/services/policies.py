@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
@@ -69,15 +69,24 @@ def set_job_type_policy(job_type: JobType, wish: policy.Policy, *, actor: User) 
     check_places(wish, check_seed_place, name="")
     with transaction.atomic():
         values = {"policy_id": policy_id(wish), "set_by": actor, "since": timezone.now()}
+        before = _present_policy(job_type)
         row, _ = JobTypePolicy.objects.update_or_create(job_type=job_type, defaults=values)
-        tell("job_type.policy-set", job_type.pk, actor, wish.document())
+        tell("job_type.policy-set", job_type.pk, actor, {"policy": wish.document()}, before={"policy": before})
     return row
 
 
 def clear_job_type_policy(job_type: JobType, *, actor: User) -> bool:
     """Let new jobs of a job type have none; False when it had none."""
     with transaction.atomic():
+        before = _present_policy(job_type)
         deleted, _ = JobTypePolicy.objects.filter(job_type=job_type).delete()
         if deleted:
-            tell("job_type.policy-cleared", job_type.pk, actor, {})
+            tell("job_type.policy-cleared", job_type.pk, actor, {"policy": None}, before={"policy": before})
     return bool(deleted)
+
+
+def _present_policy(job_type: JobType) -> Any:
+    """The document of a job type's policy, locked until the caller's transaction ends; None of one without."""
+    rows = JobTypePolicy.objects.select_for_update(of=("self",)).select_related("policy")
+    found = rows.filter(job_type=job_type).first()
+    return found.policy.document if found else None

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.events import tell
 from accounts.models import User
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.history import differing
 from jobtypes.errors import BuiltinError
 from jobtypes.models import Category, Error
 
@@ -42,12 +43,18 @@ def update_error(error: Error, *, actor: User | None, **values: Any) -> Error:
         raise BuiltinError
     if values.get("category", Category.SYSTEM) not in Category.values:
         raise InvalidRequest(f"This is one of {', '.join(Category.values)}.", field="category")
-    changed = {name: values[name] for name in _EDITABLE if name in values and values[name] != getattr(error, name)}
+    wanted: dict[str, Any] = {name: values[name] for name in _EDITABLE if name in values}
     with transaction.atomic():
-        before = {name: getattr(error, name) for name in changed}
-        for name, value in changed.items():
+        locked = Error.objects.select_for_update(no_key=True).get(pk=error.pk)
+        before, changed = differing(facts_of(locked), {**facts_of(locked), **wanted})
+        for name, value in {**wanted, "modified_at": timezone.now()}.items():
             setattr(error, name, value)
-        error.modified_at = timezone.now()
-        error.save(update_fields=[*changed, "modified_at"])
-        tell("error.changed", error.pk, actor, changed, before=before)
+        error.save(update_fields=[*wanted, "modified_at"])
+        if changed:
+            tell("error.changed", error.pk, actor, changed, before=before)
     return error
+
+
+def facts_of(error: Error) -> dict[str, Any]:
+    """What may be said of an error, as the event log has it."""
+    return {"name": error.name, **{name: getattr(error, name) for name in _EDITABLE}}

@@ -409,6 +409,11 @@ def _keep_secrets(job_type: JobType, secrets: Mapping[str, str]) -> None:
         )
 
 
+def facts_of(job_type: JobType) -> dict[str, Any]:
+    """What may be said of a job type, as the event log has it; the manifest is its revision's."""
+    return {name: getattr(job_type, name) for name in ("name", "version", *_TOLD)}
+
+
 def _told(values: Mapping[str, Any], documents: _Documents | None, *, with_secrets: bool = False) -> dict[str, Any]:
     """The columns of `values` for the event log, which gets to know of secrets only that they were given."""
     told = {name: values[name] for name in _TOLD if name in values}

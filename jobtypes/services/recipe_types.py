@@ -14,6 +14,7 @@ from django.utils.text import slugify
 from accounts.events import tell
 from accounts.models import User
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.history import differing
 from jobtypes.errors import InvalidDocument, RecipeTypeNotFound
 from jobtypes.models import JobType, RecipeType, RecipeTypeNode, RecipeTypeRevision
 from jobtypes.queries.recipe_types import known_to
@@ -78,7 +79,7 @@ def create_recipe_type(
         except IntegrityError:
             raise InvalidRequest(f"There is a recipe type named {name}.", field="title") from None
         _keep_revision(made, read)
-        tell("recipe_type.created", made.pk, actor, {"name": name, "title": title})
+        tell("recipe_type.created", made.pk, actor, facts_of(made))
     return made
 
 
@@ -105,6 +106,7 @@ def edit_recipe_type(
             raise RecipeTypeNotFound
         if row.is_system:
             raise InvalidRequest("A recipe type of the system cannot be changed.", code="SYSTEM_RECIPE_TYPE")
+        facts = facts_of(row)
         before = read = parse(row.definition)
         warnings: list[Finding] = []
         if definition is not None or (is_active and not row.is_active):
@@ -116,21 +118,33 @@ def edit_recipe_type(
         row.title = row.title if title is None else title
         row.description = row.description if description is None else description
         row.modified_at = timezone.now()
-        warnings = [*warnings, *_switch(row, is_active, actor=actor)]
+        if is_active and not row.is_active:
+            row.is_active, row.deprecated_at = True, None
+        _tell_changes(row, facts, actor)
+        if is_active is False and row.is_active:
+            warnings = [*warnings, *_end(row, actor=actor)]
         row.save()
-        tell("recipe_type.changed", row.pk, actor, {"name": name, "revision_num": row.revision_num})
         if is_new and auto_update:
             above = RecipeType.objects.filter(nodes__sub_recipe_type=row)
             _spread({("recipe_type", name): row.revision_num}, above, actor=actor)
     return RecipeVerdict(warnings=warnings, difference=difference(before, read))
 
 
-def _switch(row: RecipeType, is_active: bool | None, *, actor: User | None) -> list[Finding]:
-    """Make a recipe type active or not, where that is given; what to say of the others that are not any more."""
-    if is_active and not row.is_active:
-        row.is_active, row.deprecated_at = True, None
-    if is_active is not False or not row.is_active:
-        return []
+def facts_of(row: RecipeType) -> dict[str, Any]:
+    """What may be said of a recipe type, as the event log has it; the definition is its revision's."""
+    return {name: getattr(row, name) for name in ("name", "title", "description", "is_active", "revision_num")}
+
+
+def _tell_changes(row: RecipeType, facts: Mapping[str, Any], actor: User | None) -> None:
+    """Tell what is other than the `facts` of before."""
+    before, after = differing(facts, facts_of(row))
+    if after:
+        told = {"name": row.name, "revision_num": row.revision_num, **after}
+        tell("recipe_type.changed", row.pk, actor, told, before=before)
+
+
+def _end(row: RecipeType, *, actor: User | None) -> list[Finding]:
+    """Deactivate a recipe type; what to say of the others that are not active any more."""
     others = [each for each in _deactivate([row], actor=actor) if each != row.name]
     text = f"These recipe types are not active any more: {listed(others)}."
     return [Finding("DEPRECATED_RECIPES", text)] if others else []
@@ -212,11 +226,12 @@ def _take(row: RecipeType, news: News, *, actor: User | None) -> bool:
         read, _ = _checked(document, row.name)
     except Invalid:
         return False
+    facts = facts_of(row)
     row.definition, row.modified_at = read.document, timezone.now()
     row.revision_num += 1
     row.save(update_fields=["definition", "revision_num", "modified_at"])
     _keep_revision(row, read)
-    tell("recipe_type.changed", row.pk, actor, {"name": row.name, "revision_num": row.revision_num})
+    _tell_changes(row, facts, actor)
     return True
 
 
@@ -250,7 +265,8 @@ def _deactivate(rows: Iterable[RecipeType], *, actor: User | None) -> list[str]:
     for row in sorted(found.values(), key=lambda each: each.pk):
         row.is_active, row.deprecated_at, row.modified_at = False, now, now
         row.save(update_fields=["is_active", "deprecated_at", "modified_at"])
-        tell("recipe_type.deactivated", row.pk, actor, {"name": row.name})
+        told = {"name": row.name, "is_active": False}
+        tell("recipe_type.deactivated", row.pk, actor, told, before={"is_active": True})
     return sorted(row.name for row in found.values())
 
 

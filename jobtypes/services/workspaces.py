@@ -18,6 +18,7 @@ from accounts.models import User
 from controlplane.core.connections import give_back
 from controlplane.core.encryption import encrypt
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.history import differing
 from controlplane.core.storage import (
     Broker,
     HostBroker,
@@ -74,7 +75,7 @@ def create_workspace(
         modified_at=now,
         deprecated_at=None if is_active else now,
     )
-    told = {"name": workspace.name, "title": title, "is_active": is_active, "configuration": masked(configuration)}
+    told = {**_facts(workspace), "configuration": masked(configuration)}
     try:
         with transaction.atomic():
             workspace.save(force_insert=True)
@@ -90,24 +91,39 @@ def edit_workspace(workspace: Workspace, *, actor: User | None, **values: Any) -
     Raises InvalidRequest naming the field.
     """
     old = workspace_configuration(workspace) or {}
-    changed: dict[str, Any] = {}
-    changed |= {name: values[name] for name in _TEXTS if name in values and values[name] != getattr(workspace, name)}
-    before, after = {name: getattr(workspace, name) for name in changed}, dict(changed)
-    now = timezone.now()
+    given: dict[str, Any] = {name: values[name] for name in (*_TEXTS, "is_active") if name in values}
+    sealed: dict[str, Any] = {}
+    was: dict[str, Any] = {}
+    then: dict[str, Any] = {}
     if "configuration" in values:
         configuration = _merged(values["configuration"], old)
         _make_folder(_read(configuration))
-        changed["broker"] = _sealed(configuration)
-        before["configuration"], after["configuration"] = masked(old), masked(configuration)
-    if values.get("is_active", workspace.is_active) != workspace.is_active:
-        before["is_active"], after["is_active"] = workspace.is_active, values["is_active"]
-        changed |= {"is_active": values["is_active"], "deprecated_at": None if values["is_active"] else now}
+        sealed["broker"] = _sealed(configuration)
+        if configuration != old:  # also when it is a secret alone that is other
+            was["configuration"], then["configuration"] = masked(old), masked(configuration)
+    now = timezone.now()
     with transaction.atomic():
-        for name, value in {**changed, "modified_at": now}.items():
+        locked = _facts(Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk))
+        before, after = differing(locked, {**locked, **given})
+        if "is_active" in after:
+            given["deprecated_at"] = None if after["is_active"] else now
+        changed = {**given, **sealed, "modified_at": now}
+        for name, value in changed.items():
             setattr(workspace, name, value)
-        workspace.save(update_fields=[*changed, "modified_at"])
-        tell("workspace.edited", workspace.pk, actor, after, before=before)
+        workspace.save(update_fields=list(changed))
+        if after or then:
+            tell("workspace.edited", workspace.pk, actor, after | then, before=before | was)
     return workspace
+
+
+def facts_of(workspace: Workspace) -> dict[str, Any]:
+    """What may be said of a workspace, as the event log has it: its secrets masked."""
+    configuration = workspace_configuration(workspace)
+    return {**_facts(workspace), "configuration": None if configuration is None else masked(configuration)}
+
+
+def _facts(workspace: Workspace) -> dict[str, Any]:
+    return {name: getattr(workspace, name) for name in ("name", *_TEXTS, "is_active")}
 
 
 def validate_workspace(*, configuration: Any, name: str = "") -> Verdict:

@@ -338,7 +338,7 @@ def is_disabled(hook: Webhook, why: str) -> None:
     assert why in hook.disabled_because
     assert set(hook.deliveries.values_list("status", flat=True)) == {DeliveryStatus.FAILED}
     event = Event.objects.get(kind="webhook.disabled")
-    assert (event.subject_id, event.after) == (hook.pk, {"why": hook.disabled_because})
+    assert (event.subject_id, event.after) == (hook.pk, {"why": hook.disabled_because, "is_enabled": False})
     assert deliveries.callable_webhooks() == {}
     assert OrmQ.objects.filter(key="work").count() == 1
     tasks.send_webhook_disabled(hook.pk)

@@ -40,7 +40,8 @@ def test_its_secrets_are_encrypted_and_the_log_knows_none_of_them() -> None:
     made.refresh_from_db()
     assert decrypt(made.secrets) == {"signing": sealed.signing, "authorization": "Bearer of-the-owner"}
     assert "Bearer" not in made.secrets
-    assert told(made) == [("webhook.created", {"name": "ci", "form": "standard"})]
+    said = {"name": "ci", "form": "standard", "kinds": ["job.moved"], "subject_kind": "", "subject_id": None}
+    assert told(made) == [("webhook.created", {**said, "is_enabled": True})]
     assert Event.objects.get(kind="webhook.created").customer_id == owner.customer_id
 
 
@@ -134,8 +135,8 @@ def test_the_log_says_which_fields_were_changed_and_nothing_is_said_of_what_stay
     services.change_webhook(webhook=webhook, actor=None, name="nightly", authorization="Bearer new")
     services.change_webhook(webhook=webhook, actor=None, is_enabled=False)
     assert told(webhook)[1:] == [
-        ("webhook.changed", {"fields": ["authorization", "name"]}),
-        ("webhook.changed", {"fields": ["is_enabled"], "enabled": False}),
+        ("webhook.changed", {"fields": ["authorization", "name"], "name": "nightly"}),
+        ("webhook.changed", {"fields": ["is_enabled"], "is_enabled": False}),
     ]
     webhook.refresh_from_db()
     assert (webhook.name, services.authorization_of(webhook)) == ("nightly", "Bearer new")

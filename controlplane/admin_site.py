@@ -27,8 +27,9 @@ from accounts import services
 from accounts.models import User
 from controlplane.admin_about import about_page
 from controlplane.admin_docs import INDEX, docs_page
-from controlplane.core.admin import ServiceForm
+from controlplane.core.admin import ReadOnlyAdmin, ServiceForm
 from controlplane.core.errors import ControlPlaneError
+from controlplane.core.history import Past
 from controlplane.desk import delete_view, find_page, list_tools, save_view, views_page
 from jobs import queries
 from jobs.models import RunsFor
@@ -201,6 +202,18 @@ class ControlPlaneAdminSite(BaseSite):
         from jobs.admin.waiting import reason_page
 
         return reason_page(request, code, self.each_context(request))
+
+    def row_history(self, request: HttpRequest, of: ReadOnlyAdmin, pk: int) -> HttpResponse:
+        """What was changed of a row, or how it was."""
+        from accounts.admin.history import history_page
+
+        return history_page(request, of, pk, self.each_context(request))
+
+    def past_of(self, of: ReadOnlyAdmin, row: Any, at: str) -> Past | None:
+        """How a row was at an event or a time; None when nobody can tell."""
+        from accounts.admin.history import past_of
+
+        return past_of(of, row, at)
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -76,3 +76,6 @@ class InvitationAdmin(ServiceAdmin, KeysetAdmin):
 
     def remove(self, request: HttpRequest, row: Invitation) -> None:
         services.revoke_invitation(invitation=row, actor=request.user)  # type: ignore[arg-type]
+
+    def configuration(self, row: Invitation) -> dict[str, Any]:
+        return services.facts_of_invitation(row)

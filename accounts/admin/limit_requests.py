@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
@@ -18,6 +18,7 @@ from accounts.models import LimitChangeRequest
 from controlplane.core.admin import ServiceForm, badge
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.errors import ControlPlaneError
+from controlplane.core.history import Subject
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import RowPage, ServiceAdmin, posted
 
@@ -117,6 +118,13 @@ class LimitChangeRequestAdmin(ServiceAdmin, KeysetAdmin):
 
     def may_decide(self, request: HttpRequest, row: LimitChangeRequest) -> bool:
         return row.status == states.PENDING and self.may_change(request, row)
+
+    def log_subject(self, pk: int, row: LimitChangeRequest | None) -> Subject | None:
+        """The log knows a request by its user, and its number."""
+        return None if row is None else Subject("limit_request", "user", row.user_id, Q(after__request=pk))
+
+    def configuration(self, row: LimitChangeRequest) -> dict[str, Any]:
+        return {"request": row.pk, "desired_limit": row.desired_limit, "status": row.status, "note": row.note}
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return self.permitted(request, "change")

@@ -24,7 +24,7 @@ from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Section
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
-from controlplane.core.service_admin import RowPage, ServiceAdmin, filled, plain_form
+from controlplane.core.service_admin import RowPage, ServiceAdmin, filled, plain_form, same_names
 
 # Services name fields as the first surface did; the admin's forms have names of their own.
 _FIELDS = {"user": "username", "customer": "customer_name", "password": "new_password"}
@@ -140,7 +140,10 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
 
     def row_pages(self) -> Sequence[RowPage]:
         form = filled(LimitsForm, _limits)
-        limits = RowPage("limits", "Limits", self.may_change, self._limited, form, "Limits of {row}", "Save")
+        limits = RowPage(
+            *("limits", "Limits", self.may_change, self._limited, form, "Limits of {row}", "Save"),
+            restores=same_names(LimitsForm),
+        )
         see = RowPage(
             "see",
             "See as this user",
@@ -172,6 +175,9 @@ class UserAdmin(ServiceAdmin, KeysetAdmin):
             allowed_features=wish["allowed_features"],
         )
         return f"Changed: {row}."
+
+    def configuration(self, row: User) -> dict[str, Any]:
+        return services.facts_of_user(row)
 
     def initial(self, row: User) -> dict[str, Any]:
         return {"role": row.role, "email": row.email}
@@ -273,3 +279,6 @@ class CustomerAdmin(ServiceAdmin, KeysetAdmin):
 
     def add(self, request: HttpRequest, wish: dict[str, Any], form: Any) -> Customer:
         return services.create_customer(name=wish["name"], actor=request.user)  # type: ignore[arg-type]
+
+    def configuration(self, row: Customer) -> dict[str, Any]:
+        return {"name": row.name}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 
 from accounts import queries, services
 from accounts.models import ApiToken, TokenScope
@@ -18,8 +20,11 @@ from controlplane.core.admin import ServiceForm
 from controlplane.core.admin_filters import TextFilter
 from controlplane.core.beginnings import beginning
 from controlplane.core.errors import InvalidRequest
+from controlplane.core.history import Subject
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import ServiceAdmin
+
+_TOLD_WITHIN: Final = timedelta(minutes=1)  # of its end, the log tells of it
 
 
 def shown_once(of: ModelAdmin[Any], request: HttpRequest, issued: Sequence[tuple[str, str]]) -> HttpResponse:
@@ -83,3 +88,14 @@ class ApiTokenAdmin(ServiceAdmin, KeysetAdmin):
 
     def remove(self, request: HttpRequest, row: ApiToken) -> None:
         services.archive_token(token=row, actor=request.user)  # type: ignore[arg-type]
+
+    def log_subject(self, pk: int, row: ApiToken | None) -> Subject | None:
+        """The log knows a token by its user and how it begins; those that went at once, by when they went."""
+        if row is None:
+            return None
+        until = row.archived_at + _TOLD_WITHIN if row.archived_at else timezone.now()
+        at_once = Q(kind="token.revoked", after__has_key="tokens", at__gte=row.created_at, at__lte=until)
+        return Subject("token", "user", row.user_id, Q(after__prefix=row.prefix) | at_once)
+
+    def configuration(self, row: ApiToken) -> dict[str, Any]:
+        return services.facts_of_token(row)

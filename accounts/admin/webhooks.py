@@ -162,6 +162,7 @@ class WebhookAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 act=_enable,
                 form=plain_form,
                 warning=lambda request, row: "It is called again, and its failures of before are forgotten.",
+                sets={"is_enabled": True},
             ),
             RowPage(
                 name="disable",
@@ -170,6 +171,7 @@ class WebhookAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 act=_disable,
                 form=plain_form,
                 warning=lambda request, row: "It is not called any more until it is enabled.",
+                sets={"is_enabled": False},
             ),
             RowPage(
                 name="redeliver",
@@ -185,6 +187,9 @@ class WebhookAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
 
     def remove(self, request: HttpRequest, row: Webhook) -> None:
         services.delete_webhook(webhook=row, actor=request.user)  # type: ignore[arg-type]
+
+    def configuration(self, row: Webhook) -> dict[str, Any]:
+        return services.facts_of_webhook(row)
 
 
 def _enable(request: HttpRequest, row: Webhook, wish: dict[str, Any], form: Any) -> str:

@@ -3,7 +3,7 @@
 from accounts.services.closing import close_account
 from accounts.services.feedback import give_feedback, post_feedback, post_left_behind
 from accounts.services.google import register_with_google, user_of_google
-from accounts.services.invitations import NewInvitation, create_invitation, revoke_invitation
+from accounts.services.invitations import NewInvitation, create_invitation, facts_of_invitation, revoke_invitation
 from accounts.services.limits import approve_limit, reject_limit, request_limit
 from accounts.services.parked import dismiss_parked, try_again
 from accounts.services.passwords import ask_for_reset, change_password, confirm_reset
@@ -15,6 +15,7 @@ from accounts.services.people import (
     disable_user,
     enable_user,
     ensure_customer,
+    facts_of_user,
     make_ready,
     set_role,
     update_user,
@@ -30,6 +31,7 @@ from accounts.services.tokens import (
     archive_token,
     check_importable,
     create_token,
+    facts_of_token,
     import_token,
     issue_token,
     note_use,
@@ -43,6 +45,7 @@ from accounts.services.webhooks import (
     authorization_of,
     change_webhook,
     delete_webhook,
+    facts_of_webhook,
     make_webhook,
     rotate_secret,
     seal,
@@ -77,6 +80,10 @@ __all__ = [
     "dismiss_parked",
     "enable_user",
     "ensure_customer",
+    "facts_of_invitation",
+    "facts_of_token",
+    "facts_of_user",
+    "facts_of_webhook",
     "give_feedback",
     "import_token",
     "issue_token",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -86,6 +87,13 @@ class BudgetAdmin(ServiceAdmin, KeysetAdmin):
 
     def may_remove(self, request: HttpRequest, row: Any) -> bool:
         return bool(super().may_remove(request, row)) and row.archived_at is None
+
+    def configuration(self, row: Budget) -> dict[str, Any]:
+        return services.facts_of_budget(row)
+
+    def restored(self, row: Budget, state: Mapping[str, Any]) -> dict[str, Any]:
+        words = {"limit": "limit", "is_hard": "hard"}
+        return {field: state[word] for field, word in words.items() if word in state}
 
     def initial(self, row: Budget) -> dict[str, Any]:
         return {"limit": money.usd(row.limit_nano).normalize(), "is_hard": row.is_hard}

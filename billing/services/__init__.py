@@ -2,6 +2,7 @@
 
 from billing.services.bills import begin_closing, close_month, close_months, draw_up_bill, draw_up_drafts, move_bill
 from billing.services.budgets import change_budget, count_budgets, lift_budget, send_budget_mail, set_budget
+from billing.services.budgets import facts_of as facts_of_budget
 from billing.services.comparing import compare, months_to_compare
 from billing.services.containers import meter_containers
 from billing.services.differences import resolve_difference
@@ -32,6 +33,7 @@ __all__ = [
     "decide_meter_events",
     "draw_up_bill",
     "draw_up_drafts",
+    "facts_of_budget",
     "forget_events",
     "forget_payers",
     "handle_event",

@@ -30,7 +30,7 @@ from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin, KeysetChangeList
-from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form, posted
+from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form, posted, same_names
 
 SHOWN: Final = 50  # containers
 ROLLOUTS: Final = 10
@@ -124,6 +124,9 @@ class ClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
             ),
         )
 
+    def configuration(self, row: Cluster) -> dict[str, Any]:
+        return services.facts_of_cluster(row)
+
     # --- Buttons -------------------------------------------------------------------------------------
 
     def row_pages(self) -> list[RowPage]:
@@ -139,6 +142,7 @@ class ClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 warning=lambda request, row: (
                     "Container after container is changed; one that does not come up pauses it."
                 ),
+                restores=same_names(RollForm),
             ),
             RowPage(
                 name="pause",

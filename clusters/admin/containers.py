@@ -75,6 +75,9 @@ class ContainerAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         rows = queries.visible_containers(request.user)  # type: ignore[arg-type]
         return rows.select_related("customer").defer("cluster__secrets")
 
+    def configuration(self, row: Container) -> dict[str, Any]:
+        return services.facts_of_container(row)
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ContainerChangeList]:
         return ContainerChangeList
 
@@ -133,11 +136,11 @@ class ContainerAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     # --- Buttons -------------------------------------------------------------------------------------
 
     def row_pages(self) -> list[RowPage]:
-        def page(name: str, label: str, allowed: Any, act: Any, warning: str) -> RowPage:
+        def page(name: str, label: str, allowed: Any, act: Any, warning: str, **sets: Any) -> RowPage:
             def may(request: HttpRequest, row: Container) -> bool:
                 return self.may_change(request, row) and bool(allowed(row))
 
-            return RowPage(name, label, may, act, plain_form, warning=lambda request, row: warning)
+            return RowPage(name, label, may, act, plain_form, warning=lambda request, row: warning, sets=sets)
 
         def lives(row: Container) -> bool:
             return row.archived_at is None
@@ -154,10 +157,12 @@ class ContainerAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
             page(
                 *("drain", "Drain", lambda row: lives(row) and not row.is_draining),
                 *(_drain, "No new clients are led to it; those that are connected stay."),
+                is_draining=True,
             ),
             page(
                 *("undrain", "Undrain", lambda row: lives(row) and row.is_draining),
                 *(_undrain, "New clients are led to it again."),
+                is_draining=False,
             ),
             page(
                 *("drop", "Drop", lambda row: row.status not in (states.DELETING, states.DELETED)),

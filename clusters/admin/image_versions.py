@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -123,6 +124,13 @@ class ImageVersionAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     def initial(self, row: ImageVersion) -> dict[str, Any]:
         names = "\n".join(sorted(each.name for each in row.customers.all()))
         return {"is_default": row.is_default, "is_deprecated": row.is_deprecated, "customers": names}
+
+    def configuration(self, row: ImageVersion) -> dict[str, Any]:
+        return services.facts_of_image_version(row)
+
+    def restored(self, row: ImageVersion, state: Mapping[str, Any]) -> dict[str, Any]:
+        found = super().restored(row, state)
+        return {**found, "customers": "\n".join(found["customers"])} if "customers" in found else found
 
     def add(self, request: HttpRequest, wish: dict[str, Any], form: Any) -> ImageVersion:
         return services.add_image_version(actor=request.user, **wish)  # type: ignore[arg-type]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from clusters import queries
 from clusters.models import Location
+from clusters.services import facts_of_location
 from controlplane.core.admin import ReadOnlyAdmin, badge
 
 
@@ -16,6 +19,10 @@ class LocationAdmin(ReadOnlyAdmin):
     fields = ("name", "machine_type", "cloud", "region", "vcpus_milli", "memory_mib", "is_offered", "place")
     readonly_fields = ("place",)
     ordering = ("name", "vcpus_milli")
+    history_of = "location"
+
+    def configuration(self, row: Location) -> dict[str, Any]:
+        return facts_of_location(row)
 
     @admin.display(description="vCPUs")
     def vcpus(self, row: Location) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from django import forms
@@ -10,18 +11,18 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from accounts.models import Customer, User
-from clusters.admin.prices import shown_source
+from clusters.admin.prices import SHOWN, prices_then, shown_source
 from clusters.locations import LOCATIONS
 from clusters.models import FLEET, FLEET_MEASURES, Measure, Offer, Price
 from clusters.queries import CLOUDS
-from clusters.services import set_fleet_price, set_price
+from clusters.services import facts_of_offer, set_fleet_price, set_price
 from controlplane.core.admin import ServiceForm, facts, table, when
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.detail_admin import Detail, DetailAdmin
+from controlplane.core.history import Past
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import RowPage, ServiceAdmin, posted
 
-SHOWN: Final = 100  # prices of an offer
 PRICED_BY: Final = {
     Measure.MACHINE: "the machine, or a share of it",
     Measure.UNIT: "the unit",
@@ -72,6 +73,15 @@ class OfferAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     list_display_links = ("id", "name")
     list_filter = (CloudFilter, RegionFilter)
     fields = ("name",)
+    history_of = "offer"
+
+    def configuration(self, offer: Offer) -> dict[str, Any]:
+        return facts_of_offer(offer)
+
+    def around(
+        self, request: HttpRequest, row: Offer, past: Past, at: int | datetime
+    ) -> list[tuple[str, SafeString | str]]:
+        return prices_then(request, row, at)
 
     @admin.display(description="region")
     def in_region(self, offer: Offer) -> str:
@@ -117,7 +127,10 @@ def _is_of_fleet(offer: Offer) -> bool:
 
 
 def _price_form(request: HttpRequest, row: Offer) -> PriceForm:
-    return FleetPriceForm(posted(request)) if _is_of_fleet(row) and not row.region else PriceForm(posted(request))
+    """Empty; or with what the address says, as where a price that was is to be set again."""
+    form = FleetPriceForm if _is_of_fleet(row) and not row.region else PriceForm
+    given = {name: request.GET[name] for name in form.base_fields if name in request.GET}
+    return form(posted(request), initial=given)
 
 
 def _size(offer: Offer) -> str:

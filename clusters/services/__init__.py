@@ -3,17 +3,25 @@
 from clusters.providers.hosting import Service
 from clusters.services.aws_prices import read_aws
 from clusters.services.azure_prices import Sizes, read_azure, read_sizes
-from clusters.services.clusters import archive_cluster, change_cluster, make_cluster, scale_cluster, token_of
+from clusters.services.clusters import (
+    archive_cluster,
+    change_cluster,
+    facts_of_cluster,
+    make_cluster,
+    scale_cluster,
+    token_of,
+)
 from clusters.services.containers import (
     change_container,
     drain_container,
     drop_container,
+    facts_of_container,
     make_container,
     start_container,
     stop_container,
 )
-from clusters.services.fleet_places import edit_location
-from clusters.services.image_versions import add_image_version, edit_image_version
+from clusters.services.fleet_places import edit_location, facts_of_location
+from clusters.services.image_versions import add_image_version, edit_image_version, facts_of_image_version
 from clusters.services.kept import (
     forget_standing,
     kept_at,
@@ -28,7 +36,15 @@ from clusters.services.kept import (
 from clusters.services.leaving import follow_closings
 from clusters.services.peers import count_peers
 from clusters.services.peers import note_metered as note_metered_peers
-from clusters.services.prices import Imported, ListedPrice, import_prices, set_fleet_price, set_price
+from clusters.services.prices import (
+    Imported,
+    ListedPrice,
+    facts_of_offer,
+    facts_of_price,
+    import_prices,
+    set_fleet_price,
+    set_price,
+)
 from clusters.services.recordings import demand_recordings, set_recording_settings, try_recording_settings
 from clusters.services.rollouts import advance_rollouts, pause_rollout, resume_rollout, roll_back, start_rollout
 
@@ -48,6 +64,12 @@ __all__ = [
     "drop_container",
     "edit_image_version",
     "edit_location",
+    "facts_of_cluster",
+    "facts_of_container",
+    "facts_of_image_version",
+    "facts_of_location",
+    "facts_of_offer",
+    "facts_of_price",
     "follow_closings",
     "forget_standing",
     "import_prices",

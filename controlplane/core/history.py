@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from django.db.models import Q
+
 FIELDS: Final = "fields"  # the word under which a change names what it changed, also what it does not tell
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose changes the log is asked for: what people call it, and what the log knows it by.
+
+    `having`: of the events of that subject, those that are of this one.
+    """
+
+    noun: str
+    kind: str
+    id: int
+    having: Q = field(default_factory=Q)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ Django's own forms write to the model; these give what was typed to a service, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth import get_permission_codename
@@ -19,6 +20,9 @@ from django.urls import path, reverse
 
 from controlplane.core.admin import ReadOnlyAdmin, SeenForm, ServiceForm, stamp_of
 from controlplane.core.errors import ControlPlaneError
+from controlplane.core.history import Past
+
+AS_OF: Final = "as_of"  # an event's id, or a time
 
 
 class Finding(Protocol):
@@ -46,6 +50,8 @@ class RowPage:
     `allowed(request, row)`: may this user do it to this row as it is now; else there is no button and no page.
     `act(request, row, wish, form)` gives the form's values to a service, and returns what is said then.
     `check(request, row, wish)`: what the service would say; with it the page has a button that only asks.
+    `restores(row, state)`: what the form begins with to make the row again as it was, {} where it cannot.
+    `sets`: what a page that is only a question makes of the row.
     `is_last`: the row has no page any more afterwards.
     """
 
@@ -59,6 +65,15 @@ class RowPage:
     warning: Callable[[HttpRequest, Any], str] = lambda request, row: ""
     check: Callable[[HttpRequest, Any, dict[str, Any]], Verdict] | None = None
     is_last: bool = False
+    restores: Callable[[Any, Mapping[str, Any]], dict[str, Any]] | None = None
+    sets: Mapping[str, Any] = field(default_factory=dict)
+
+    def brings_back(self, row: Any, current: Mapping[str, Any], past: Mapping[str, Any]) -> bool:
+        """Would it change anything to do what it does with how the row was?"""
+        if self.restores is not None:
+            return self.restores(row, past) not in ({}, self.restores(row, current))
+        was = [name in past and past[name] == value != current.get(name) for name, value in self.sets.items()]
+        return bool(was) and all(was)
 
 
 def plain_form(request: HttpRequest, row: Any) -> ServiceForm:
@@ -76,9 +91,19 @@ def filled(form: type[ServiceForm], initial: Callable[[Any], dict[str, Any]]) ->
     return make
 
 
+def same_names(form: type[ServiceForm]) -> Callable[[Any, Mapping[str, Any]], dict[str, Any]]:
+    """Of how a row was, what a form has fields of the same name for."""
+    return lambda row, state: {name: state[name] for name in form.base_fields if name in state}
+
+
 def posted(request: HttpRequest) -> Any:
     """What a form is to be made of: what was typed, or nothing yet."""
     return request.POST if request.method == "POST" else None
+
+
+def known(past: Past) -> dict[str, Any]:
+    """What is known of how a row was."""
+    return {name: value for name, value in (past.state or {}).items() if name not in past.untold}
 
 
 class ServiceAdmin(ReadOnlyAdmin):
@@ -99,6 +124,10 @@ class ServiceAdmin(ReadOnlyAdmin):
     def initial(self, row: Any) -> dict[str, Any]:
         """What the form for a change starts with."""
         return {}
+
+    def restored(self, row: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+        """What the form for a change starts with to make the row again what it was: of `state`, in the log's words."""
+        return {} if self.change_form is None else same_names(self.change_form)(row, state)
 
     def add(self, request: HttpRequest, wish: dict[str, Any], form: Any) -> Any:
         """Make the row by a service; return what `added` is to be told of."""
@@ -123,7 +152,8 @@ class ServiceAdmin(ReadOnlyAdmin):
         pages = []
         if self.change_form is not None:
             form = filled(self.change_form, self.initial)
-            pages.append(RowPage("edit", "Change", self.may_change, self._changed, form, "Change {row}", "Save"))
+            edit = RowPage("edit", "Change", self.may_change, self._changed, form, "Change {row}", "Save")
+            pages.append(replace(edit, restores=self.restored))
         if self.removal:
             pages.append(
                 RowPage(
@@ -207,6 +237,7 @@ class ServiceAdmin(ReadOnlyAdmin):
         back = reverse(f"admin:{self._name('change')}", args=[pk])
         form = page.form(request, row)
         more: dict[str, Any] = {"button": page.button or page.label, "checks": page.check is not None}
+        more["restored"] = self._fill(request, row, page, form)
         if request.method == "POST" and form.is_valid():
             wish = {name: value for name, value in form.cleaned_data.items() if name != "seen"}
             try:
@@ -226,6 +257,32 @@ class ServiceAdmin(ReadOnlyAdmin):
                 form.refuse(error)
         more["warning"] = page.warning(request, row)
         return self._page(request, page.title.format(label=page.label, row=row), form, back, more)
+
+    def _fill(self, request: HttpRequest, row: Any, page: RowPage, form: Any) -> str:
+        """Have the form begin with how the row was at `?as_of=`; what to say of that."""
+        at = request.GET.get(AS_OF, "")
+        if not at or page.restores is None or request.method != "GET":
+            return ""
+        past: Past | None = self.admin_site.past_of(self, row, at)  # type: ignore[attr-defined]
+        if past is None or past.state is None:
+            return "How it was then is not known: the form begins with how it is."
+        values = page.restores(row, known(past))
+        form.initial |= {name: value for name, value in values.items() if name in form.fields}
+        return "The form begins with how it was then. Nothing is changed until you send it."
+
+    def restorable(self, request: HttpRequest, row: Any, past: Past, at: str) -> list[tuple[str, str]]:
+        current, state = self.configuration(row), known(past)
+        if current is None or not state:
+            return []
+        query = urlencode({AS_OF: at})
+        return [
+            (
+                page.label,
+                f"{reverse(f'admin:{self._name(page.name)}', args=[row.pk])}{f'?{query}' if page.restores else ''}",
+            )
+            for page in self.row_pages()
+            if page.allowed(request, row) and page.brings_back(row, current, state)
+        ]
 
     def _page(self, request: HttpRequest, title: str, form: Any, back: str, more: dict[str, Any]) -> HttpResponse:
         context = {

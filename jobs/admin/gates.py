@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django import forms
@@ -141,6 +142,9 @@ class HoldAdmin(_CoversAdmin):
     def remove(self, request: HttpRequest, row: Hold) -> None:
         services.lift_hold(row, actor=request.user)  # type: ignore[arg-type]
 
+    def configuration(self, row: Hold) -> dict[str, Any]:
+        return services.facts_of_hold(row)
+
 
 @admin.register(Gate)
 class GateAdmin(_CoversAdmin):
@@ -171,3 +175,13 @@ class GateAdmin(_CoversAdmin):
 
     def remove(self, request: HttpRequest, row: Gate) -> None:
         services.lift_cap(row, actor=request.user)  # type: ignore[arg-type]
+
+    def configuration(self, row: Gate) -> dict[str, Any]:
+        return services.facts_of_cap(row)
+
+    def restored(self, row: Gate, state: Mapping[str, Any]) -> dict[str, Any]:
+        found = super().restored(row, state)
+        if "max_vcpus_milli" in state:
+            vcpus = state["max_vcpus_milli"]
+            found["max_vcpus"] = None if vcpus is None else vcpus / 1000
+        return found

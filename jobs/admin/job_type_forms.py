@@ -9,7 +9,8 @@ from django import forms
 
 from controlplane.core.admin import JsonField, SeenForm, ServiceForm
 from jobtypes.models import JobType
-from jobtypes.seed.manifest import Manifest, MountPoint, Setting
+from jobtypes.seed.configuration import read_configuration
+from jobtypes.seed.manifest import Manifest, MountPoint, Setting, read_manifest
 from jobtypes.seed.schemas import INT32, SETTING_LENGTH, TEXT_LENGTH
 
 MOST_SHOWN: Final = 60  # characters of a media type or pattern in a help text
@@ -152,6 +153,25 @@ class ConfigurationForm(ConfigurationFields, SeenForm):
     def configuration(self) -> dict[str, Any]:
         """What was typed."""
         return {**self.configured(), "priority": self.cleaned_data["priority"]}
+
+
+def restored_configuration(job_type: JobType, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What ConfigurationForm begins with to make it again the configuration that it was; of a secret nothing."""
+    if "configuration" not in state:
+        return {}
+    then, now = (read_configuration(each).document() for each in (state["configuration"], job_type.configuration))
+    manifest = read_manifest(job_type.manifest)
+    secret = {each.name for each in manifest.settings if each.secret}
+    outputs = {each.name for each in manifest.output_files} | set(now["output_workspaces"]["outputs"])
+    mounts = {each.name for each in manifest.mounts} | set(now["mounts"])
+    settings = ({each.name for each in manifest.settings} | set(now["settings"])) - secret
+    return {
+        "priority": then["priority"],
+        "default_workspace": then["output_workspaces"]["default"],
+        **{f"output:{name}": then["output_workspaces"]["outputs"].get(name, "") for name in sorted(outputs)},
+        **{f"mount:{name}": then["mounts"].get(name) for name in sorted(mounts)},
+        **{f"setting:{name}": then["settings"].get(name) for name in sorted(settings)},
+    }
 
 
 def _about_mount(mount: MountPoint) -> str:

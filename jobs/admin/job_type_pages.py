@@ -237,6 +237,22 @@ def comparison(job_type: JobType, data: QueryDict) -> dict[str, Any]:
     }
 
 
+def revision_then(job_type: JobType, number: Any) -> SafeString | str:
+    """A revision that a job type had, and what is other in the present one."""
+    rows = queries.revisions_of(job_type).filter(revision_num__in=(number, job_type.revision_num)).defer("manifest")
+    found = {each.revision_num: each for each in rows} if isinstance(number, int) else {}
+    if number not in found or job_type.revision_num not in found:
+        return ""
+    address = _comparison(job_type.pk, found[number].pk, found[job_type.revision_num].pk)
+    return link(address, f"Revision {number}, beside the present one, {job_type.revision_num}")
+
+
+def restored_revision(job_type: JobType, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What ManifestForm begins with to make a revision that says again what the one of `state` said."""
+    found = queries.revisions_of(job_type).filter(revision_num=state.get("revision_num") or 0).first()
+    return {} if found is None else {"docker_image": found.docker_image, "manifest": found.manifest}
+
+
 def _chosen(rows: Any, data: QueryDict, name: str) -> JobTypeRevision | None:
     given = data.get(name, "")
     found: JobTypeRevision | None = None

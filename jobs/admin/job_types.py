@@ -6,6 +6,7 @@ They stand here and not in jobtypes, since what staff look for first is how thei
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -20,7 +21,8 @@ from django.utils.safestring import SafeString
 
 from controlplane.core.admin import stamp_of, when
 from controlplane.core.detail_admin import Detail, DetailAdmin
-from controlplane.core.service_admin import RowPage, ServiceAdmin, filled, plain_form, posted
+from controlplane.core.history import Past
+from controlplane.core.service_admin import RowPage, ServiceAdmin, filled, plain_form, posted, same_names
 from jobs.admin import job_type_pages
 from jobs.admin.job_type_forms import (
     ConfigurationForm,
@@ -28,6 +30,7 @@ from jobs.admin.job_type_forms import (
     NewJobTypeForm,
     OptionsForm,
     options_of,
+    restored_configuration,
 )
 from jobs.admin.policy_forms import PolicyForm
 from jobs.admin.submitting import submit_url
@@ -135,7 +138,7 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
                 self.warn(request, services.edit_job_type(row, actor=request.user, **{field: value}))  # type: ignore[arg-type]
                 return f"{label}: {row}."
 
-            return RowPage(name, label, allowed, act, plain_form, warning=warning)
+            return RowPage(name, label, allowed, act, plain_form, warning=warning, sets={field: value})
 
         return (
             *super().row_pages(),
@@ -145,10 +148,9 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
                 allowed=self.may_change,
                 act=self._revise,
                 form=_manifest_form,
-                title="New revision of {row}",
-                button="Save",
-                warning=lambda request, row: "Jobs that are submitted already keep the revision they have.",
+                **_saved("New revision of {row}", "Jobs that are submitted already keep the revision they have."),
                 check=self._check_revision,
+                restores=job_type_pages.restored_revision,
             ),
             RowPage(
                 name="configure",
@@ -156,10 +158,9 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
                 allowed=self.may_change,
                 act=self._configure,
                 form=_configuration_form,
-                title="Configure {row}",
-                button="Save",
-                warning=lambda request, row: "It takes the place of the whole present configuration.",
+                **_saved("Configure {row}", "It takes the place of the whole present configuration."),
                 check=self._check_configuration,
+                restores=restored_configuration,
             ),
             RowPage(
                 name="policy",
@@ -167,9 +168,10 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
                 allowed=lambda request, row: self.permitted(request, "change"),
                 act=self._set_policy,
                 form=filled(PolicyForm, _policy_of),
-                title="Policy of the jobs of {row}",
-                button="Save",
-                warning=lambda request, row: "For jobs submitted from now on that ask for none of their own.",
+                **_saved(
+                    "Policy of the jobs of {row}", "For jobs submitted from now on that ask for none of their own."
+                ),
+                restores=same_names(PolicyForm),
             ),
             flag("pause", "Pause", "is_paused", True, lambda request, row: "Its jobs wait; what runs goes on."),
             flag("resume", "Resume", "is_paused", False, lambda request, row: "Its jobs that wait may start."),
@@ -215,6 +217,17 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
         form.is_valid()
         return services.validate_edit(row, user=request.user, configuration=form.configuration())  # type: ignore[arg-type]
 
+    # --- As it was -----------------------------------------------------------------------------------
+
+    def configuration(self, row: JobType) -> dict[str, Any]:
+        policy = policy_of_job_type(row.pk)
+        return {**services.facts_of_job_type(row), "policy": policy.policy.document if policy else None}
+
+    def around(
+        self, request: HttpRequest, row: JobType, past: Past, at: int | datetime
+    ) -> list[tuple[str, SafeString | str]]:
+        return [("Its manifest then", job_type_pages.revision_then(row, (past.state or {}).get("revision_num")))]
+
     # --- Revisions -----------------------------------------------------------------------------------
 
     def get_urls(self) -> list[Any]:
@@ -232,6 +245,11 @@ class JobTypeAdmin(DetailAdmin, ServiceAdmin):
             **job_type_pages.comparison(row, request.GET),
         }
         return TemplateResponse(request, "admin/jobtypes/compare.html", context)
+
+
+def _saved(title: str, warning: str) -> dict[str, Any]:
+    """What pages with a form have in common."""
+    return {"title": title, "button": "Save", "warning": lambda request, row: warning}
 
 
 def _policy_of(row: JobType) -> dict[str, Any]:

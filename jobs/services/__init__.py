@@ -15,8 +15,9 @@ from jobs.services.files import (
     upload_file,
 )
 from jobs.services.fold import fold_counts
+from jobs.services.gates import facts_of as facts_of_cap
 from jobs.services.gates import lift_cap, set_cap
-from jobs.services.holds import hold_jobs, lift_hold, place_hold, refresh_lanes, release_jobs
+from jobs.services.holds import facts_of_hold, hold_jobs, lift_hold, place_hold, refresh_lanes, release_jobs
 from jobs.services.ladder import leave_crowded
 from jobs.services.load import sample_load, sample_throughput
 from jobs.services.mapreduce import MapReduceWish, look_again, look_for_input, mapreduce_request, submit_mapreduce
@@ -62,6 +63,8 @@ __all__ = [
     "drop_spend_gate",
     "dry_run",
     "edit_file",
+    "facts_of_cap",
+    "facts_of_hold",
     "fold_counts",
     "follow_closings",
     "forget_reservations",

@@ -42,6 +42,9 @@ class ErrorAdmin(ServiceAdmin, ReadOnlyAdmin):
     def initial(self, row: Error) -> dict[str, Any]:
         return {name: getattr(row, name) for name in ("title", "description", "category", "should_be_retried")}
 
+    def configuration(self, row: Error) -> dict[str, Any]:
+        return services.facts_of_error(row)
+
     def add(self, request: HttpRequest, wish: dict[str, Any], form: Any) -> Error:
         return services.create_error(**wish, actor=request.user)  # type: ignore[arg-type]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from jobtypes.queries.recipe_types import find_recipe_revision
 from jobtypes.recipe.definition import parse
 from jobtypes.recipe.difference import difference
 from jobtypes.seed.verdicts import Finding, listed
-from jobtypes.services.recipe_types import create_recipe_type, edit_recipe_type, validate_definition
+from jobtypes.services.recipe_types import create_recipe_type, edit_recipe_type, facts_of, validate_definition
 
 _BIGGEST_NUMBER = 2**31 - 1
 
@@ -116,6 +116,7 @@ class RecipeTypeAdmin(DetailAdmin, ServiceAdmin):
             act=self._deprecated,
             form=plain_form,
             warning=_deprecation_warning,
+            sets={"is_active": False},
         )
         reactivate = RowPage(
             name="reactivate",
@@ -127,11 +128,20 @@ class RecipeTypeAdmin(DetailAdmin, ServiceAdmin):
                 "Recipes can be made of it again. Its definition is checked first. Recipe "
                 "types that contain it stay as they are."
             ),
+            sets={"is_active": True},
         )
         return [replace(edit, check=_check_edit), *others, deprecate, reactivate]
 
     def initial(self, row: RecipeType) -> dict[str, Any]:
         return {name: getattr(row, name) for name in ("title", "description", "definition")}
+
+    def configuration(self, row: RecipeType) -> dict[str, Any]:
+        return facts_of(row)
+
+    def restored(self, row: RecipeType, state: Mapping[str, Any]) -> dict[str, Any]:
+        found = super().restored(row, state)
+        revision = row.revisions.filter(revision_num=state.get("revision_num") or 0).first()
+        return {**found, "definition": revision.definition} if revision else found
 
     def add(self, request: HttpRequest, wish: dict[str, Any], form: Any) -> RecipeType:
         return create_recipe_type(**wish, actor=request.user)  # type: ignore[arg-type]

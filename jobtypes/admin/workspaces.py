@@ -123,6 +123,9 @@ class WorkspaceAdmin(DetailAdmin, ServiceAdmin):
             return None
         return link(f"{reverse('admin:jobs_file_changelist')}?{urlencode({'workspace': row.name})}", "those in it")
 
+    def configuration(self, row: Workspace) -> dict[str, Any]:
+        return services.facts_of_workspace(row)
+
     # --- What staff do ---------------------------------------------------------------------------
 
     def initial(self, row: Workspace) -> dict[str, Any]:
@@ -161,6 +164,7 @@ class WorkspaceAdmin(DetailAdmin, ServiceAdmin):
                     "No files are registered or uploaded here any more. The files that are "
                     "here stay, and jobs whose type says so still keep their output here."
                 ),
+                sets={"is_active": False},
             ),
             RowPage(
                 name="reactivate",
@@ -169,6 +173,7 @@ class WorkspaceAdmin(DetailAdmin, ServiceAdmin):
                 act=_reactivated,
                 form=plain_form,
                 warning=lambda request, row: "New files may come here again.",
+                sets={"is_active": True},
             ),
         )
 

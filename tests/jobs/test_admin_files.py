@@ -268,7 +268,7 @@ def test_who_may_change_nothing_has_no_button_and_no_page(file: File) -> None:
 
 def test_the_history_of_a_row_are_its_events(file: File) -> None:
     answer = browser("monitor").get(reverse("admin:jobs_file_history", args=[file.pk]))
-    assert answer.headers["Location"].endswith(f"?q=file+{file.pk}")
+    assert answer.context["log_url"].endswith(f"?q=file+{file.pk}")
 
 
 # --- How files come ------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
@@ -45,8 +45,8 @@ def follow(
 ) -> int:
     """Have `act` deal with the next events of `kinds`, all kinds if there are none, `at_most` at a time.
 
-    `only` those that are so, and of them the `columns` that `act` looks at, all if none are named: what the database
-    leaves out costs next to nothing here.
+    `only` those that are so, and of them the `columns` that `act` looks at, all if none are named: what is left out
+    costs next to nothing here. With columns `act` is given rows that have these, and no models.
 
     How many positions that went on; 0 when there is nothing new, another process is at it, or `act` failed: then try
     again a moment later. Not inside a transaction. Raises what the database raises when it is out of reach.
@@ -67,9 +67,9 @@ def follow(
         if only is not None:
             rows = rows.filter(only)
         if columns:
-            rows = rows.only("kind", "position", *columns)
+            rows = rows.values_list("kind", "position", *columns, named=True)
         limit = min(at_most, follower.at_once or at_most)
-        events = list(rows[:limit])
+        events: list[Any] = list(rows[:limit])
         try:
             with transaction.atomic():
                 if events:

@@ -101,10 +101,14 @@ def enter(entries: Sequence[Entry]) -> None:
         )
         sums[key] = list(map(add, sums[key], (1, *_added(entry))))
     # Most records leave most of this as it is by default: what need not be said need not be sent.
-    said = [n for n, name in enumerate(_COLUMNS) if name not in _USUAL or any(row[n] != _USUAL[name] for row in rows)]
-    sets.insert(UsageRecord, [_COLUMNS[n] for n in said], [[row[n] for n in said] for row in rows])
-    rows = [(*key, *values) for key, values in sorted(sums.items())]
-    sets.upsert(UsageDay, (*_KEY, *SUMS), rows, key=_KEY, add=SUMS)
+    columns = {
+        name: values
+        for name, values in zip(_COLUMNS, zip(*rows, strict=True), strict=True)
+        if name not in _USUAL or values.count(_USUAL[name]) < len(values)
+    }
+    sets.insert(UsageRecord, list(columns), list(zip(*columns.values(), strict=True)))
+    days = [(*key, *values) for key, values in sorted(sums.items())]
+    sets.upsert(UsageDay, (*_KEY, *SUMS), days, key=_KEY, add=SUMS)
 
 
 def bill_month(moment: datetime, closed: date | None) -> date:

@@ -61,6 +61,18 @@ def test_a_time_of_another_zone_is_the_same_instant() -> None:
     assert Event.objects.filter(at__lte=NOON, at__gte=NOON).exists()
 
 
+def test_numbers_and_moments_of_any_zone_come_back_out_of_one_set() -> None:
+    zone = datetime.timezone(-datetime.timedelta(hours=3, minutes=30))
+    moments = [NOON, NOON.astimezone(zone) + datetime.timedelta(days=1), NOON.replace(year=1, microsecond=0)]
+    customers = [None, 2**63 - 1, -(2**63)]
+    rows = [event(n, at=at, customer=customer) for n, (at, customer) in enumerate(zip(moments, customers, strict=True))]
+    sets.insert(Event, EVENT_FIELDS, rows)
+    sets.insert(Event, EVENT_FIELDS, [event(2**62), event(-(2**62), at=moments[1])])
+    found: list[Any] = list(Event.objects.order_by("pk").values_list("subject_id", "at", "customer_id"))
+    assert found[:3] == list(zip(range(3), moments, customers, strict=True))
+    assert found[3:] == [(2**62, NOON, None), (-(2**62), moments[1], None)]
+
+
 def test_uuids_are_found_again_by_the_orm() -> None:
     user = User.objects.create(username="u")
     named = uuid.uuid4()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from clusters import queries
+from clusters import queries, states
 from clusters.admin.log_tail import LINES
 from clusters.errors import LogsUnavailable
 from clusters.models import Container
@@ -34,6 +34,16 @@ def test_the_page_names_the_log_and_the_script_that_asks_for_it(container: Conta
     shown = text_of(browser("monitor").get(f"/admin/clusters/container/{container.pk}/change/"))
     assert f"data-address='{address(container)}'" in shown
     assert "/static/clusters/log_tail.js" in shown
+
+
+def test_the_page_follows_the_events_of_its_container_until_that_is_gone(container: Container) -> None:
+    page = f"/admin/clusters/container/{container.pk}/change/"
+    shown = text_of(browser("monitor").get(page))
+    stream = f"/v6/events/stream/?subject_kind=container&amp;subject={container.pk}"
+    assert f'data-live-stream="{stream}" data-live-events="container.changed container.created ' in shown
+    assert " data-live-keep></pre>" in shown  # what its own script fills
+    Container.objects.filter(pk=container.pk).update(status=states.DELETED)
+    assert "data-live-every" not in text_of(browser("monitor").get(page))
 
 
 @pytest.mark.parametrize("role", STAFF)

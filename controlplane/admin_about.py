@@ -10,11 +10,17 @@ from controlplane.admin_docs import url_of
 
 # By the model of a page, or by the name of a page that is no model's: the sentence, and page#section of the docs.
 ABOUT: Final[dict[str, tuple[str, str]]] = {
-    "index": ("All there is to look at and to steer, by what it is about.", "README"),
+    "index": ("What is wrong, why, what it costs, and which button mends it.", "operating#on-call-the-front-page"),
+    "find": ("Whatever has this id, or a name that begins so.", "staff#find-anything"),
+    "views": ("Lists as you, or others, have kept them.", "staff#find-anything"),
     "clusters_fleet": ("All containers that are kept running, by where they stand.", "staff#clusters-and-containers"),
     "billing_spend": ("What a month costs, by day and by customer.", "billing#in-the-admin"),
     # Jobs
     "jobs_job": ("Pieces of work, whichever way they came in, and what became of them.", "staff#find-jobs"),
+    "jobs_job_add": ("What is to be run: what it would cost, and where, is told before.", "staff#submit-a-job"),
+    "jobs_waiting": ("Why work waits, and what would free it.", "staff#why-a-job-waits"),
+    "jobs_waiting_reason": ("All that one reason keeps back.", "staff#why-a-job-waits"),
+    "jobs_failurecluster": ("Failures that are alike, by how their output ended.", "failures"),
     "jobs_recipe": ("Chains of jobs that run: what is done, what waits for what.", "staff#recipes"),
     "jobs_execution": ("Each try of a job at a place, with how it ended and what it cost.", "staff#find-jobs"),
     "jobs_operation": ("Work on many jobs at once, and how far it is.", "staff#change-many-jobs-at-once"),
@@ -65,6 +71,10 @@ ABOUT: Final[dict[str, tuple[str, str]]] = {
     "accounts_feedback": ("What users say to the team.", "staff#invite-people"),
     "accounts_webhook": ("Addresses that are told of what happens.", "staff#webhooks"),
     "accounts_webhookdelivery": ("What was sent to webhooks, and what they answered.", "staff#webhooks"),
+    "accounts_parkedevent": (
+        "Events that somebody could not act upon: to be tried again, or dismissed.",
+        "operating#events-that-were-left-behind",
+    ),
     "accounts_event": ("Who did what to which row, in order: never changed.", "staff#follow-what-happened"),
 }
 MODEL_WORDS: Final = 2  # of the name of a model's page, such as jobs_job_cancel

@@ -215,8 +215,8 @@ def _afforded(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iter
             whose = {Scope.CUSTOMER: "its customer", Scope.JOB_TYPE: "its job type"}.get(Scope(gate.scope), "all jobs")
             hint = f"The budget of {whose} has not enough left for the {dollars(cost)} USD that this job may come to."
             hint, scope = f"{hint} {gate.hint}".strip(), (gate.scope, gate.scope_id)
-            numbers = {"value": dollars(used), "limit": dollars(gate.limit_nano)}
-            yield Reason(BUDGET, hint, gate.since, **numbers, scope=scope, of_others=gate.scope != Scope.CUSTOMER)
+            value, limit, of_others = dollars(used), dollars(gate.limit_nano), gate.scope != Scope.CUSTOMER
+            yield Reason(BUDGET, hint, gate.since, value, limit, scope=scope, of_others=of_others)
 
 
 def dollars(nano: int) -> str:

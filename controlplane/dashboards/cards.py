@@ -116,6 +116,23 @@ def failures(found: Found) -> Body:
     return table(("Whose fault", "Jobs"), [*rows, ("In all", link(every, total))])
 
 
+def alike(found: Found) -> Body:
+    """Clusters of failures that are alike, those with the most in 24 hours first."""
+    rows = [
+        (
+            link(reverse("admin:jobs_failurecluster_change", args=[each.id]), each.title),
+            each.category,
+            each.lately,
+            since(each.first_seen),
+        )
+        for each in queries.failure_clusters_now(SHOWN)
+    ]
+    if not rows:
+        return ""
+    every = link(reverse("admin:jobs_failurecluster_changelist"), "All failures that are alike")
+    return format_html("{}<p>{}</p>", table(("How it ended", "Whose fault", "Failures", "First seen, ago"), rows), every)
+
+
 # --- Places and workers --------------------------------------------------------------------------
 
 
@@ -247,6 +264,7 @@ CARDS: Final[tuple[tuple[str, str, Draw], ...]] = (
     ("jobs.view_job", "Waiting, by reason", waiting),
     ("jobs.view_job", "Running, by place and type", running),
     ("jobs.view_job", "Failed in 24 hours, by category", failures),
+    ("jobs.view_failurecluster", "Failures in 24 hours that are alike", alike),
     ("jobs.view_place", "Places", places),
     ("jobs.view_place", "Workers", workers),
     ("billing.view_usagerecord", "Spend", spend),

@@ -117,6 +117,7 @@ def test_what_a_cloud_calls_something_leads_to_it() -> None:
 def test_a_number_is_of_many_things_the_job_first() -> None:
     furnish()
     job = Job.objects.earliest("pk")
+    Customer.objects.update_or_create(pk=job.pk, defaults={"name": "of the same number"})
     found = _found("admin", str(job.pk))
     assert found.exact[0].url == _page(job)
     assert found.exact[0].about.startswith(job.classification)

@@ -17,6 +17,7 @@ from billing import money, services
 from billing.admin.filters import SpentFilter
 from billing.models import Budget, Period
 from controlplane.core.admin import ServiceForm
+from controlplane.core.admin_filters import ChoiceFilter
 from controlplane.core.errors import InvalidRequest
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import ServiceAdmin
@@ -43,13 +44,28 @@ class BudgetForm(ChangeForm):
     field_order = ("customer", "job_type", "period", "begins", "limit", "is_hard")
 
 
+class PeriodFilter(ChoiceFilter):
+    title = "period"
+    parameters = ("period",)
+    words = tuple(Period.choices)
+
+
+class HardFilter(ChoiceFilter):
+    title = "hard"
+    parameters = ("is_hard",)
+    words = (("1", "yes"), ("0", "no"))
+
+    def narrow(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(is_hard=self.values["is_hard"] == ["1"])
+
+
 @admin.register(Budget)
 class BudgetAdmin(ServiceAdmin, KeysetAdmin):
     """Admins and operators set them, the rest of the staff look."""
 
     list_display = ("id", "of", "period", "limit", "spent", "share", "is_hard", "begins", "set_by")
     list_display_links = ("id", "of")
-    list_filter = ("period", "is_hard", SpentFilter)
+    list_filter = (PeriodFilter, HardFilter, SpentFilter)
     list_select_related = ("customer", "job_type", "set_by")
     fields = (
         *("uuid", "of", "period", "limit", "spent", "share", "is_hard", "begins", "counted_from"),

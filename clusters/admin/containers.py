@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import get_script_prefix, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts import event_kinds
@@ -21,7 +21,7 @@ from clusters.admin.story import cluster_link, note, state_badge, timeline
 from clusters.explaining import words_of
 from clusters.judging import REASONS
 from clusters.models import Container, Placement
-from controlplane.core.admin import badge, facts, link, table, when
+from controlplane.core.admin import badge, facts, link, link_out, table, when
 from controlplane.core.admin_filters import ChoiceFilter, TextFilter
 from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin, Live
@@ -253,15 +253,34 @@ def _address(row: Placement) -> str:
 
 def _placements(row: Container) -> SafeString:
     found = row.placements.select_related("place").order_by("-pk")[:PLACEMENTS]
-    heads = ("Place", "Status", "Handle", "Generation", "Run", "Address", "Healthy", "Restarts", "Seen", "Ended")
+    heads = (
+        "Place",
+        "Status",
+        "Handle",
+        "There",
+        "Generation",
+        "Run",
+        "Address",
+        "Healthy",
+        "Restarts",
+        "Seen",
+        "Ended",
+    )
     lines = [
         (
-            *(each.place, each.status, each.handle, each.generation, each.run, _address(each)),
+            *(each.place, each.status, *_shown_there(each), each.generation, each.run, _address(each)),
             *(_HEALTH[each.is_healthy], each.restarts, when(each.seen_at), when(each.ended_at)),
         )
         for each in found
     ]
     return table(heads, lines) if lines else note("Nowhere.")
+
+
+def _shown_there(placement: Placement) -> tuple[SafeString | str, SafeString | str]:
+    """The handle, with links to what its cloud shows of it."""
+    page, log = queries.links_of_placement(placement)
+    links = [link_out(url, text) for url, text in ((page, "its page"), (log, "its log")) if url]
+    return placement.handle, format_html_join(", ", "{}", ((each,) for each in links))
 
 
 _HEALTH: Final = {True: "yes", False: "no", None: ""}

@@ -273,3 +273,7 @@ class Hosting(ABC):
     @abstractmethod
     def link(self, handle: str) -> str:
         """The address of its page in the place's console, "" where there is none. No credentials in it."""
+
+    def log_link(self, handle: str, run: str) -> str:
+        """The address of a run's output in the place's console, "" where there is none. No credentials in it."""
+        return ""

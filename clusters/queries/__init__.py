@@ -1,5 +1,6 @@
 """Reads of clusters: which places there are, what they offer at what price, and what runs there."""
 
+from clusters.queries.consoles import link_of_object, link_of_region, links_of_placement
 from clusters.queries.fleet import (
     PeerTarget,
     choosable_versions,
@@ -101,6 +102,9 @@ __all__ = [
     "hosting_at",
     "hosting_regions",
     "image_label",
+    "link_of_object",
+    "link_of_region",
+    "links_of_placement",
     "local_is_isolated",
     "local_keeps_for",
     "local_provider",

@@ -130,7 +130,9 @@ def alike(found: Found) -> Body:
     if not rows:
         return ""
     every = link(reverse("admin:jobs_failurecluster_changelist"), "All failures that are alike")
-    return format_html("{}<p>{}</p>", table(("How it ended", "Whose fault", "Failures", "First seen, ago"), rows), every)
+    return format_html(
+        "{}<p>{}</p>", table(("How it ended", "Whose fault", "Failures", "First seen, ago"), rows), every
+    )
 
 
 # --- Places and workers --------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -13,13 +14,15 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from controlplane.core.admin import ServiceForm, badge, facts, link, table, when
+from clusters.queries import link_of_object
+from controlplane.core.admin import ServiceForm, badge, facts, link, link_out, table, when
 from controlplane.core.admin_filters import ChoiceFilter
 from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import ServiceAdmin
-from jobs.models import Artifact, Protocol
+from jobs.models import Artifact, ArtifactVersion, Protocol
+from jobs.queries.artifacts import path_of
 from jobs.services import artifacts as services
 
 SHOWN = 100  # versions
@@ -123,7 +126,13 @@ def _versions(row: Artifact) -> SafeString:
             each.sha256,
             each.created_by,
             when(each.created_at),
+            _at_cloud(each),
         )
         for each in row.versions.select_related("created_by").order_by("-number")[:SHOWN]
     ]
-    return table(("Version", "Bytes", "SHA-256", "By", "Made"), rows)
+    return table(("Version", "Bytes", "SHA-256", "By", "Made", "At the cloud"), rows)
+
+
+def _at_cloud(version: ArtifactVersion) -> SafeString | str:
+    url = link_of_object(settings.ARTIFACT_STORAGE, path_of(version))
+    return link_out(url, "its page") if url else ""

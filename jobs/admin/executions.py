@@ -10,12 +10,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from controlplane.core.admin import facts, link, when
+from controlplane.core.admin import facts, link, link_out, when
 from controlplane.core.admin_filters import ChoiceFilter
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin
-from jobs import states
+from jobs import following, states
 from jobs.admin.badges import status_badge
 from jobs.models import Execution
 
@@ -75,6 +75,8 @@ class ExecutionAdmin(DetailAdmin, KeysetAdmin):
                 ("Try", row.number),
                 ("Place", link(reverse("admin:jobs_place_change", args=[row.place_id]), row.place)),
                 ("Node", row.node),
+                ("Name at the cloud", row.handle),
+                ("At the cloud", _at_cloud(row)),
                 ("Exit code", row.exit_code),
                 ("Error", row.error),
                 ("Output", "" if row.logs_kept else "deleted"),
@@ -83,6 +85,11 @@ class ExecutionAdmin(DetailAdmin, KeysetAdmin):
                 ("Ended", when(row.ended_at)),
             )
         )
+
+
+def _at_cloud(row: Execution) -> SafeString | str:
+    url = following.link_of(row)
+    return link_out(url, "its page") if url else ""
 
 
 def _price(row: Execution) -> SafeString | str:

@@ -14,7 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts import access
-from controlplane.core.admin import badge, facts, link, shown_json, when
+from clusters.queries import link_of_object
+from controlplane.core.admin import badge, facts, link, link_out, shown_json, when
 from controlplane.core.admin_filters import ChoiceFilter, ParameterFilter, TextFilter
 from controlplane.core.beginnings import beginning
 from controlplane.core.detail_admin import Detail, DetailAdmin
@@ -27,7 +28,7 @@ from jobs import services
 from jobs.admin.file_forms import DescribeForm, NewFileForm
 from jobs.models import File, FileType, Job
 from jobtypes.errors import WorkspaceNotFound
-from jobtypes.queries import find_workspace, workspaces_by_name
+from jobtypes.queries import find_workspace, workspace_configuration, workspaces_by_name
 
 NOT_LISTED: Final = ("meta_data", "geometry")  # up to 64 KiB each
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
@@ -196,6 +197,7 @@ class FileAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 else None,
             ),
             ("Output of the job", row.job_output),
+            ("At the cloud", _at_cloud(row)),
             ("Created", when(row.created_at)),
             ("Changed", when(row.modified_at)),
             ("Deleted", when(row.deleted_at)),
@@ -287,6 +289,12 @@ def _what(row: File) -> list[tuple[str, Any]]:
         ("Media type", row.media_type),
         ("SHA-256", row.sha256 or "not known: nobody has read it"),
     ]
+
+
+def _at_cloud(row: File) -> SafeString | None:
+    configuration = workspace_configuration(row.workspace)
+    url = link_of_object(configuration["broker"], row.path) if configuration and row.deleted_at is None else ""
+    return link_out(url, "its page") if url else None
 
 
 def _about(row: File) -> list[tuple[str, Any]]:

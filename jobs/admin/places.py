@@ -20,8 +20,8 @@ from django.utils.timesince import timesince
 
 from clusters.providers.base import Probe
 from clusters.providers.errors import ProviderError
-from clusters.queries import call_rates, settings_fault, settings_of
-from controlplane.core.admin import ServiceForm, badge, facts, link, table, when
+from clusters.queries import call_rates, link_of_region, settings_fault, settings_of
+from controlplane.core.admin import ServiceForm, badge, facts, link, link_out, table, when
 from controlplane.core.detail_admin import Detail, DetailAdmin
 from controlplane.core.errors import ControlPlaneError
 from controlplane.core.keyset_admin import KeysetAdmin
@@ -178,6 +178,7 @@ def _memory(place: Place) -> str:
 
 
 def _now(place: Place) -> SafeString | str:
+    page = link_of_region(place.cloud, place.region)
     return facts(
         [
             ("Cloud", place.cloud),
@@ -186,6 +187,7 @@ def _now(place: Place) -> SafeString | str:
             ("Failing since", _ago(place.failing_since)),
             ("Fails with", place.failure),
             ("Runs jobs for", place.get_runs_for_display()),
+            ("At the cloud", link_out(page, "its jobs") if page else ""),
         ]
     )
 

@@ -98,6 +98,18 @@ def test_who_may_look_only_may_not_set() -> None:
         assert client.post(path, {"limit": "1"}).status_code == 403
 
 
+def test_the_list_is_narrowed() -> None:
+    budget = a_budget()
+    client = browser("monitor")
+    for query, found in (
+        ({"period": budget.period}, [budget]),
+        ({"period": "never"}, []),
+        ({"is_hard": str(int(budget.is_hard))}, [budget]),
+        ({"is_hard": str(int(not budget.is_hard))}, []),
+    ):
+        assert client.get(BUDGETS, query).context["cl"].result_list == found, query
+
+
 def test_a_list_costs_the_same_for_any_number() -> None:
     client = browser("monitor")
     client.get(BUDGETS)

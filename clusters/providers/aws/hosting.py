@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from clusters.providers.aws import services
 from clusters.providers.aws.config import RATES, AwsConfig
 from clusters.providers.aws.handles import ECS, Handle, change_by_account, seen_by_account
-from clusters.providers.aws.links import console_page
+from clusters.providers.aws.links import console_page, log_page
 from clusters.providers.aws.log_lines import newest_lines
 from clusters.providers.aws.logs import LONG_AGO, SETTLE_SECONDS, Logs, Source
 from clusters.providers.aws.networks import Networks
@@ -214,6 +214,12 @@ class AwsHosting(Hosting):
         name = services.service_name(self._config.prefix, self._one(handle).id)
         page = f"/clusters/{self._containers.cluster}/services/{name}/details"
         return console_page(self._config.region, "ecs", page)
+
+    def log_link(self, handle: str, run: str) -> str:
+        known = self._one(handle)
+        if not run:
+            return ""
+        return log_page(self._config.region, self._containers.log_group, stream_of(self._config.prefix, known.id, run))
 
     # How it is asked
 

@@ -13,6 +13,7 @@ from clusters.providers.azure import ends, files, names, tasks
 from clusters.providers.azure.account import Account
 from clusters.providers.azure.config import AzureConfig
 from clusters.providers.azure.jobs import Jobs
+from clusters.providers.azure.links import jobs_page
 from clusters.providers.azure.pools import Pools
 from clusters.providers.azure.probe import probes
 from clusters.providers.azure.words import word
@@ -24,7 +25,6 @@ GROUP_WORKS: Final = 100  # Azure's most for one call
 _GROUP_BYTES = 900_000  # Azure takes 1 MB
 _OVER = ("TaskNotFound", "JobNotFound", "TaskCompleted", "JobCompleted", "JobBeingTerminated", "JobBeingDeleted")
 _UNKNOWN = ("TaskNotFound", "JobNotFound")
-_ACCOUNTS_PAGE = "https://portal.azure.com/#browse/Microsoft.Batch%2FbatchAccounts"
 
 
 def _now() -> datetime:
@@ -223,9 +223,7 @@ class AzureCloud(Cloud):
 
     def link(self, handle: str) -> str:
         """The account's list of jobs, or, when its resource id is not configured, the list of accounts."""
-        if not self._config.resource_id:
-            return _ACCOUNTS_PAGE
-        return f"https://portal.azure.com/#resource/{self._config.resource_id.strip('/')}/jobs"
+        return jobs_page(self._config.resource_id)
 
     def tidy(self) -> None:
         """Close the Batch jobs of past days and delete old ones; to be called now and then, by one process."""

@@ -208,6 +208,11 @@ def test_the_link_is_the_console_s(hosting: AwsHosting) -> None:
         f"#/clusters/{CLUSTER}/services/{name_in_ecs(UNKNOWN)}/details"
     )
     assert hosting.region == REGION
+    assert hosting.log_link(UNKNOWN, "") == ""
+    assert hosting.log_link(UNKNOWN, "0123").startswith(
+        f"https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}#logsV2:log-groups/log-group/$252F"
+    )
+    assert hosting.log_link(UNKNOWN, "0123").endswith("$252F0123")
 
 
 def test_without_a_cluster_there_is_no_hosting(aws: Aws) -> None:

@@ -209,6 +209,8 @@ class Job(models.Model):
                 opclasses=["varchar_pattern_ops", "int8_ops"],
                 condition=Q(parent__isnull=True),
             ),
+            # Few have one: lists of those that ended for a reason.
+            models.Index(fields=["reason", "id"], name="job_for_reason", condition=~Q(reason="")),
             # Those of a job type: the list, and the first and last of each state.
             models.Index(
                 fields=["job_type", "modified_at", "id"],

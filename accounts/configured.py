@@ -29,6 +29,7 @@ CONFIGURED: Final[dict[str, Told]] = {
     "container": Told(("container.created",), ("container.changed",)),
     "customer": Told(("customer.created",)),
     "error": Told(("error.created",), ("error.changed",)),
+    "failure_cluster": Told((), ("failure_cluster.named", "failure_cluster.unnamed")),
     "hold": Told(("hold.placed",), (), ("hold.lifted",)),
     "image_version": Told(("image_version.added",), ("image_version.changed",)),
     "invitation": Told(("invitation.made",), ("invitation.revoked",)),

@@ -7,6 +7,7 @@ from typing import Final
 from django.db import transaction
 
 from accounts.errors import SavedViewNotFound
+from accounts.events import tell
 from accounts.models import Role, SavedView, User
 from controlplane.core.errors import Forbidden, InvalidRequest
 
@@ -31,8 +32,19 @@ def save_view(*, actor: User, list_name: str, query: str, name: str, is_shared: 
         if own.exclude(list_name=list_name, name=name).count() >= MOST:
             raise InvalidRequest(f"You have {MOST} views already: delete some first.", field="name")
         values = {"query": query, "is_shared": is_shared}
+        before = own.filter(list_name=list_name, name=name).first()
+        told = _facts(before) if before is not None and before.is_shared else None
         view, _ = SavedView.objects.update_or_create(user=actor, list_name=list_name, name=name, defaults=values)
+        if is_shared and told != _facts(view):
+            tell("saved_view.shared", view.pk, actor, _facts(view), before=told)
+        elif told is not None and not is_shared:
+            tell("saved_view.withdrawn", view.pk, actor, {"name": name}, before=told)
     return view
+
+
+def _facts(view: SavedView) -> dict[str, str]:
+    """What the event log has of a view that all of the staff see; of one that is somebody's own it has nothing."""
+    return {"name": view.name, "list_name": view.list_name, "query": view.query}
 
 
 def delete_view(*, actor: User, view_id: int) -> SavedView:
@@ -44,4 +56,6 @@ def delete_view(*, actor: User, view_id: int) -> SavedView:
         if view.user_id != actor.pk and actor.role != Role.ADMIN:
             raise Forbidden("It is somebody else's.")
         SavedView.objects.filter(pk=view_id).delete()
+        if view.is_shared:
+            tell("saved_view.withdrawn", view_id, actor, {"name": view.name}, before=_facts(view))
     return view

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
@@ -119,6 +119,12 @@ class NameForm(ServiceForm):
 _CHOSEN: Final = ("pk", "name", "category")
 
 
+def _error_of(row: FailureCluster, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What NameForm begins with to give these failures again the error that they had."""
+    found = Error.objects.filter(name=state.get("error") or "", is_builtin=False, job_type_name="").first()
+    return {"error_id": str(found.pk)} if found else {}
+
+
 def _name(request: HttpRequest, row: FailureCluster, wish: dict[str, Any], form: Any) -> str:
     error_id = wish.pop("error_id")
     said = {"error_id": int(error_id)} if error_id else wish
@@ -206,6 +212,9 @@ class FailureClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
         requeue = [("Requeue these", failure_story.requeue_url(row.pk))] if may and not is_of_data else []
         return [*requeue, *super().buttons(request, row)]
 
+    def configuration(self, row: FailureCluster) -> dict[str, Any]:
+        return services.facts_of_failures(row)
+
     def row_pages(self) -> Sequence[RowPage]:
         return (
             RowPage(
@@ -219,6 +228,7 @@ class FailureClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 title="{label}: {row}",
                 button="Name it",
                 warning=lambda request, row: "Its failed jobs get this error, and all that fail so later.",
+                restores=_error_of,
             ),
             RowPage(
                 name="unname",
@@ -229,5 +239,6 @@ class FailureClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 warning=lambda request, row: (
                     "What fails so later keeps the error it ends with. What was given the name keeps that."
                 ),
+                sets={"error": None},
             ),
         )

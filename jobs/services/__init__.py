@@ -3,7 +3,7 @@
 from jobs.services.cancel import cancel_jobs, requeue_jobs
 from jobs.services.closing import follow_closings, stop_all_of
 from jobs.services.dry_run import MOST_FORECAST, Forecast, dry_run
-from jobs.services.failure_rules import name_cluster, rename_failures, unname_cluster
+from jobs.services.failure_rules import facts_of_failures, name_cluster, rename_failures, unname_cluster
 from jobs.services.failures import Told, cluster_failures, note_failures, put_off_failures, waiting_failures
 from jobs.services.files import (
     delete_file,
@@ -64,6 +64,7 @@ __all__ = [
     "dry_run",
     "edit_file",
     "facts_of_cap",
+    "facts_of_failures",
     "facts_of_hold",
     "fold_counts",
     "follow_closings",

@@ -37,10 +37,11 @@ def name_cluster(cluster_id: int, *, actor: User, error_id: int | None = None, *
     with transaction.atomic():
         cluster = _locked(cluster_id)
         error = create_error(**new, actor=actor) if error_id is None else _staffs_own(error_id)
+        before = facts_of_failures(cluster)
         cluster.named, cluster.named_by, cluster.named_at = error, actor, timezone.now()
         _save(cluster)
         after = {"name": error.name, "category": error.category, "should_be_retried": error.should_be_retried}
-        tell("failure_cluster.named", cluster.pk, actor, after)
+        tell("failure_cluster.named", cluster.pk, actor, {**after, **facts_of_failures(cluster)}, before=before)
         enqueue(TASK, cluster_id=cluster.pk)
     return cluster
 
@@ -50,11 +51,17 @@ def unname_cluster(cluster_id: int, *, actor: User) -> FailureCluster:
     with transaction.atomic():
         cluster = _locked(cluster_id)
         if cluster.named is not None:
-            after = {"name": cluster.named.name}
+            before = facts_of_failures(cluster)
+            after = {"name": cluster.named.name, "error": None}
             cluster.named = cluster.named_by = cluster.named_at = None
             _save(cluster)
-            tell("failure_cluster.unnamed", cluster.pk, actor, after)
+            tell("failure_cluster.unnamed", cluster.pk, actor, after, before=before)
     return cluster
+
+
+def facts_of_failures(cluster: FailureCluster) -> dict[str, str | None]:
+    """What staff say of a cluster, as the event log has it."""
+    return {"error": cluster.named.name if cluster.named else None}
 
 
 def _locked(cluster_id: int) -> FailureCluster:

@@ -26,7 +26,7 @@ from clusters import services as clusters
 from clusters.models import Cluster, Container, ImageVersion, Location, Offer, Price
 from controlplane.core.service_admin import ServiceAdmin
 from jobs import services as jobs
-from jobs.models import Gate, Hold, Scope
+from jobs.models import FailureCluster, Gate, Hold, Scope
 from jobs.policy import read_policy
 from jobtypes import services as jobtypes
 from jobtypes.models import Error, JobType, RecipeType, Workspace
@@ -154,6 +154,14 @@ CASES: Final[dict[type[Any], Case]] = {
             "lift": lambda row, by: jobs.lift_cap(row, actor=by),
         },
     ),
+    FailureCluster: Case(
+        lambda by: FailureCluster.objects.create(title="It fails", first_seen=SOON, last_seen=SOON),
+        {
+            "name": lambda row, by: jobs.name_cluster(row.pk, actor=by, name="one", title="One", category="DATA"),
+            "rename": lambda row, by: jobs.name_cluster(row.pk, actor=by, name="two", title="Two", category="DATA"),
+            "unname": lambda row, by: jobs.unname_cluster(row.pk, actor=by),
+        },
+    ),
     Hold: Case(
         lambda by: jobs.place_hold(scope=Scope.ALL, code="DEPLOY", hint="soon", actor=by),
         {"lift": lambda row, by: jobs.lift_hold(row, actor=by)},
@@ -252,7 +260,7 @@ CASES: Final[dict[type[Any], Case]] = {
 # What has pages to change it, and is no configuration: what is done to it is told by events of its own.
 NOT_CONFIGURED: Final = {
     "Artifact", "Bill", "ClosedMonth", "Difference", "File", "Job", "Operation", "Recipe", "UsageRecord",
-    "WebhookDelivery",
+    "ParkedEvent", "WebhookDelivery",
 }  # fmt: skip
 
 
@@ -345,6 +353,28 @@ def test_an_import_of_prices_tells_what_it_changes() -> None:
         ("price.ended", {"valid_to": None}, {"valid_to": april.isoformat()}),
         ("price.set", None, {**said, "amount": "0.2"}),
         ("price.set", {"amount": "0.2"}, {**said, "amount": "0.3"}),
+    ]
+
+
+def test_of_saved_views_those_that_all_staff_see_are_told() -> None:
+    by = somebody(Role.ADMIN)
+    wish: dict[str, Any] = {"actor": by, "list_name": "jobs_job", "name": "mine"}
+    for query, is_shared in (("a=1", False), ("a=2", True), ("a=2", True), ("a=3", True), ("a=3", False)):
+        view = accounts.save_view(**wish, query=query, is_shared=is_shared)
+    accounts.delete_view(actor=by, view_id=view.pk)
+    view = accounts.save_view(**wish, query="b=1", is_shared=True)
+    accounts.delete_view(actor=by, view_id=view.pk)
+    told = (
+        Event.objects.filter(subject_kind="saved_view")
+        .order_by("pk")
+        .values_list("kind", "before__query", "after__query")
+    )
+    assert list(told) == [
+        ("saved_view.shared", None, "a=2"),
+        ("saved_view.shared", "a=2", "a=3"),
+        ("saved_view.withdrawn", "a=3", None),
+        ("saved_view.shared", None, "b=1"),
+        ("saved_view.withdrawn", "b=1", None),
     ]
 
 

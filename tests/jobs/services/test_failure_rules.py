@@ -69,7 +69,8 @@ def test_failed_jobs_get_the_error_and_no_others(operator: Person, monkeypatch: 
     cluster.refresh_from_db()
     assert (cluster.named, cluster.named_by) == (error, operator.user)
     named = Event.objects.get(kind="failure_cluster.named")
-    assert named.after == {"name": "bad-lens", "category": "DATA", "should_be_retried": False}
+    after = {"name": "bad-lens", "category": "DATA", "should_be_retried": False, "error": "bad-lens"}
+    assert (named.before, named.after) == ({"error": None}, after)
 
 
 def test_work_that_is_not_done_in_a_slice_is_passed_on(operator: Person, monkeypatch: pytest.MonkeyPatch) -> None:

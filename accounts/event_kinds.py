@@ -109,7 +109,7 @@ KINDS: Final[dict[str, tuple[str, str | None, str | None]]] = {
     "token.revoked": ("user", "is_archived", "is_archived prefix? name? tokens? prefixes?"),
     "usage.corrected": ("usage", NOTHING, "customer amount note"),
     "user.closing": ("user", "enabled", "enabled fields"),
-    "user.created": ("user", NOTHING, "username role ..."),
+    "user.created": ("user", NOTHING, "username role"),
     "user.disabled": ("user", "enabled", "enabled"),
     "user.email-changed": ("user", "email", "email"),
     "user.enabled": ("user", "enabled", "enabled"),

@@ -113,8 +113,7 @@ def create_user(
             user.customer_id = ensure_customer(customer) if customer else None
             user.save(force_insert=True)
             _join_group(user)
-            told = {"username": username, "role": role, "customer": customer or None}
-            record_of("user.created", user, actor, after=told)
+            record_of("user.created", user, actor, after={"username": username, "role": role})
     except IntegrityError as error:
         if _is_taken(user.email) and not User.objects.filter(username=username).exists():
             raise EmailTaken(field="email") from error

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from accounts.models import Role, User
@@ -67,13 +68,21 @@ class Used:
 def scopes(lane: Lane | LaneFacts) -> tuple[ScopeKey, ...]:
     """Every scope that covers the jobs of `lane`."""
     job_type = lane.job_type_id if isinstance(lane, Lane) else lane.job_type.id if lane.job_type else None
+    return _scopes(lane.place_id, lane.customer_id, lane.owner_id, lane.queue, job_type)
+
+
+@lru_cache(maxsize=20_000)
+def _scopes(
+    place_id: int, customer_id: int, owner_id: int, queue: str, job_type_id: int | None
+) -> tuple[ScopeKey, ...]:
+    """Asked for many times of each lane in every look."""
     return (
         (Scope.ALL, ""),
-        (Scope.PLACE, str(lane.place_id)),
-        (Scope.CUSTOMER, str(lane.customer_id)),
-        (Scope.OWNER, str(lane.owner_id)),
-        (Scope.QUEUE, f"{lane.place_id}:{lane.queue}"),
-        *(((Scope.JOB_TYPE, str(job_type)),) if job_type is not None else ()),
+        (Scope.PLACE, str(place_id)),
+        (Scope.CUSTOMER, str(customer_id)),
+        (Scope.OWNER, str(owner_id)),
+        (Scope.QUEUE, f"{place_id}:{queue}"),
+        *(((Scope.JOB_TYPE, str(job_type_id)),) if job_type_id is not None else ()),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from threading import Lock
 from typing import Final
 
 from django.utils import timezone
@@ -24,8 +26,32 @@ from jobs.queries import Oldest, WaitingLane, WaitingReason
 DAY: Final = timedelta(days=1)
 HOUR: Final = timedelta(hours=1)
 LATE_AFTER: Final = timedelta(minutes=2)  # how long periodic work may be due
+KEPT_SECONDS: Final = 5.0
+MANY_LANES: Final = 500
+MANY_JOBS: Final = 50_000
 BUDGETS: Final = 5
 DAYS: Final = 30
+
+
+class Line:
+    """What waits in line. A long line is looked at once in KEPT_SECONDS by each process, a short one each time."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._lanes: list[WaitingLane] = []
+        self._until = 0.0
+
+    def look(self) -> list[WaitingLane]:
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._lanes = queries.waiting_lanes()
+                jobs = sum(each.line.jobs for each in self._lanes)
+                is_long = len(self._lanes) >= MANY_LANES or jobs >= MANY_JOBS
+                self._until = time.monotonic() + KEPT_SECONDS if is_long else 0.0
+            return self._lanes
+
+
+_LINE: Final = Line()
 
 
 class Found:
@@ -39,7 +65,7 @@ class Found:
 
     @cached_property
     def lanes(self) -> list[WaitingLane]:
-        return queries.waiting_lanes()
+        return _LINE.look()
 
     @cached_property
     def reasons(self) -> list[WaitingReason]:

@@ -69,6 +69,12 @@ def waiting_reasons(lanes: Sequence[WaitingLane] | None = None) -> list[WaitingR
     return sorted(found.values(), key=lambda each: (-each.jobs, each.code))
 
 
+_OF_LANES: Final = (
+    *("customer", "place", "job_type", "queue", "customer__name", "place__cloud", "place__region"),
+    *("job_type__name", "job_type__version"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _InLane:
     """What waits in a lane for a reason."""
@@ -137,7 +143,7 @@ def held_back_by(code: str) -> HeldBack:
     """Everything that waits for this reason. The same few statements however much that is."""
     kept = [(status, each) for its, status, each in _all() if its == code]
     total = WaitingReason(code)
-    lanes = Lane.objects.select_related("customer", "place", "job_type").defer("job_type__manifest")
+    lanes = Lane.objects.select_related("customer", "place", "job_type").only(*_OF_LANES)
     known = {lane.pk: lane for lane in lanes.filter(sets.among("id", [each.lane_id for _, each in kept], Lane))}
     rows: dict[tuple[object, ...], Kept] = {}
     freed: dict[tuple[gates.ScopeKey, object], FreedBy] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
@@ -18,6 +19,7 @@ from accounts.models import ParkedEvent, Webhook, WebhookDelivery
 from billing import services as billing
 from billing.models import Bill, Budget, Difference, DifferenceKind
 from clusters.models import HostingPlace
+from controlplane.dashboards.found import KEPT_SECONDS, Line
 from jobs import queries, services, states
 from jobs.models import Beat, Hold, Job, LoadSample, Place, Scope, ThroughputSample
 from jobs.queries import FAILED
@@ -401,3 +403,20 @@ def test_it_costs_the_same_with_more() -> None:
             found.append(len(statements))
     assert found[:2] == found[2:]
     assert len(queries.waiting_lanes()) == 6
+
+
+def test_a_long_line_is_looked_at_once_in_five_seconds_and_a_short_one_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_place()
+    make_job()
+    line = Line()
+    assert [each.line.jobs for each in line.look()] == [1]
+    make_job()
+    monkeypatch.setattr("controlplane.dashboards.found.MANY_JOBS", 2)
+    assert sum(each.line.jobs for each in line.look()) == 2
+    make_job()
+    assert sum(each.line.jobs for each in line.look()) == 2
+    later = time.monotonic() + KEPT_SECONDS + 1
+    monkeypatch.setattr("controlplane.dashboards.found.time.monotonic", lambda: later)
+    assert sum(each.line.jobs for each in line.look()) == 3

@@ -8,14 +8,13 @@ from typing import Final
 
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.utils.timesince import timesince
 
 from accounts import queries as accounts
 from billing import queries as billing
 from clusters.queries import settings_fault
 from controlplane.dashboards.found import DAY, HOUR, Found
 from jobs import queries
-from jobs.admin.waiting import jobs_url, reason_url
+from jobs.admin.waiting import jobs_url, lasted, reason_url
 from jobs.gates import silent_after
 from jobs.models import Place
 from jobs.queries import FAILED
@@ -66,10 +65,10 @@ def _places(found: Found) -> Iterator[Need]:
             continue
         page = reverse("admin:jobs_place_change", args=[place.pk])
         if place.failing_since is not None:
-            text = f"{place} has failed for {timesince(place.failing_since, found.now)}"
+            text = f"{place} has failed for {lasted(place.failing_since)}"
             yield Need(BAD, text, page, place.failure, *_check(found, place))
         elif place.seen_at is not None and found.now - place.seen_at > silent_after(place):
-            text = f"{place} has been silent for {timesince(place.seen_at, found.now)}"
+            text = f"{place} has been silent for {lasted(place.seen_at)}"
             yield Need(BAD, text, page, "Start `manage.py work` there.")
 
 
@@ -92,7 +91,7 @@ def _hosting(found: Found) -> Iterator[Need]:
     for place in found.hosting_places:
         if place.failing_since is not None:
             page = reverse("admin:clusters_hostingplace_change", args=[place.pk])
-            text = f"Containers at {place} have failed for {timesince(place.failing_since, found.now)}"
+            text = f"Containers at {place} have failed for {lasted(place.failing_since)}"
             yield Need(BAD, text, page, place.failure, "Fleet map", reverse("admin:clusters_fleet"))
 
 
@@ -124,9 +123,7 @@ def _holds(found: Found) -> Iterator[Need]:
     if not rows:
         return
     oldest = rows[0]
-    detail = (
-        f"The oldest, {oldest.code}, for {timesince(oldest.since, found.now)}: {oldest.hint or 'without a word why'}"
-    )
+    detail = f"The oldest, {oldest.code}, for {lasted(oldest.since)}: {oldest.hint or 'without a word why'}"
     lifts = found.user.has_perm("jobs.delete_hold")
     way = ("Lift it", reverse("admin:jobs_hold_remove", args=[oldest.pk])) if lifts and len(rows) == 1 else ("", "")
     text = _many(queries.old_holds().count(), "hold has", "holds have") + " stood for more than a day"

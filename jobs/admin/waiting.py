@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied
@@ -55,12 +56,15 @@ def meaning(code: str) -> str:
     return queries.MEANINGS.get(code, OTHERS_HOLD)
 
 
-def since(reason_at: Any) -> SafeString | str:
+def lasted(begun: datetime) -> str:
+    """How long it is since then, in words."""
+    seconds = int((timezone.now() - begun).total_seconds())
+    return timesince(begun, timezone.now()) if seconds >= 60 else f"{max(seconds, 0)} seconds"
+
+
+def since(begun: datetime | None) -> SafeString | str:
     """How long ago, exactly on hover."""
-    if reason_at is None:
-        return ""
-    at = f"{reason_at:%Y-%m-%d %H:%M:%S}"
-    return format_html("<span title='{}'>{}</span>", at, timesince(reason_at, timezone.now()))
+    return format_html("<span title='{}'>{}</span>", f"{begun:%Y-%m-%d %H:%M:%S}", lasted(begun)) if begun else ""
 
 
 # --- All reasons ---------------------------------------------------------------------------------
@@ -115,9 +119,7 @@ def reason_page(request: HttpRequest, code: str, context: dict[str, Any]) -> Htt
         "line": meaning(code) if total.jobs or code in queries.MEANINGS else "",
         "back": reverse("admin:jobs_waiting"),
         "jobs": link(jobs_of_reason(total), f"{total.jobs} jobs") if total.jobs else "",
-        "facts": f"of {len(total.customers)} customers, the oldest for {timesince(total.oldest)}"
-        if total.oldest
-        else "",
+        "facts": f"of {len(total.customers)} customers, the oldest for {lasted(total.oldest)}" if total.oldest else "",
         "buttons": _buttons(request, code),
         "sections": sections,
         "empty": "" if total.jobs else "Nothing waits for this now.",

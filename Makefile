@@ -54,7 +54,7 @@ bench: setup ## Measure speed (minutes).
 soak: setup ## Run under load and faults for long.
 	@exec $(BIN)/python -m tests.soak
 
-screenshots: setup ## Take pictures of the admin and the browsable API (needs chromium).
+screenshots: setup ## Take pictures of the admin, light and dark, into docs/screenshots (needs chromium).
 	@exec $(BIN)/python deploy/screenshots.py
 
 lock: ## Choose package versions anew from requirements.txt and requirements-dev.in.

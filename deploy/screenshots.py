@@ -1,4 +1,4 @@
-"""`make screenshots`: pictures of the admin and the browsable API, light and dark, in .data/screenshots.
+"""`make screenshots`: pictures of the main pages of the admin, light and dark, into docs/screenshots.
 
 It starts a fresh deployment in .data/screenshots/deployment, brings jobs into several states, and looks at
 the pages with the Chromium of this machine.
@@ -18,9 +18,10 @@ import seed_tour
 from demo import CHECKOUT, Client, Failed, check, fresh_deployment, manage, served, wait_for
 from playwright.sync_api import Error, Page, sync_playwright
 
-PICTURES: Final = CHECKOUT / ".data" / "screenshots"
-DEPLOYMENT: Final = PICTURES / "deployment"
+PICTURES: Final = CHECKOUT / "docs" / "screenshots"
+DEPLOYMENT: Final = CHECKOUT / ".data" / "screenshots" / "deployment"
 SIZE: Final = {"width": 1440, "height": 900}
+TALLEST: Final = 1400  # pixels: what stands below says no more of how a page looks
 TALKS: Final = "for n in $(seq 1 600); do echo frame $n of 600 encoded; sleep 0.5; done"
 
 
@@ -63,58 +64,17 @@ def stage(client: Client) -> dict[str, Any]:
     chosen = [str(job["id"]) for job in (*waiting[5:40], *failed, *ended)]
     operation = client.call("POST", "/v6/jobs/hold/", {"job_id": chosen, "hint": "The lens is being changed"})
     wait_for_operation(client, operation["id"])
-    return {
-        "talking": talking["id"],
-        "failed": failed[0]["id"],
-        "waiting": waiting[-6]["id"],
-        "operation": operation["id"],
-    }
+    return {"talking": talking["id"], "failed": failed[0]["id"]}
 
 
 def stage_seed(client: Client) -> dict[str, Any]:
-    """What the demo does with a Seed job type, and a recipe of three of its jobs, one of them after a condition."""
+    """What the demo does with a Seed job type, and two changes of the type."""
     with contextlib.redirect_stdout(io.StringIO()):
         seed_tour.walk(client, DEPLOYMENT / "workspaces", check)
-    words = {"node_type": "job", "job_type_name": seed_tour.NAME, "job_type_version": "1.0.0"}
-    from_recipe = {"TEXT": {"type": "recipe", "input": "TEXT"}}
-    long_enough = {
-        "node_type": "condition",
-        "interface": {"json": [{"name": "words", "type": "integer"}]},
-        "data_filter": {"filters": [{"name": "words", "type": "integer", "condition": ">", "values": [100]}]},
-    }
-    definition = {
-        "input": {"files": [{"name": "TEXT", "media_types": ["text/plain"]}], "json": []},
-        "nodes": {
-            "count": {"dependencies": [], "input": from_recipe, "node_type": words},
-            "is-long": {
-                "dependencies": [{"name": "count"}],
-                "input": {"words": {"type": "dependency", "node": "count", "output": "words"}},
-                "node_type": long_enough,
-            },
-            "count-again": {"dependencies": [{"name": "is-long"}], "input": from_recipe, "node_type": words},
-            "too-short": {
-                "dependencies": [{"name": "is-long", "acceptance": False}],
-                "input": from_recipe,
-                "node_type": words,
-            },
-        },
-    }
-    recipe_type = client.call("POST", "/v6/recipe-types/", {"title": "Count and count", "definition": definition})
-    text = seed_tour.upload(client, seed_tour.STDLIB / "argparse.py")
-    wish = {"recipe_type_id": recipe_type["id"], "input": {"files": {"TEXT": [text]}}}
-    recipe = client.call("POST", "/v6/recipes/", wish)
     job_type = client.call("GET", f"/v6/job-types/{seed_tour.NAME}/1.0.0/")
-    failed = client.call("GET", f"/v6/jobs/?job_type_name={seed_tour.NAME}&status=FAILED")["results"]
-    done = client.call("GET", f"/v6/jobs/?job_type_name={seed_tour.NAME}&status=COMPLETED")["results"]
-    return {
-        "job_type": job_type["id"],
-        "seed_job": done[0]["id"],
-        "seed_failed": failed[0]["id"],
-        "recipe_type": recipe_type["id"],
-        "recipe": recipe["id"],
-        "workspace": client.call("GET", "/v6/workspaces/")["results"][0]["id"],
-        "file": text,
-    }
+    client.call("PATCH", f"/v6/job-types/{seed_tour.NAME}/1.0.0/", {"max_scheduled": 8})
+    client.call("PATCH", f"/v6/job-types/{seed_tour.NAME}/1.0.0/", {"is_paused": True})
+    return {"job_type": job_type["id"]}
 
 
 def submit(client: Client, name: str, script: str, **wish: Any) -> dict[str, Any]:
@@ -141,24 +101,18 @@ def wait_for_operation(client: Client, operation_id: int) -> None:
 
 def take_pictures(base: str, chromium: str, password: str, scene: dict[str, Any]) -> None:
     pages = {
-        "admin-job-list": "/admin/jobs/job/",
-        "admin-job-detail": f"/admin/jobs/job/{scene['talking']}/change/",
-        "admin-job-failed": f"/admin/jobs/job/{scene['failed']}/change/",
-        "admin-job-waiting": f"/admin/jobs/job/{scene['waiting']}/change/",
-        "admin-operation": f"/admin/jobs/operation/{scene['operation']}/change/",
-        "admin-job-seed": f"/admin/jobs/job/{scene['seed_job']}/change/",
-        "admin-job-type-list": "/admin/jobtypes/jobtype/",
-        "admin-job-type": f"/admin/jobtypes/jobtype/{scene['job_type']}/change/",
-        "admin-job-type-configure": f"/admin/jobtypes/jobtype/{scene['job_type']}/configure/",
-        "admin-job-type-compare": f"/admin/jobtypes/jobtype/{scene['job_type']}/compare/",
-        "admin-recipe-type": f"/admin/jobtypes/recipetype/{scene['recipe_type']}/change/",
-        "admin-recipe": f"/admin/jobs/recipe/{scene['recipe']}/change/",
-        "admin-workspace": f"/admin/jobtypes/workspace/{scene['workspace']}/change/",
-        "admin-file": f"/admin/jobs/file/{scene['file']}/change/",
-        "admin-confirm": "/admin/jobs/job/matching/cancel/?state=QUEUED",
-        "browsable-api-jobs": "/v6/jobs/",
-        "index": "/",
+        "front": "/admin/",
+        "jobs": "/admin/jobs/job/",
+        "job-running": f"/admin/jobs/job/{scene['talking']}/change/",
+        "job-failed": f"/admin/jobs/job/{scene['failed']}/change/",
+        "waiting": "/admin/jobs/waiting/",
+        "failures": "/admin/jobs/failurecluster/",
+        "submit": "/admin/jobs/job/add/container/",
+        "job-type": f"/admin/jobtypes/jobtype/{scene['job_type']}/change/",
+        "history": f"/admin/jobtypes/jobtype/{scene['job_type']}/history/",
+        "spend": "/admin/billing/spend/",
     }
+    PICTURES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, headless=True)
         for scheme in ("light", "dark"):
@@ -170,7 +124,10 @@ def take_pictures(base: str, chromium: str, password: str, scene: dict[str, Any]
                 page.goto(base + path)
                 page.wait_for_timeout(1500)  # the log comes in
                 target = PICTURES / f"{name}-{scheme}.png"
-                page.screenshot(path=str(target), full_page="list" not in name)
+                height = min(page.evaluate("document.documentElement.scrollHeight"), TALLEST)
+                page.set_viewport_size({"width": SIZE["width"], "height": max(height, SIZE["height"])})
+                page.screenshot(path=str(target))
+                page.set_viewport_size(SIZE)  # type: ignore[arg-type]
                 print(target.relative_to(CHECKOUT))
             context.close()
             if said:

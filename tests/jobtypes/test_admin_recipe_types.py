@@ -144,7 +144,7 @@ def test_a_page_draws_the_definition_and_links_what_its_nodes_run() -> None:
     row = make_recipe_type(definition_of(nodes), "Forked", description="<b>All</b>")
     page = _text(browser("monitor"), _page(row))
     assert "&lt;b&gt;All&lt;/b&gt;" in page
-    assert "role='img' aria-label='The nodes of forked'" in page
+    assert "role='group' aria-label='The nodes of forked'" in page
     job_type = reverse("admin:jobtypes_jobtype_change", args=[counter.pk])
     # Each job twice: in the drawing, and in the table.
     assert page.count(f"href='{job_type}'") == 2 * 4
@@ -221,7 +221,7 @@ def test_revisions_are_compared_node_by_node(asked: dict[str, int], expected: di
     page = answer.content.decode()
     assert answer.status_code == 200
     assert _rows(page) == expected
-    assert "role='img'" in page
+    assert "role='group'" in page
 
 
 @pytest.mark.parametrize("asked", [{"after": 4}, {"before": 9}, {"after": "x"}, {"before": 0}, {"after": 2**40}])
@@ -229,7 +229,7 @@ def test_a_revision_that_is_none_is_asked_for_again(asked: dict[str, Any]) -> No
     answer = browser("monitor").get(_page(_three(), "compare"), asked)
     assert answer.status_code == 200
     assert answer.context["form"].errors
-    assert "role='img'" not in answer.content.decode()
+    assert "role='group'" not in answer.content.decode()
 
 
 def test_other_inputs_are_told_of() -> None:

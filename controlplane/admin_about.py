@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from controlplane.admin_docs import url_of
 
@@ -77,14 +78,46 @@ ABOUT: Final[dict[str, tuple[str, str]]] = {
     ),
     "accounts_event": ("Who did what to which row, in order: never changed.", "staff#follow-what-happened"),
 }
+# Of lists that nobody adds a row to by hand: where their rows come from, and the page where one begins.
+NEXT: Final[dict[str, tuple[str, str]]] = {
+    "jobs_execution": ("They come with jobs: submit one.", "jobs_job_add"),
+    "jobs_failurecluster": ("No job has failed. All that have run:", "jobs_job_changelist"),
+    "jobs_lane": ("Nothing waits, and nothing runs: submit a job.", "jobs_job_add"),
+    "jobs_loadsample": ("Noted each minute while `manage.py work` runs. What the workers do:", "index"),
+    "jobs_operation": ("It begins at jobs: choose some, or everything that a filter matches.", "jobs_job_changelist"),
+    "jobs_operationfailure": ("No bulk work has left anything behind. All of it:", "jobs_operation_changelist"),
+    "jobs_place": ("This machine is one as soon as `manage.py work` runs; a cloud, once it is set up.", "index"),
+    "jobs_recipe": ("They are run from a recipe type.", "jobs_job_add"),
+    "clusters_cluster": ("They are made by API, at an image version.", "clusters_imageversion_changelist"),
+    "clusters_container": ("They are made in clusters.", "clusters_cluster_changelist"),
+    "clusters_hostingplace": ("They come with locations.", "clusters_location_changelist"),
+    "clusters_location": ("They come with the first upgrade of the database.", "index"),
+    "clusters_offer": ("They come with places, and with price lists that are imported.", "jobs_place_changelist"),
+    "clusters_price": ("Set one on the page of an offer.", "clusters_offer_changelist"),
+    "billing_bill": ("Drafts are drawn up from what was used.", "billing_usagerecord_changelist"),
+    "billing_closedmonth": ("A month is closed when it is over. What it costs:", "billing_spend"),
+    "billing_difference": ("Nothing differs. What is compared each day:", "billing_bill_changelist"),
+    "billing_meterevent": ("They are sent when a month's bills are final.", "billing_closedmonth_changelist"),
+    "billing_paymentdetails": ("Customers enter theirs themselves. All customers:", "accounts_customer_changelist"),
+    "billing_stripeevent": ("Stripe has told nothing yet. Is it set up?", "index"),
+    "billing_usagerecord": ("What runs is metered as it goes on: submit a job.", "jobs_job_add"),
+    "accounts_event": ("Nothing has happened yet: submit a job.", "jobs_job_add"),
+    "accounts_feedback": ("Nobody has said anything. Invite somebody.", "accounts_invitation_changelist"),
+    "accounts_limitchangerequest": ("Nobody asks for more. What each may have:", "accounts_user_changelist"),
+    "accounts_parkedevent": ("Nothing was left behind. All that happened:", "accounts_event_changelist"),
+    "accounts_webhook": ("Users make theirs by API. Who there is:", "accounts_user_changelist"),
+    "accounts_webhookdelivery": ("They come with webhooks.", "accounts_webhook_changelist"),
+}
 MODEL_WORDS: Final = 2  # of the name of a model's page, such as jobs_job_cancel
 
 
 class About(NamedTuple):
-    """`url`: of the docs' section."""
+    """`url`: of the docs' section; `next_url`: where a row that is not there would begin, and `next` says how."""
 
     sentence: str
     url: str
+    next: str
+    next_url: str
 
 
 def key_of(url_name: str) -> str:
@@ -95,9 +128,10 @@ def key_of(url_name: str) -> str:
 def about_page(request: HttpRequest) -> About | None:
     """What the page that is asked for is; None for pages that need no word."""
     match = request.resolver_match
-    found = ABOUT.get(key_of(match.url_name)) if match is not None and match.url_name else None
-    if found is None:
+    key = key_of(match.url_name) if match is not None and match.url_name else ""
+    if key not in ABOUT:
         return None
-    sentence, target = found
+    sentence, target = ABOUT[key]
     page, _, anchor = target.partition("#")
-    return About(sentence, url_of(page, anchor))
+    following, begins = NEXT.get(key, ("", ""))
+    return About(sentence, url_of(page, anchor), following, reverse(f"admin:{begins}") if begins else "")

@@ -11,15 +11,16 @@ from django.contrib import admin
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_script_prefix, set_script_prefix
 
-from controlplane.admin_about import ABOUT, about_page, key_of
+from controlplane.admin_about import ABOUT, NEXT, about_page, key_of
 from controlplane.admin_docs import BESIDE, find_page, meant_by, page_names
+from tests.browsers import browser
 from tests.environment import CHECKOUT
 from tests.factories import make_admin, make_customer_user, make_monitor, make_operator
 
 # Pages that need no word on what they are: for signing in, of Django's own, and the docs themselves.
 PLAIN = {
     *("totp", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "search"),
-    *("view_on_site", "app_list", "docs", "docs_page"),
+    *("view_on_site", "app_list", "docs", "docs_page", "save_view", "delete_view"),
 }
 
 
@@ -128,6 +129,27 @@ def names(patterns: Any) -> set[str]:
         elif isinstance(each, URLPattern) and each.name:
             found.add(each.name)
     return found
+
+
+def test_every_list_that_is_empty_says_the_next_step() -> None:
+    adding = {its for its in admin.site._registry.values() if getattr(its, "add_form", None)}
+    for model, its in admin.site._registry.items():
+        key = f"{model._meta.app_label}_{model._meta.model_name}"
+        assert (key in NEXT) != (its in adding), key
+
+
+@pytest.mark.django_db
+def test_an_empty_list_leads_on_and_what_matches_nothing_leads_back() -> None:
+    client = browser("admin")
+    page = client.get("/admin/jobs/job/").content.decode()
+    assert "There are no jobs yet" in page
+    assert 'href="add/">Add the first</a>' in page
+    page = browser("monitor").get("/admin/jobs/operation/").content.decode()
+    assert NEXT["jobs_operation"][0] in page
+    assert 'href="/admin/jobs/job/">Go there</a>' in page
+    page = client.get("/admin/jobs/job/?state=FAILED").content.decode()
+    assert "Nothing matches" in page
+    assert 'href="?">All of them</a>' in page
 
 
 def test_every_list_and_form_has_its_sentence() -> None:

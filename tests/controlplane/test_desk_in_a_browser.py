@@ -27,6 +27,7 @@ RULES: Final = {
     "resultTypes": ["violations"],
 }
 CONTRAST: Final = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
+PARTS: Final = 2  # of the pages, to be looked at side by side
 GRAVE: Final = ("serious", "critical")
 FURNISH: Final = """
 import json
@@ -78,7 +79,8 @@ def page() -> Iterator[Page]:
 
 
 @pytest.mark.group("controlplane")
-def test_every_page_can_be_read_and_reached_by_everybody(deployment: Factory, page: Page) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_page_can_be_read_and_reached_by_everybody(deployment: Factory, page: Page, part: int) -> None:
     place = deployment(DEBUG="1")
     place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
     paths = json.loads(place.run_python(FURNISH))
@@ -87,7 +89,7 @@ def test_every_page_can_be_read_and_reached_by_everybody(deployment: Factory, pa
     heard = Heard(base)
     heard.listen(page)
     faults: dict[str, list[str]] = {}
-    for path in paths:
+    for path in paths[part::PARTS]:
         found = _faults_of(page, base + path)
         found += heard.faults
         heard.faults = []

@@ -31,7 +31,13 @@ def test_a_client_keeps_the_token_it_has(monkeypatch: pytest.MonkeyPatch) -> Non
     row = ApiToken.objects.get(name="ci")
     assert (row.prefix, row.expires_at and row.expires_at.isoformat()) == (OLD[:8], "2099-01-31T00:00:00+00:00")
     told = Event.objects.get(kind="token.imported")
-    assert told.after == {"prefix": OLD[:8], "name": "ci", "scope": "submit"}
+    assert told.after == {
+        "prefix": OLD[:8],
+        "name": "ci",
+        "scope": "submit",
+        "expires_at": "2099-01-31T00:00:00+00:00",
+        "is_archived": False,
+    }
 
 
 @pytest.mark.parametrize(

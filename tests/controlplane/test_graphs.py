@@ -48,7 +48,7 @@ def _svg(graph: _Graph, label: str = "what it is", **looks: Look) -> ElementTree
 
 def test_it_says_what_it_is_and_scrolls() -> None:
     svg = _svg(_Graph(), label=EVIL)
-    assert (svg.get("role"), svg.get("aria-label")) == ("img", EVIL)
+    assert (svg.get("role"), svg.get("aria-label")) == ("group", EVIL)
     assert (svg.get("width"), svg.get("viewBox")) == ("300", "0 0 300 200")
     assert "cp-scroll" in shown_graph(_Graph(), "x", {})
 

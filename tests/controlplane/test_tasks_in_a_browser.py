@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.deployment import Deployment, Factory
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("sqlite", "browsers see the web server only")]
 PASSWORD: Final = "correct horse battery staple"
@@ -99,6 +100,7 @@ def test_a_customer_s_failed_jobs_are_found_and_run_again(place: Deployment, api
     flag = place.folder / "mended"
     failing = [api.submit("acme", f"test -e {flag} || exit 3", max_tries=1) for _ in range(2)]
     other = api.submit("globex", "exit 3", max_tries=1)
+    until(lambda: place.rows("SELECT count(*) FROM jobs_job WHERE status = 'FAILED'") == [(3,)])
     go_to(page, "Jobs")
     page.fill("input[name=customer]", "acme")
     page.press("input[name=customer]", "Enter")
@@ -118,7 +120,7 @@ def test_a_customer_s_failed_jobs_are_found_and_run_again(place: Deployment, api
 
 def test_why_a_job_waits_is_told_and_what_frees_it_is_a_click_away(place: Deployment, api: Api, page: Page) -> None:
     go_to(page, "Holds")
-    page.locator("a[href$='/add/']").first.click()
+    page.locator("a[href$='/hold/add/']").first.click()
     page.fill("input[name=hint]", "The lens is being changed.")
     page.click("button.cp-main")
     job = api.submit("acme", "true")
@@ -150,7 +152,7 @@ def test_a_type_is_paused_and_two_of_its_revisions_are_compared(place: Deploymen
 
 def test_a_token_is_made_used_and_revoked(place: Deployment, page: Page) -> None:
     go_to(page, "Tokens")
-    page.locator("a[href$='/add/']").first.click()
+    page.locator("a[href$='/apitoken/add/']").first.click()
     page.fill("input[name=username]", "anna")
     page.fill("input[name=name]", "laptop")
     page.click("button.cp-main")

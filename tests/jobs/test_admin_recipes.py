@@ -16,6 +16,7 @@ from jobs.admin.recipes import RecipeAdmin
 from jobs.models import Job, Recipe
 from jobs.services.recipes import advance_recipe, cancel_recipe, reprocess_recipe
 from jobtypes.services.recipe_types import edit_recipe_type
+from tests.answers import text_of
 from tests.browsers import OTHERS, STAFF, browser, somebody
 from tests.factories import make_customer_user
 from tests.query_budget import within_budget
@@ -263,9 +264,8 @@ def test_a_page_costs_the_same_however_many_nodes_there_are() -> None:
 def test_its_history_is_in_the_event_log() -> None:
     row = make_recipe()
     make_recipe()
-    answer = browser("monitor").get(_page(row, "history"), follow=True)
-    found = [(event.kind, event.subject_id) for event in answer.context["cl"].result_list]
-    assert found == [("recipe.created", row.pk)]
+    page = text_of(browser("monitor").get(_page(row, "history")))
+    assert page.count("recipe.created") == 1
 
 
 # --- Cancel --------------------------------------------------------------------------------------

@@ -86,6 +86,7 @@ FOUND: list[tuple[str, Any]] = [
 FOUND_BOTH: list[tuple[str, Any]] = [
     *[("cloud", "local"), ("shape", "container"), ("queue", "default"), ("on_hold", "false"), ("status", "")],
     *[("is_superseded", "false"), ("region", ["local", "elsewhere"]), ("status", ["FAILED", "RUNNING"])],
+    ("tasks", "true"),
     *[("started", "PT1H"), ("created_after", "PT1H"), ("ended", "PT0S"), ("created_before", "PT0S")],
     *[("started", "2020-01-01T00:00:00Z"), ("ended", "2999-01-01T00:00:00+02:00")],
 ]
@@ -96,6 +97,7 @@ FOUND_NOT: list[tuple[str, Any]] = [
     *[("started", "2999-01-01T00:00:00Z"), ("ended", "P1D"), ("created_after", "2999-01-01T00:00:00Z")],
     *[(name, "1") for name in ("job_type_id", "job_type_name", "batch_id", "recipe_id", "parent", "source_sensor")],
     *[(name, "1") for name in ("source_sensor_class", "source_collection", "source_task")],
+    ("failure_cluster", "1"),
     *[("job_id", "0"), ("job_id", "9" * 18), ("error_id", "0"), ("created_before", "P1D")],
 ]
 

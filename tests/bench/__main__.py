@@ -128,6 +128,7 @@ def _unisolated(rigs: list[Rig]) -> list[Line]:
     roots = rig.start_work()
     plain, rate = _queue_cpu(rig, roots)
     rig.python(_BLOCK, str(BLOCKED))
+    rig.catch_up()
     past, past_rate = _queue_cpu(rig, roots)
     rig.rest()
     note = f"{past:.2f} against {plain:.2f} forks; {past_rate:.0f} jobs/s"

@@ -18,6 +18,7 @@ import psycopg
 from tests import environment, postgresql
 from tests.bench import cpu
 from tests.deployment import Deployment, drop_templates, end_processes
+from tests.waiting import until
 
 
 @contextmanager
@@ -60,6 +61,11 @@ class Rig:
     def python(self, code: str, *arguments: str) -> str:
         """Run a piece of code inside the deployment, as the service layer's caller would."""
         return self.deployment.run_python(code, *arguments)
+
+    def catch_up(self) -> None:
+        """Wait until all who follow the log have come to its end: what was submitted just now is none of what follows."""
+        behind = "SELECT count(*) FROM accounts_follower WHERE position < (SELECT max(position) FROM accounts_event)"
+        until(lambda: self.deployment.rows(behind) == [(0,)], "followers at the end of the log", seconds=180)
 
     def run_jobs(self, count: int) -> dict[str, Any]:
         """Submit `count` no-op jobs in one service call and wait until all have ended well."""

@@ -63,7 +63,7 @@ class Rig:
         return self.deployment.run_python(code, *arguments)
 
     def catch_up(self) -> None:
-        """Wait until all who follow the log have come to its end: what was submitted just now is none of what follows."""
+        """Wait until all who follow the log have come to its end, so that what was submitted is not measured."""
         behind = "SELECT count(*) FROM accounts_follower WHERE position < (SELECT max(position) FROM accounts_event)"
         until(lambda: self.deployment.rows(behind) == [(0,)], "followers at the end of the log", seconds=180)
 

@@ -50,7 +50,7 @@ def _usd(nano: int) -> str:
 
 _cost_of(Job, "job", queries.job_cost, unknown=_UNKNOWN)
 _cost_of(Recipe, "recipe", queries.recipe_cost, "Cost of its jobs", unknown="not known until it is completed")
-_cost_of(JobType, "job_type", queries.job_type_cost, "Cost of all its jobs")
+_cost_of(JobType, "job_type", queries.job_type_metered, "Cost of all its jobs, up to the last full hour")
 _cost_of(Cluster, "cluster", queries.cluster_cost, "Cost, up to the last full hour")
 
 

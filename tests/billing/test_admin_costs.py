@@ -126,7 +126,7 @@ def test_a_job_type_s_page_costs_the_same_whoever_runs_how_much_of_it() -> None:
             Job.objects.filter(pk=job.pk).update(shape=Shape.SEED, job_type=job_type, revision=job_type.revisions.get())
         with counted() as found:
             text = text_of(client.get(page(job_type)))
-        assert "<dt>Not metered yet</dt>" in text
+        assert "up to the last full hour" in text
         counts.append(len(found))
     assert counts[0] == counts[1]
 

@@ -31,7 +31,6 @@ BUDGET: Final = "BUDGET"
 class Reason:
     """Why a job waits: a stable code, and what would free it. `place_full` ones pass when running work ends.
 
-    `of_others`: its numbers count what other customers did, too, and are for staff alone.
     `scope` is what the hold, cap or budget covers, or whose the reason is: a job type's, a place's.
     """
 
@@ -43,11 +42,11 @@ class Reason:
     set_by: str | None = None
     place_full: bool = False
     scope: ScopeKey | None = None
-    of_others: bool = False
 
     def told_to(self, reader: User) -> Reason:
-        """What of it `reader` may know."""
-        is_hidden = self.of_others and reader.role == Role.CUSTOMER
+        """What of it `reader` may know: what other customers have spent, too, is for staff alone."""
+        is_of_others = self.code == BUDGET and self.scope is not None and self.scope[0] != Scope.CUSTOMER
+        is_hidden = is_of_others and reader.role == Role.CUSTOMER
         return replace(self, value=None, limit=None) if is_hidden else self
 
 
@@ -224,8 +223,7 @@ def _afforded(candidate: Candidate, lane: LaneFacts, counters: Counters) -> Iter
             whose = {Scope.CUSTOMER: "its customer", Scope.JOB_TYPE: "its job type"}.get(Scope(gate.scope), "all jobs")
             hint = f"The budget of {whose} has not enough left for the {dollars(cost)} USD that this job may come to."
             hint, scope = f"{hint} {gate.hint}".strip(), (gate.scope, gate.scope_id)
-            value, limit, of_others = dollars(used), dollars(gate.limit_nano), gate.scope != Scope.CUSTOMER
-            yield Reason(BUDGET, hint, gate.since, value, limit, scope=scope, of_others=of_others)
+            yield Reason(BUDGET, hint, gate.since, dollars(used), dollars(gate.limit_nano), scope=scope)
 
 
 def dollars(nano: int) -> str:

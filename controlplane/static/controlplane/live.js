@@ -93,7 +93,7 @@
         end();
         mark("ended", "Not up to date: you are signed out. Load the page again.");
       } else if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
-      if (answer.ok && isStale) connect();
+      if (answer.ok && isStale && !ended) connect();
       isStale = !answer.ok;
     } catch {
       isStale = true;
@@ -130,12 +130,9 @@
   }
 
   function connect() {
-    if (!root.dataset.liveStream) {
-      mark("polling", `Keeps itself up to date, every ${root.dataset.liveEvery} seconds`);
-      return;
-    }
-    if (!("EventSource" in window)) {
-      mark("polling", "Asked every few seconds");
+    if (!root.dataset.liveStream || !("EventSource" in window)) {
+      const alone = `Keeps itself up to date, every ${root.dataset.liveEvery} seconds`;
+      mark("polling", root.dataset.liveStream ? "Asked every few seconds" : alone);
       return;
     }
     close();

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -24,7 +25,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psutil
 import psycopg
@@ -133,6 +134,17 @@ def drop_templates() -> None:
 # --- Deployments ---------------------------------------------------------------------------------
 
 
+_FURNISH: Final = """
+import json
+from pathlib import Path
+from django.conf import settings
+settings.MAPREDUCE_FOLDERS = [str(Path(settings.DATA_DIR) / "mapreduce")]
+from tests.browsers import furnish, pages
+furnish()
+print(json.dumps(list(pages(changing=True))))
+"""
+
+
 class Deployment:
     """One deployment. `env` is what its processes get; add to it before starting any."""
 
@@ -167,6 +179,11 @@ class Deployment:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def furnish(self) -> list[str]:
+        """Have a row in every table that the admin shows; the addresses of all its pages."""
+        addresses: list[str] = json.loads(self.run_python(_FURNISH))
+        return addresses
 
     def start_manage(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
         """Start a management command that stays, in a process group of its own."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.chromium import PASSWORD, opened_page, sign_in
 from tests.deployment import Deployment, Factory
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("sqlite", "browsers see the web server only")]
-PASSWORD: Final = "correct horse battery staple"
 # A customer's user who asks for more, with a webhook to which something could not be delivered.
 MARY: Final = """
 from django.utils import timezone
@@ -32,13 +31,8 @@ WebhookDelivery.objects.create(
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
+    with opened_page() as page:
         yield page
-        browser.close()
 
 
 @pytest.fixture
@@ -49,11 +43,7 @@ def place(deployment: Factory, page: Page) -> Deployment:
     place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
     place.run_manage("shell", "-c", MARY)
     base = place.start_web()
-    page.goto(f"{base}/admin/")
-    page.fill("input[name=username]", "anna")
-    page.fill("input[name=password]", PASSWORD)
-    page.press("input[name=password]", "Enter")
-    expect(page).to_have_url(f"{base}/admin/")
+    sign_in(page, base)
     return place
 
 

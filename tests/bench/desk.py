@@ -24,16 +24,6 @@ ROUNDS: Final = 20
 ACCEPT_MS: Final = 300
 SHOWN: Final = 5
 
-# One row in every table that has a page, as tests have it, and the addresses of all pages.
-_FURNISH: Final = """
-import json
-from pathlib import Path
-from django.conf import settings
-settings.MAPREDUCE_FOLDERS = [str(Path(settings.DATA_DIR) / "mapreduce")]
-from tests.browsers import furnish, pages
-furnish()
-print(json.dumps(list(pages(changing=True))))
-"""
 # What a page is asked for that the list of all pages does not say: searches, filters, rows with the most behind them.
 _ASKED: Final = """
 import json
@@ -86,7 +76,7 @@ def desk(url: str) -> list[Line]:
 def _measured(jobs: int, events: int) -> list[Line]:
     rig = Rig(WEB_WORKERS="1")
     try:
-        pages = json.loads(rig.python(_FURNISH))
+        pages = rig.deployment.furnish()
         base = rig.deployment.start_web()
         register(base, rig.token, versions=1)
         _fill(rig, jobs, events)

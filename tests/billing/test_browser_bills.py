@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.chromium import PASSWORD, opened_page, sign_in
 from tests.deployment import Deployment, Factory
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("postgresql", "browsers see the web server only")]
-PASSWORD: Final = "correct horse battery staple"
 # Two months, of which the first has ended.
 METERED: Final = """
 from datetime import timedelta
@@ -35,13 +34,8 @@ services.draw_up_drafts()
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
+    with opened_page() as page:
         yield page
-        browser.close()
 
 
 @pytest.fixture
@@ -52,11 +46,7 @@ def place(deployment: Factory, page: Page) -> Deployment:
     place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
     place.run_manage("shell", "-c", METERED)
     base = place.start_web()
-    page.goto(f"{base}/admin/")
-    page.fill("input[name=username]", "anna")
-    page.fill("input[name=password]", PASSWORD)
-    page.press("input[name=password]", "Enter")
-    expect(page).to_have_url(f"{base}/admin/")
+    sign_in(page, base)
     return place
 
 

@@ -6,7 +6,6 @@ axe-core (https://github.com/dequelabs/axe-core/blob/develop/doc/rule-descriptio
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,12 +13,12 @@ from typing import Any, Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, Request, expect
 
+from tests.chromium import PASSWORD, opened_page, sign_in
 from tests.deployment import Factory
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("postgresql", "it is about what browsers show")]
-PASSWORD: Final = "correct horse battery"
 WIDE: Final = {"width": 1440, "height": 900}
 TWICE: Final = {"width": 720, "height": 450}  # what is left of it at 200 %
 RULES: Final = {
@@ -29,15 +28,6 @@ RULES: Final = {
 CONTRAST: Final = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
 PARTS: Final = 2  # of the pages, to be looked at side by side
 GRAVE: Final = ("serious", "critical")
-FURNISH: Final = """
-import json
-from pathlib import Path
-from django.conf import settings
-settings.MAPREDUCE_FOLDERS = [str(Path(settings.DATA_DIR) / "mapreduce")]
-from tests.browsers import furnish, pages
-furnish()
-print(json.dumps([path for path in pages(changing=True) if not path.endswith("/csv/")]))
-"""
 TWO_JOBS: Final = """
 import json
 from tests.factories import make_jobs
@@ -70,12 +60,8 @@ class Heard:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True)
-        page = browser.new_context(viewport=WIDE, color_scheme="light", reduced_motion="reduce").new_page()  # type: ignore[arg-type]
-        page.set_default_timeout(60_000)
+    with opened_page(viewport=WIDE, color_scheme="light", reduced_motion="reduce") as page:
         yield page
-        browser.close()
 
 
 @pytest.mark.group("controlplane")
@@ -83,7 +69,7 @@ def page() -> Iterator[Page]:
 def test_every_page_can_be_read_and_reached_by_everybody(deployment: Factory, page: Page, part: int) -> None:
     place = deployment(DEBUG="1")
     place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
-    paths = json.loads(place.run_python(FURNISH))
+    paths = [path for path in place.furnish() if not path.endswith("/csv/")]  # a file is no page
     base = place.start_web()
     sign_in(page, base)
     heard = Heard(base)
@@ -122,14 +108,6 @@ def _violations(page: Page, rules: dict[str, Any], what: str) -> list[str]:
 
 def _why(node: dict[str, Any]) -> str:
     return " ".join(check["message"] for check in node["any"][:1])[:200]
-
-
-def sign_in(page: Page, base: str) -> None:
-    page.goto(f"{base}/admin/login/")
-    page.fill("input[name=username]", "anna")
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit], input[type=submit]")
-    page.wait_for_url(f"{base}/admin/")
 
 
 @pytest.mark.group("controlplane")

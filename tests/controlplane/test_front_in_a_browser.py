@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request, expect, sync_playwright
+from playwright.sync_api import Page, Request, expect
 
+from tests.chromium import PASSWORD, opened_page, sign_in
 from tests.deployment import Factory
 
 pytestmark = [
@@ -18,7 +18,6 @@ pytestmark = [
     pytest.mark.runs_once("postgresql", "browsers see the web server only"),
     pytest.mark.group("jobs"),
 ]
-PASSWORD = "correct horse battery"
 HIDDEN = """hidden => {
     Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
     document.dispatchEvent(new Event("visibilitychange"));
@@ -27,12 +26,8 @@ HIDDEN = """hidden => {
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True)
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
+    with opened_page() as page:
         yield page
-        browser.close()
 
 
 def submit(base: str, token: str) -> None:
@@ -41,14 +36,6 @@ def submit(base: str, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{base}/v6/jobs/", json.dumps(job).encode(), headers)
     urllib.request.urlopen(request, timeout=60).close()
-
-
-def sign_in(page: Page, base: str) -> None:
-    page.goto(f"{base}/admin/")
-    page.fill("input[name=username]", "anna")
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit], input[type=submit]")
-    expect(page).to_have_url(f"{base}/admin/")
 
 
 def test_it_keeps_itself_up_to_date_but_not_where_nobody_looks(deployment: Factory, page: Page) -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.chromium import PASSWORD, opened_page, sign_in
 from tests.deployment import Deployment, Factory
 from tests.waiting import until
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("sqlite", "browsers see the web server only")]
-PASSWORD: Final = "correct horse battery staple"
 MANIFEST: Final = {
     "seedVersion": "1.0.0",
     "job": {
@@ -54,13 +53,8 @@ class Api:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1680, "height": 1000})  # filters stand beside the list
-        page.set_default_timeout(60_000)
+    with opened_page(viewport={"width": 1680, "height": 1000}) as page:  # filters stand beside the list
         yield page
-        browser.close()
 
 
 @pytest.fixture
@@ -73,11 +67,7 @@ def place(deployment: Factory, page: Page) -> Deployment:
     ).strip()
     place.start_manage("work")
     base = place.start_web()
-    page.goto(f"{base}/admin/")
-    page.fill("input[name=username]", "anna")
-    page.fill("input[name=password]", PASSWORD)
-    page.press("input[name=password]", "Enter")
-    expect(page).to_have_url(f"{base}/admin/")
+    sign_in(page, base)
     return place
 
 

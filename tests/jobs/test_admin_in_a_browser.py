@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.chromium import PASSWORD, opened_page, sign_in
 from tests.deployment import Factory
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("postgresql", "browsers see the web server only")]
-PASSWORD = "correct horse battery"
 TALKS = "for n in 1 2 3 4 5 6 7 8; do echo line $n; sleep 0.5; done"
 
 
@@ -35,12 +34,8 @@ class _Api:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True)
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
+    with opened_page() as page:
         yield page
-        browser.close()
 
 
 @pytest.mark.group("jobs")
@@ -53,11 +48,7 @@ def test_a_page_follows_its_job_and_an_operation_its_work(deployment: Factory, p
     api, faults = _Api(base, token), []
     page.on("pageerror", lambda error: faults.append(str(error)))
 
-    page.goto(f"{base}/admin/")
-    page.fill("input[name=username]", "anna")
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit], input[type=submit]")
-    expect(page).to_have_url(f"{base}/admin/")
+    sign_in(page, base)
 
     job = api.submit(TALKS)
     page.goto(f"{base}/admin/jobs/job/{job}/change/")

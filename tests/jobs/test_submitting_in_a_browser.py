@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.chromium import PASSWORD
+from tests.chromium import chromium as launched
 from tests.deployment import Deployment, Factory
 from tests.factories import manifest_of
 from tests.jobs.test_seed_end_to_end import Client
 from tests.recipes import definition_of, follower, job_node
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("sqlite", "browsers see the web server only")]
-PASSWORD: Final = "correct horse battery staple"
 LONG_MS: Final = 60_000
 ADD: Final = "/admin/jobs/job/add"
 TALKS: Final = "for n in 1 2 3 4 5 6; do echo line $n; sleep 0.5; done"
@@ -32,11 +32,8 @@ HAS_STAYED: Final = "window.hasStayed === true"
 
 @pytest.fixture
 def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 class Desk:

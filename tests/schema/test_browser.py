@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Response, expect
 
+from tests.chromium import PASSWORD
+from tests.chromium import chromium as launched
 from tests.deployment import Deployment, Factory
 from tests.webhooks import wait_until
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("sqlite", "browsers see the web server only")]
-PASSWORD: Final = "correct horse battery staple"
 JOB: Final = {"customer": "acme", "classification": "from-a-browser", "command": ["true"]}
 
 
@@ -51,11 +51,8 @@ class Watched:
 
 @pytest.fixture
 def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 def served(deployment: Factory) -> Deployment:

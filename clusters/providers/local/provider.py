@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clusters.providers.base import STREAMS, Capacity, LogPage, Observation, Phase, Work
-from clusters.providers.errors import NotFound, ProviderError, Refused
+from clusters.providers.base import Capacity, Observation, Phase, Work
+from clusters.providers.errors import ProviderError, Refused
 from clusters.providers.local import folders, isolation, kept
 from clusters.providers.local.client import Connection, Message
-from clusters.providers.local.logs import read_page, read_tail
 from clusters.providers.local.runtime import Runtime
 
 GRACE_SECONDS = 5.0
@@ -97,23 +96,8 @@ class LocalProvider(Runtime):
         self._check(execution_ids)
         self._connection.send({"op": "cancel", "ids": list(execution_ids)})
 
-    def logs(self, execution_id: str, stream: str, after: int = 0, limit: int = 2**20) -> LogPage:
-        if stream not in STREAMS:
-            raise ValueError(f"no such stream: {stream}")
-        folder = self._folder(execution_id)
-        if not os.path.isdir(folder):
-            if execution_id in self._connection.handed:
-                return LogPage("", after, ended=False)
-            raise NotFound(f"no execution {execution_id} on this machine")
-        return read_page(folder, stream, after, limit)
-
-    def tail(self, execution_id: str, stream: str, limit: int) -> str:
-        if stream not in STREAMS:
-            raise ValueError(f"no such stream: {stream}")
-        folder = self._folder(execution_id)
-        if os.path.isdir(folder):
-            return read_tail(folder, stream, limit)
-        return self.logs(execution_id, stream).text
+    def _has_taken(self, execution_id: str) -> bool:
+        return execution_id in self._connection.handed
 
     def explain(self, execution_id: str) -> str:
         if not folders.is_execution_id(execution_id):
@@ -166,11 +150,6 @@ class LocalProvider(Runtime):
             "shm_mib": work.shm_mib,
             "network": work.network,
         }
-
-    def _folder(self, execution_id: str) -> str:
-        if not folders.is_execution_id(execution_id):
-            raise NotFound(f"not an execution id: {execution_id!r}")
-        return folders.folder_of(str(self._root), execution_id)
 
     def _check_mounts(self, work: Work) -> None:
         if work.volumes:

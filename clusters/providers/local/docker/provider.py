@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from clusters.providers.base import STREAMS, Capacity, LogPage, Observation, Phase, Work
+from clusters.providers.base import Capacity, Observation, Phase, Work
 from clusters.providers.errors import NotFound, Refused
 from clusters.providers.local import folders, kept
 from clusters.providers.local.docker.containers import Shape
@@ -18,7 +18,6 @@ from clusters.providers.local.docker.engine import Engine
 from clusters.providers.local.docker.images import Images
 from clusters.providers.local.docker.keeper import Keeper
 from clusters.providers.local.docker.life import House
-from clusters.providers.local.logs import read_page, read_tail
 from clusters.providers.local.runtime import Runtime
 
 GRACE_SECONDS: Final = 5.0
@@ -90,24 +89,9 @@ class DockerProvider(Runtime):
             self._check(execution_ids)
             self._keep().cancel(execution_ids)
 
-    def logs(self, execution_id: str, stream: str, after: int = 0, limit: int = 2**20) -> LogPage:
-        if stream not in STREAMS:
-            raise ValueError(f"no such stream: {stream}")
-        folder = self._folder(execution_id)
-        if not os.path.isdir(folder):
-            keeper = self._keeper
-            if keeper is not None and keeper.knows(execution_id):
-                return LogPage("", after, ended=False)
-            raise NotFound(f"no execution {execution_id} on this machine")
-        return read_page(folder, stream, after, limit)
-
-    def tail(self, execution_id: str, stream: str, limit: int) -> str:
-        if stream not in STREAMS:
-            raise ValueError(f"no such stream: {stream}")
-        folder = self._folder(execution_id)
-        if os.path.isdir(folder):
-            return read_tail(folder, stream, limit)
-        return self.logs(execution_id, stream).text
+    def _has_taken(self, execution_id: str) -> bool:
+        keeper = self._keeper
+        return keeper is not None and keeper.knows(execution_id)
 
     def explain(self, execution_id: str) -> str:
         if not folders.is_execution_id(execution_id):
@@ -200,11 +184,6 @@ class DockerProvider(Runtime):
             return None  # it was taken, and came no further
         keeper.lose(execution_id)
         return seen
-
-    def _folder(self, execution_id: str) -> str:
-        if not folders.is_execution_id(execution_id):
-            raise NotFound(f"not an execution id: {execution_id!r}")
-        return folders.folder_of(str(self._root), execution_id)
 
     @staticmethod
     def _check(execution_ids: Iterable[str]) -> None:

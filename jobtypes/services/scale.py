@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from accounts.events import tell
@@ -132,7 +133,8 @@ def take_job_type(*, found: ScaleJobType) -> Taken:
         here = JobType.objects.filter(name=row["name"], version=row["version"]).first()
         if here is None:
             saved = create_job_type(docker_image=present.image, manifest=present.document, actor=None, **wishes)
-            return Taken(Outcome.NEW, left=(*_keep_earlier(saved.job_type, found.revisions), *_secrets(saved.job_type)))
+            left = _keep_earlier_manifests(saved.job_type, found.revisions)
+            return Taken(Outcome.NEW, left=(*left, *_secrets(saved.job_type)))
         return _renewed(here, found.revisions, wishes)
 
 
@@ -163,34 +165,51 @@ def _renewed(here: JobType, revisions: Sequence[ScaleRevision], wishes: Options)
         return Taken(Outcome.LEFT, f"it was edited here since, and is at revision {here.revision_num}")
     goes_on = known[here.revision_num] in [(each.document, each.image) for each in revisions]
     edit_job_type(here, actor=None, docker_image=present.image, manifest=present.document, **wishes)
-    left = _keep_earlier(here, revisions) if goes_on and present.number >= here.revision_num else ()
+    left = _keep_earlier_manifests(here, revisions) if goes_on and present.number >= here.revision_num else ()
     return Taken(Outcome.CHANGED, f"it is at revision {here.revision_num} now", left)
 
 
-def _keep_earlier(job_type: JobType, revisions: Sequence[ScaleRevision]) -> tuple[str, ...]:
+def _keep_earlier(
+    row: JobType | RecipeType, revisions: Sequence[ScaleRevision], revision_of: Callable[[ScaleRevision], Model | str]
+) -> tuple[str, ...]:
     """Give the newest revision the number that it has there, and keep those between; what cannot be kept is returned.
 
-    Caller holds the transaction in which the newest one was made.
+    `revision_of` makes one of the revisions, or says what is against it. Caller holds the transaction in which the
+    newest one was made.
     """
+    made, number = row.revision_num, revisions[-1].number
+    kept: list[Any] = []
+    left = []
+    for each in revisions[:-1]:
+        if made <= each.number < number:
+            revision = revision_of(each)
+            if isinstance(revision, str):
+                left.append(f"revision {each.number}: {revision}")
+            else:
+                kept.append(revision)
+    row.revisions.filter(revision_num=made).update(revision_num=number)
+    row.revisions.bulk_create(kept)
+    row.revision_num = number
+    row.save(update_fields=["revision_num"])
+    return tuple(left)
+
+
+def _keep_earlier_manifests(job_type: JobType, revisions: Sequence[ScaleRevision]) -> tuple[str, ...]:
     made, number = job_type.revision_num, revisions[-1].number
     if number == made:
         return ()
-    kept, left = [], []
-    for each in revisions[:-1]:
-        if made <= each.number < number:
-            try:
-                check_documents(manifest=each.document)
-            except InvalidDocument as error:
-                left.append(f"revision {each.number}: {error.message}")
-                continue
-            values = {"manifest": each.document, "docker_image": each.image, "created_at": timezone.now()}
-            kept.append(JobTypeRevision(job_type=job_type, revision_num=each.number, **values))
-    job_type.revisions.filter(revision_num=made).update(revision_num=number)
-    JobTypeRevision.objects.bulk_create(kept)
-    job_type.revision_num = number
-    job_type.save(update_fields=["revision_num"])
+
+    def revision_of(each: ScaleRevision) -> JobTypeRevision | str:
+        try:
+            check_documents(manifest=each.document)
+        except InvalidDocument as error:
+            return error.message
+        values = {"manifest": each.document, "docker_image": each.image, "created_at": timezone.now()}
+        return JobTypeRevision(job_type=job_type, revision_num=each.number, **values)
+
+    left = _keep_earlier(job_type, revisions, revision_of)
     tell("job_type.edited", job_type.pk, None, {"revision_num": number}, before={"revision_num": made})
-    return tuple(left)
+    return left
 
 
 def _secrets(job_type: JobType) -> tuple[str, ...]:
@@ -251,26 +270,21 @@ def _as_kept(document: Any) -> Any:
 
 
 def _keep_earlier_definitions(recipe_type: RecipeType, revisions: Sequence[ScaleRevision]) -> tuple[str, ...]:
-    """As `_keep_earlier`."""
-    made, number = recipe_type.revision_num, revisions[-1].number
-    if number == made:
+    number = revisions[-1].number
+    if number == recipe_type.revision_num:
         return ()
-    kept, left = [], []
-    for each in revisions[:-1]:
-        if made <= each.number < number:
-            try:
-                parse(each.document)
-            except Invalid as error:
-                left.append(f"revision {each.number}: {error.finding.description}")
-                continue
-            document = _as_kept(each.document)
-            kept.append(RecipeTypeRevision(recipe_type=recipe_type, revision_num=each.number, definition=document))
-    recipe_type.revisions.filter(revision_num=made).update(revision_num=number)
-    RecipeTypeRevision.objects.bulk_create(kept)
-    recipe_type.revision_num = number
-    recipe_type.save(update_fields=["revision_num"])
+
+    def revision_of(each: ScaleRevision) -> RecipeTypeRevision | str:
+        try:
+            parse(each.document)
+        except Invalid as error:
+            return error.finding.description
+        document = _as_kept(each.document)
+        return RecipeTypeRevision(recipe_type=recipe_type, revision_num=each.number, definition=document)
+
+    left = _keep_earlier(recipe_type, revisions, revision_of)
     tell("recipe_type.changed", recipe_type.pk, None, {"name": recipe_type.name, "revision_num": number})
-    return tuple(left)
+    return left
 
 
 def _text(row: Row, name: str) -> str:

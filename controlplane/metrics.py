@@ -34,7 +34,7 @@ from clusters.models import Container, HostingPlace
 from controlplane.core import metric_files
 from controlplane.core.errors import ControlPlaneError, Unauthorized
 from controlplane.core.logs import name_caller
-from jobs import queries, sql
+from jobs import queries
 from jobs.models import Place
 from jobs.tasks import CANARY_BEAT
 
@@ -89,12 +89,17 @@ def _families() -> Iterator[Metric]:
     named = {pk: (place.cloud, place.region) for pk, place in places.items()}
     waiting: Counter[str] = Counter()
     oldest: dict[int, float] = {}
-    for each in queries.waiting_lanes():
+    active: Counter[tuple[int, str]] = Counter()
+    present = queries.Present()
+    for each in present.lanes:
         waiting[each.reasons[0].code if each.reasons else queries.NEXT] += each.line.jobs
-        age = max(0.0, (now - each.line.oldest).total_seconds())
+        age = max(0.0, (now - each.line.since).total_seconds())
         oldest[each.lane.place_id] = max(age, oldest.get(each.lane.place_id, 0.0))
-    if delayed := sql.delayed_jobs():
-        waiting[queries.RETRY] += delayed
+    for alive in present.alive:
+        if alive.code == queries.RETRY:
+            waiting[queries.RETRY] += alive.jobs
+    for alive in present.active:
+        active[alive.place_id, alive.status] += alive.jobs
     yield _gauge(
         "jobs_waiting",
         "Jobs that wait, by what keeps the first of their lane.",
@@ -111,7 +116,7 @@ def _families() -> Iterator[Metric]:
         "jobs_active",
         "Jobs that have been claimed and have not ended.",
         ["cloud", "region", "status"],
-        [((*named[pk], status), jobs) for pk, status, jobs in sql.active_jobs() if pk in named],
+        [((*named[pk], status), jobs) for (pk, status), jobs in active.items() if pk in named],
     )
     yield from _of_events()
     yield from _of_containers(now)

@@ -17,6 +17,7 @@ SCHEDULES: Final = (
     Schedule("clusters.tasks.follow_closings", 5, "have clusters go of those whose accounts were closed"),
     Schedule("jobs.tasks.fold_counts", 5, "add up what moved of job types' jobs"),
     Schedule("jobs.tasks.group_failures", 5, "find what failures have in common"),
+    Schedule("jobs.tasks.count_lanes", 10, "count what waits and what is active, when it is much"),
     Schedule("jobs.tasks.price_executions", 10, "keep with executions that have ended what an hour of them cost"),
     Schedule("clusters.tasks.count_peers", 30, "add up how long peers were connected to containers"),
     Schedule("jobs.tasks.advance_stuck_recipes", 60, "take up recipes whose wake-up was lost"),

@@ -11,9 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
-
-from django.db import connection
+from typing import Final
 
 from controlplane.core import sets
 from jobs import states
@@ -60,21 +58,8 @@ def fold(limit: int, first_minute: int) -> int:
         sets.run("DELETE FROM jobs_countdelta WHERE id IN (SELECT value FROM json_each(%s))", [ids])
         taken, empty = len(json.loads(ids)), [sum_id for sum_id, number in added if number == 0]
     if empty:
-        sets.run(f"DELETE FROM jobs_jobcount WHERE id {_among()}", [_list(empty)])  # noqa: S608
+        sets.run(f"DELETE FROM jobs_jobcount WHERE id {sets.in_one()}", [sets.as_one(empty)])  # noqa: S608
     return int(taken)
-
-
-def _among() -> str:
-    return "= ANY(%s)" if sets.is_postgresql() else "IN (SELECT value FROM json_each(%s))"
-
-
-def _list(values: Sequence[Any]) -> Any:
-    return list(values) if sets.is_postgresql() else json.dumps(list(values))
-
-
-def _moment(at: datetime) -> Any:
-    """As the database compares it: SQLite keeps UTC without saying so."""
-    return connection.ops.adapt_datetimefield_value(at)
 
 
 # --- What there is -------------------------------------------------------------------------------
@@ -105,10 +90,10 @@ def _probe(what: str, rest: str) -> str:
 def present(job_type_ids: Sequence[int]) -> list[tuple[int, str, int]]:
     """How many jobs of these types there are: (job type, status, number), errors taken together."""
     statement = (
-        f"SELECT job_type_id, status, sum(number) FROM ({_PRESENT.format(which=f'job_type_id {_among()}')}) p"  # noqa: S608
+        f"SELECT job_type_id, status, sum(number) FROM ({_PRESENT.format(which=f'job_type_id {sets.in_one()}')}) p"  # noqa: S608
         " GROUP BY job_type_id, status"
     )
-    ids = _list(job_type_ids)
+    ids = sets.as_one(job_type_ids)
     return [(row[0], row[1], int(row[2])) for row in sets.run(statement, [ids, ids])]
 
 
@@ -167,12 +152,12 @@ def within(job_type_ids: Sequence[int], window: Window) -> list[tuple[int, str, 
 
     (Job type, status, category of the error, number, when the last one came to it), once for each error.
     """
-    ids = _list(job_type_ids)
+    ids = sets.as_one(job_type_ids)
     covered = [each for span in (window.hours, *window.minutes, window.deltas) for each in (ids, *span)]
     # Each probe has its parameters twice: for jobs without an error, and for those with one.
-    rest = [_moment(at) for stretch in window.rest for at in (*stretch, *stretch)]
-    until = [_moment(window.until)] * 2
-    rows = sets.run(_WITHIN.format(which=f"job_type_id {_among()}"), [ids, ids, *covered, *rest, *until])
+    rest = [sets.moment(at) for stretch in window.rest for at in (*stretch, *stretch)]
+    until = [sets.moment(window.until)] * 2
+    rows = sets.run(_WITHIN.format(which=f"job_type_id {sets.in_one()}"), [ids, ids, *covered, *rest, *until])
     return [(*row[:3], int(row[3]), sets.aware(row[4])) for row in rows]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from accounts.models import User
 from controlplane.core import sets
 from controlplane.core.bells import bell_of, ring, sound_after_commit
 from jobs import counts, states
+from jobs.alive_sql import TAKES_ROOM, Alive
 from jobs.models import Job, Lane, Scope, Shape
 
 
@@ -207,26 +208,29 @@ class LaneFacts:
     memory_mib: int
 
 
-# A MapReduce job takes no room, its tasks do. Said as the partial index over lanes says it.
-_TAKES_ROOM: Final = f"""
-status IN ({", ".join(f"'{status}'" for status in states.ACTIVE)}) AND NOT (shape = '{Shape.MAPREDUCE}')
+_LANES_OF: Final = """
+SELECT l.id, l.place_id, l.customer_id, l.owner_id, u.role, l.queue, l.blocked_since, l.on_hold,
+    {claimable}, {active}, t.id, t.name, t.max_scheduled, t.paused_at, t.special_resources
+FROM {chosen} JOIN accounts_user u ON u.id = l.owner_id LEFT JOIN jobtypes_jobtype t ON t.id = l.job_type_id
 """
-_LANES_OF: Final = f"""
+_CHOSEN: Final = f"""
 WITH active AS (
     SELECT lane_id, count(*) AS jobs, sum(vcpus_milli) AS vcpus, sum(memory_mib) AS memory FROM jobs_job
-    WHERE {_TAKES_ROOM} GROUP BY lane_id
+    WHERE {TAKES_ROOM} GROUP BY lane_id
 ), chosen AS (
-    SELECT id FROM jobs_lane WHERE {{chosen}} UNION SELECT lane_id FROM active
+    SELECT id FROM jobs_lane WHERE place_id = %s AND waiting AND (NOT held OR %s)
+    UNION SELECT id FROM jobs_lane WHERE id = %s UNION SELECT lane_id FROM active
 )
-SELECT l.id, l.place_id, l.customer_id, l.owner_id, u.role, l.queue, l.blocked_since, l.on_hold,
-    {{here}} AND l.waiting AND NOT l.held, coalesce(a.jobs, 0), coalesce(a.vcpus, 0), coalesce(a.memory, 0),
-    t.id, t.name, t.max_scheduled, t.paused_at, t.special_resources
-FROM chosen JOIN jobs_lane l ON l.id = chosen.id JOIN accounts_user u ON u.id = l.owner_id
-LEFT JOIN active a ON a.lane_id = l.id LEFT JOIN jobtypes_jobtype t ON t.id = l.job_type_id
-"""  # noqa: S608
-_CHOSEN: Final = "place_id = %s AND waiting AND (NOT held OR %s) UNION SELECT id FROM jobs_lane WHERE id = %s"
-_LANES: Final = _LANES_OF.format(chosen=_CHOSEN, here="l.place_id = %s")
-_EVERY_LANE: Final = _LANES_OF.format(chosen="waiting", here="l.place_id IS NOT NULL")
+"""  # noqa: S608 - the names are ours
+_LANES: Final = _CHOSEN + _LANES_OF.format(
+    claimable="l.place_id = %s AND l.waiting AND NOT l.held",
+    active="coalesce(a.jobs, 0), coalesce(a.vcpus, 0), coalesce(a.memory, 0)",
+    chosen="chosen JOIN jobs_lane l ON l.id = chosen.id LEFT JOIN active a ON a.lane_id = l.id",
+)
+_EVERY_LANE: Final = (
+    _LANES_OF.format(claimable="l.waiting AND NOT l.held", active="0, 0, 0", chosen="jobs_lane l")
+    + " WHERE l.waiting OR l.id {among}"
+)
 
 
 def lanes(place_id: int, *, also: int = 0, held: bool = False) -> dict[int, LaneFacts]:
@@ -239,9 +243,14 @@ def lanes(place_id: int, *, also: int = 0, held: bool = False) -> dict[int, Lane
     return {row[0]: _lane(row) for row in rows}
 
 
-def every_lane() -> dict[int, LaneFacts]:
+def every_lane(active: Iterable[Alive]) -> dict[int, LaneFacts]:
     """The waiting lanes of all places, held ones too, and all lanes in which something is active, by id."""
-    return {row[0]: _lane(row) for row in sets.run(_EVERY_LANE)}
+    used: dict[int, list[int]] = {}
+    for each in active:
+        total = used.setdefault(each.lane_id, [0, 0, 0])
+        total[:] = total[0] + each.jobs, total[1] + each.vcpus_milli, total[2] + each.memory_mib
+    rows = sets.run(_EVERY_LANE.format(among=sets.in_one()), [sets.as_one(list(used))])
+    return {row[0]: _lane((*row[:9], *used.get(row[0], (0, 0, 0)), *row[12:])) for row in rows}
 
 
 def _lane(row: Sequence[Any]) -> LaneFacts:
@@ -320,41 +329,6 @@ def holds(job_id: int | None = None) -> list[HoldFacts]:
     return [HoldFacts(*(*row[:4], sets.aware(row[4]), row[5])) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What is queued in a lane."""
-
-    lane_id: int
-    jobs: int
-    oldest: datetime.datetime
-    priority: int  # the smallest number, which is what runs first
-
-
-_LINES: Final = f"""
-SELECT lane_id, count(*), min(queued_at), min(priority) FROM jobs_job WHERE status = '{states.QUEUED}' GROUP BY lane_id
-"""  # noqa: S608
-
-
-def lines() -> dict[int, Line]:
-    """What is queued, by lane. Costs a look at an index entry of every queued job."""
-    rows = sets.run(_LINES)
-    if not sets.is_postgresql():
-        rows = [(*row[:2], sets.aware(row[2]), row[3]) for row in rows]
-    return {row[0]: Line(*row) for row in rows}
-
-
-_ACTIVE_JOBS: Final = f"""
-SELECT place_id, status, count(*) FROM jobs_job
-WHERE {_TAKES_ROOM} GROUP BY place_id, status
-"""  # noqa: S608
-_DELAYED_JOBS: Final = f"SELECT count(*) FROM jobs_job WHERE status = '{states.DELAYED}'"  # noqa: S608
-
-
-def active_jobs() -> list[tuple[int, str, int]]:
-    """How many jobs are active, by place and status. Costs what is active."""
-    return [(row[0], row[1], int(row[2])) for row in sets.run(_ACTIVE_JOBS)]
-
-
 _COUNTED_AT: Final = """SELECT count(*) FROM (
     SELECT 1 FROM jobs_job JOIN jobs_lane l ON l.id = jobs_job.lane_id
     WHERE l.place_id = jobs_place.id AND {} LIMIT %s
@@ -363,18 +337,13 @@ _COUNTED_AT: Final = """SELECT count(*) FROM (
 
 def active_at(most: int) -> RawSQL:
     """Of places: how many jobs are active there, counted up to `most`."""
-    return RawSQL(_COUNTED_AT.format(_TAKES_ROOM), (most,), output_field=IntegerField())  # noqa: S611 - ours
+    return RawSQL(_COUNTED_AT.format(TAKES_ROOM), (most,), output_field=IntegerField())  # noqa: S611 - ours
 
 
 def queued_at(most: int) -> RawSQL:
     """Of places: how many jobs are queued there, counted up to `most`."""
     condition = f"l.waiting AND status = '{states.QUEUED}'"
     return RawSQL(_COUNTED_AT.format(condition), (most,), output_field=IntegerField())  # noqa: S611 - ours
-
-
-def delayed_jobs() -> int:
-    """How many jobs wait before their next try. Costs as many index entries."""
-    return int(sets.run(_DELAYED_JOBS)[0][0])
 
 
 # --- Apply ---------------------------------------------------------------------------------------

@@ -78,6 +78,11 @@ def sample_load() -> None:
     services.sample_throughput()
 
 
+def count_lanes() -> None:
+    """Count what waits and what is active."""
+    services.count_lanes()
+
+
 def price_executions() -> None:
     """Keep the price of executions that have ended."""
     services.price_executions()

@@ -85,6 +85,21 @@ def from_database(model: type[models.Model], row: Sequence[Any]) -> list[Any]:
     return converted
 
 
+def in_one() -> str:
+    """The words of a statement of ours for "is among", with one parameter: what as_one makes of the values."""
+    return "= ANY(%s)" if is_postgresql() else "IN (SELECT value FROM json_each(%s))"
+
+
+def as_one(values: Sequence[Any]) -> Any:
+    """Values that the database has a word for, in one parameter."""
+    return list(values) if is_postgresql() else json.dumps(list(values))
+
+
+def moment(at: datetime.datetime) -> Any:
+    """A parameter for a statement of ours, as the database compares it: SQLite keeps UTC without saying so."""
+    return connection.ops.adapt_datetimefield_value(at)
+
+
 def aware(at: datetime.datetime | str) -> datetime.datetime:
     """A moment out of a statement of ours: SQLite keeps UTC without saying so, and gives an aggregate as text."""
     moment = datetime.datetime.fromisoformat(at) if isinstance(at, str) else at

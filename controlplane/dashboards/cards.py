@@ -21,8 +21,7 @@ from jobs.admin.places import state_badge
 from jobs.admin.waiting import jobs_of_reason, jobs_url, reason_link, since
 from jobs.models import Place, Shape
 from jobs.models.job import TASKS
-from jobs.overview_sql import Active
-from jobs.queries import FAILED
+from jobs.queries import FAILED, Active
 from jobtypes.models import Category
 
 SHOWN: Final = 12  # rows of a card
@@ -146,8 +145,9 @@ def places(found: Found) -> Body:
     for each in found.active:
         used[each.place_id] += each.vcpus_milli
         jobs[each.place_id].append(each)
-    for lane in found.lanes:
-        queued[lane.lane.place_id] += lane.line.jobs
+    for waiting in found.present.alive:
+        if waiting.status == states.QUEUED:
+            queued[waiting.place_id] += waiting.jobs
     rows = [
         (
             link(reverse("admin:jobs_place_change", args=[place.pk]), place),

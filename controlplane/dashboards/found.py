@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from datetime import date, datetime, timedelta
 from functools import cached_property
-from threading import Lock
 from typing import Final
 
 from django.utils import timezone
@@ -20,38 +18,13 @@ from clusters.models import HostingPlace
 from controlplane.schedules import SCHEDULES
 from jobs import queries
 from jobs.models import Beat, Place
-from jobs.overview_sql import Active
-from jobs.queries import Oldest, WaitingLane, WaitingReason
+from jobs.queries import Active, Oldest, WaitingReason
 
 DAY: Final = timedelta(days=1)
 HOUR: Final = timedelta(hours=1)
 LATE_AFTER: Final = timedelta(minutes=2)  # how long periodic work may be due
-KEPT_SECONDS: Final = 5.0
-MANY_LANES: Final = 500
-MANY_JOBS: Final = 50_000
 BUDGETS: Final = 5
 DAYS: Final = 30
-
-
-class Line:
-    """What waits in line. A long line is looked at once in KEPT_SECONDS by each process, a short one each time."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._lanes: list[WaitingLane] = []
-        self._until = 0.0
-
-    def look(self) -> list[WaitingLane]:
-        with self._lock:
-            if time.monotonic() >= self._until:
-                self._lanes = queries.waiting_lanes()
-                jobs = sum(each.line.jobs for each in self._lanes)
-                is_long = len(self._lanes) >= MANY_LANES or jobs >= MANY_JOBS
-                self._until = time.monotonic() + KEPT_SECONDS if is_long else 0.0
-            return self._lanes
-
-
-_LINE: Final = Line()
 
 
 class Found:
@@ -64,20 +37,20 @@ class Found:
     # --- Jobs ----------------------------------------------------------------------------------------
 
     @cached_property
-    def lanes(self) -> list[WaitingLane]:
-        return _LINE.look()
+    def present(self) -> queries.Present:
+        return queries.Present()
 
     @cached_property
     def reasons(self) -> list[WaitingReason]:
-        return queries.waiting_reasons(self.lanes)
+        return queries.waiting_reasons(self.present)
 
     @cached_property
     def oldest(self) -> Oldest | None:
-        return queries.oldest_waiting(self.lanes)
+        return queries.oldest_waiting(self.present)
 
     @cached_property
     def active(self) -> list[Active]:
-        return queries.active_by_kind()
+        return queries.active_by_kind(self.present)
 
     @cached_property
     def places(self) -> list[Place]:

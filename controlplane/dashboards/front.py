@@ -33,6 +33,7 @@ def front_page(request: HttpRequest, context: Callable[[HttpRequest], dict[str, 
     more = {
         "found": found,
         "needs": needs(found),
+        "counted_at": found.present.counted_at if found.user.has_perm("jobs.view_job") else None,
         "cards": cards(found),
         "charts": charts(found),
         "steps": _steps(found),

@@ -73,7 +73,7 @@ def since(begun: datetime | None) -> SafeString | str:
 def waiting_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     """The page of all reasons; `context` is that of every page of the site."""
     _check(request)
-    found = queries.waiting_reasons()
+    found = queries.waiting_reasons(queries.Present())
     rows = [
         (
             reason_link(each.code),

@@ -7,7 +7,7 @@ from jobs.models.failure import Failure, FailureCluster, FailureCount, Span
 from jobs.models.file import File, FileType
 from jobs.models.job import MAX_PRIORITY, MOST_EXECUTIONS, STAGED, TASKS, Execution, Job, Priority, Shape
 from jobs.models.mapreduce import MapReduceSpec
-from jobs.models.operation import Kind, LoadSample, Operation, OperationFailure, ThroughputSample
+from jobs.models.operation import Kind, LaneCount, LoadSample, Operation, OperationFailure, ThroughputSample
 from jobs.models.policy import JobTypePolicy, Policy
 from jobs.models.recipe import Outcome, Recipe, RecipeNode
 from jobs.models.submission import Submission
@@ -35,6 +35,7 @@ __all__ = [
     "JobTypePolicy",
     "Kind",
     "Lane",
+    "LaneCount",
     "LoadSample",
     "MapReduceSpec",
     "Operation",

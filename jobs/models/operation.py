@@ -102,6 +102,33 @@ class ThroughputSample(models.Model):
         return f"{self.number} {self.status} from {self.at}"
 
 
+class LaneCount(models.Model):
+    """How many jobs of a lane waited or were active, by what kind, at the last count, unless they were few in all.
+
+    Written and read by jobs.alive_sql, which says what the columns mean; every count replaces the one before.
+    """
+
+    at = models.DateTimeField()
+    lane_id = models.BigIntegerField()
+    status = models.CharField(max_length=12)
+    shape = models.CharField(max_length=12)
+    code = models.CharField(max_length=64)
+    jobs = models.PositiveIntegerField()
+    vcpus_milli = models.BigIntegerField()
+    memory_mib = models.BigIntegerField()
+    since = models.DateTimeField()
+    priority = models.IntegerField()
+    first = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["lane_id", "status", "shape", "code"], name="lane_count_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.jobs} {self.status} in lane {self.lane_id}"
+
+
 class LoadSample(models.Model):
     """How many jobs waited and ran at one moment: a row a minute while there are any."""
 

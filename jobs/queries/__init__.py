@@ -1,6 +1,6 @@
 """Reads of jobs, for views, the admin and the scheduler."""
 
-from jobs.overview_sql import RETRY
+from jobs.alive_sql import RETRY
 from jobs.queries.around import (
     MASK,
     Around,
@@ -59,6 +59,7 @@ from jobs.queries.found import (
 from jobs.queries.overview import (
     FAILED,
     MOST_FAILED,
+    Active,
     Oldest,
     active_by_kind,
     failed_by_category,
@@ -76,6 +77,7 @@ from jobs.queries.targets import Names, check_may_steer, names_of, scope_id_of, 
 from jobs.queries.waiting import (
     HELD,
     NEXT,
+    Present,
     QueueRow,
     WaitingLane,
     counters,
@@ -86,7 +88,6 @@ from jobs.queries.waiting import (
     lanes_of,
     places_in_use,
     queue_rows,
-    waiting_lanes,
 )
 
 __all__ = [
@@ -100,6 +101,7 @@ __all__ = [
     "NEXT",
     "RETRY",
     "UNREADABLE",
+    "Active",
     "Around",
     "Breadth",
     "Breakdown",
@@ -110,6 +112,7 @@ __all__ = [
     "Names",
     "Oldest",
     "OpenSubmissions",
+    "Present",
     "QueueRow",
     "WaitingLane",
     "WaitingReason",
@@ -182,7 +185,6 @@ __all__ = [
     "visible_jobs",
     "visible_operations",
     "visible_quotas",
-    "waiting_lanes",
     "waiting_reasons",
     "why_here",
 ]

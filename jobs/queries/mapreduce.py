@@ -12,9 +12,9 @@ from django.db.models.functions import Cast
 
 from accounts.models import User
 from jobs import gates, states
+from jobs.alive_sql import LOOKING, WAITS_FOR_TASKS
 from jobs.errors import JobNotFound
 from jobs.models import Execution, Job, MapReduceSpec, Shape
-from jobs.overview_sql import LOOKING, WAITS_FOR_TASKS
 from jobs.queries.found import find_job, visible_jobs
 
 # As the surface of MapReduce names states, of jobs and of their tasks.

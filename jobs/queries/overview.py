@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,19 +9,44 @@ from typing import Final
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
+from controlplane.core import sets
 from jobs import gates, overview_sql, states
 from jobs.models import Hold, Job, LoadSample, Scope, ThroughputSample
-from jobs.overview_sql import Active
-from jobs.queries.waiting import WaitingLane
+from jobs.queries.waiting import Present
+from jobtypes.models import JobType
 
 FAILED: Final = (states.FAILED, states.REJECTED)
 MOST_FAILED: Final = 10_000  # more than these are not counted
 OLD_HOLD: Final = timedelta(days=1)
 
 
-def active_by_kind() -> list[Active]:
-    """What is active, by place, kind and status. Costs what is active."""
-    return overview_sql.active()
+@dataclass(slots=True)
+class Active:
+    """How many jobs of a kind are active at a place in a status, and the vCPUs that they have there."""
+
+    place_id: int
+    shape: str
+    job_type_id: int | None
+    job_type: str | None
+    status: str
+    jobs: int
+    vcpus_milli: int
+
+
+def active_by_kind(present: Present) -> list[Active]:
+    """What is active, by place, kind and status."""
+    active = present.active
+    types = {each.job_type_id for each in active if each.job_type_id is not None}
+    known = JobType.objects.filter(sets.among("id", list(types), JobType)).values_list("pk", "name", "version")
+    names = {pk: f"{name} {version}" for pk, name, version in known} if types else {}
+    found: dict[tuple[object, ...], Active] = {}
+    for each in active:
+        key = (each.place_id, each.shape, each.job_type_id, each.status)
+        name = None if each.job_type_id is None else names[each.job_type_id]
+        row = found.setdefault(key, Active(*key[:3], name, each.status, 0, 0))
+        row.jobs += each.jobs
+        row.vcpus_milli += each.vcpus_milli
+    return list(found.values())
 
 
 def failed_by_category(since: datetime) -> dict[str, int]:
@@ -41,14 +65,14 @@ class Oldest:
     queued_at: datetime
 
 
-def oldest_waiting(lanes: Iterable[WaitingLane]) -> Oldest | None:
-    """Of what waiting_lanes says: the job that was queued first."""
-    first = min(lanes, key=lambda each: each.line.oldest, default=None)
+def oldest_waiting(present: Present) -> Oldest | None:
+    """The job that was queued first; of a long line, the first one of the lane that had it, if that has started."""
+    first = min(present.lanes, key=lambda each: each.line.since, default=None)
     if first is None:
         return None
-    rows = Job.objects.filter(lane=first.lane.id, status=states.QUEUED, queued_at=first.line.oldest)
-    job_id = rows.order_by("id").values_list("pk", flat=True).first()
-    return Oldest(job_id, first.line.oldest) if job_id is not None else None
+    rows = Job.objects.filter(lane=first.lane.id, status=states.QUEUED)
+    found = rows.filter(queued_at=first.line.since).order_by("id").first() or rows.filter(pk=first.first).first()
+    return Oldest(found.pk, found.queued_at) if found is not None and found.queued_at is not None else None
 
 
 def old_holds() -> QuerySet[Hold]:

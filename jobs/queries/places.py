@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from django.db.models import Count, QuerySet
 
 from jobs import sql
 from jobs.models import Place, Submission
+from jobs.queries.waiting import Present
 
 COUNTED: Final = 1000  # more than these are not counted
 SHOWN: Final = 10
@@ -24,7 +26,11 @@ def places_with_jobs() -> QuerySet[Place]:
 
 def active_by_status(place: Place) -> list[tuple[str, int]]:
     """How many jobs are active at the place, by status."""
-    return sorted((status, number) for pk, status, number in sql.active_jobs() if pk == place.pk)
+    found: Counter[str] = Counter()
+    for each in Present().active:
+        if each.place_id == place.pk:
+            found[each.status] += each.jobs
+    return sorted(found.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from controlplane.core import sets
-from jobs import gates, overview_sql, states
+from jobs import gates, states
+from jobs.alive_sql import LOOKING, RETRY, WAITS_FOR_NODE, WAITS_FOR_TASKS
 from jobs.models import Lane
-from jobs.overview_sql import LOOKING, RETRY, WAITS_FOR_NODE, WAITS_FOR_TASKS
 from jobs.queries.recipes import INPUT_MISSING, PARENT_FAILED
-from jobs.queries.waiting import HELD, NEXT, WaitingLane, waiting_lanes
+from jobs.queries.waiting import HELD, NEXT, Present
 
 _FULL: Final = "Running work takes the room. It frees it as it ends; else the place has to grow."
 # What each code means, and who frees it; any other is the code of a hold.
@@ -60,10 +60,10 @@ class WaitingReason:
         self.oldest = oldest if self.oldest is None else min(oldest, self.oldest)
 
 
-def waiting_reasons(lanes: Sequence[WaitingLane] | None = None) -> list[WaitingReason]:
-    """Every reason why jobs wait now, that with the most first. `lanes`: what waiting_lanes has just said."""
+def waiting_reasons(present: Present) -> list[WaitingReason]:
+    """Every reason why jobs wait, that with the most first."""
     found: dict[str, WaitingReason] = {}
-    for code, status, kept in _all(lanes):
+    for code, status, kept in _all(present):
         reason = found.setdefault(code, WaitingReason(code))
         reason.add(status, kept.jobs, kept.customer_id, kept.since)
     return sorted(found.values(), key=lambda each: (-each.jobs, each.code))
@@ -88,19 +88,20 @@ class _InLane:
     reasons: tuple[gates.Reason, ...]
 
 
-def _all(lanes: Sequence[WaitingLane] | None = None) -> Iterator[tuple[str, str, _InLane]]:
+def _all(present: Present) -> Iterator[tuple[str, str, _InLane]]:
     """(Code, status, what waits in a lane for it), each code of a lane once."""
-    for each in waiting_lanes() if lanes is None else lanes:
+    for each in present.lanes:
         by_code: dict[str, list[gates.Reason]] = {} if each.reasons else {NEXT: []}
         for reason in each.reasons:
             by_code.setdefault(reason.code, []).append(reason)
         for code, reasons in by_code.items():
             lane = (each.lane.id, each.lane.customer_id, each.lane.place_id)
-            kept = _InLane(*lane, each.line.jobs, each.line.oldest, each.first, tuple(reasons))
+            kept = _InLane(*lane, each.line.jobs, each.line.since, each.first, tuple(reasons))
             yield code, states.QUEUED, kept
-    for other in overview_sql.not_queued():
-        lane = (other.lane_id, other.customer_id, other.place_id)
-        yield other.code, other.status, _InLane(*lane, other.jobs, other.since, other.first, ())
+    for other in present.alive:
+        if other.code:
+            lane = (other.lane_id, other.customer_id, other.place_id)
+            yield other.code, other.status, _InLane(*lane, other.jobs, other.since, other.first, ())
 
 
 @dataclass(slots=True)
@@ -141,7 +142,7 @@ class HeldBack:
 
 def held_back_by(code: str) -> HeldBack:
     """Everything that waits for this reason. The same few statements however much that is."""
-    kept = [(status, each) for its, status, each in _all() if its == code]
+    kept = [(status, each) for its, status, each in _all(Present()) if its == code]
     total = WaitingReason(code)
     lanes = Lane.objects.select_related("customer", "place", "job_type").only(*_OF_LANES)
     known = {lane.pk: lane for lane in lanes.filter(sets.among("id", [each.lane_id for _, each in kept], Lane))}

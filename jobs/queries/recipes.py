@@ -13,9 +13,9 @@ from accounts import access
 from accounts.models import Role, User
 from controlplane.core.filters import key_of
 from jobs import gates, states
+from jobs.alive_sql import WAITS_FOR_NODE
 from jobs.errors import RecipeNotFound
 from jobs.models import Job, Recipe, RecipeNode
-from jobs.overview_sql import WAITS_FOR_NODE
 from jobtypes.recipe.definition import Node, parse
 
 # Why a job of a recipe is not queued yet: a node before it is not done, or has failed, or gave too little.

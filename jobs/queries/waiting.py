@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from controlplane.core import sets
-from jobs import gates, sql, states
+from jobs import alive_sql, gates, sql, states
+from jobs.alive_sql import LOOKING, RETRY, WAITS_FOR_NODE, WAITS_FOR_TASKS, Alive
 from jobs.models import Job, Lane, Place, Scope, Shape
-from jobs.overview_sql import LOOKING, RETRY, WAITS_FOR_NODE, WAITS_FOR_TASKS
 from jobs.queries import mapreduce
 from jobs.queries.recipes import kept_back
 from jobs.queries.spending import spending, spending_everywhere
@@ -109,23 +110,52 @@ class WaitingLane:
     """A lane with queued jobs, what is in line there, and what keeps its first job, whose id is `first`."""
 
     lane: sql.LaneFacts
-    line: sql.Line
+    line: Alive
     reasons: list[gates.Reason]
     first: int
 
 
-def waiting_lanes() -> list[WaitingLane]:
-    """Every lane that has queued jobs. Gates treat all jobs of a lane alike, so one look is enough for each.
+class Present:
+    """All that waits or is active, looked at once."""
 
-    The same few statements however many places and lanes there are; where budgets are, each place asks for its prices.
-    """
-    lines, found = sql.lines(), []
-    if not lines:
-        return []
-    lanes = sql.every_lane()
-    looks = _looks(lanes)
-    ids = [lane_id for lane_id in lines if lane_id in lanes]
-    for head in sql.heads(ids, 1, len(ids)):
+    def __init__(self) -> None:
+        self.alive: list[Alive] = alive_sql.alive()
+
+    @property
+    def counted_at(self) -> datetime | None:
+        """When it was counted; None: just now."""
+        return self.alive[0].counted_at if self.alive else None
+
+    @property
+    def active(self) -> list[Alive]:
+        return [each for each in self.alive if each.status in states.ACTIVE]
+
+    @property
+    def queued(self) -> int:
+        return sum(each.jobs for each in self.alive if each.status == states.QUEUED)
+
+    @cached_property
+    def lanes(self) -> list[WaitingLane]:
+        """Every lane that has queued jobs. Gates treat all jobs of a lane alike, so one look is enough for each.
+
+        The same few statements however many places and lanes there are; where budgets are, each place asks for its
+        prices.
+        """
+        lines = {each.lane_id: each for each in self.alive if each.status == states.QUEUED}
+        heads = _heads(self.active) if lines else ()
+        return [
+            WaitingLane(lane, lines[lane.id], reasons, head.job_id)
+            for lane, head, reasons in heads
+            if lane.id in lines  # it may have been counted before the job was queued
+        ]
+
+
+def _heads(active: Iterable[Alive]) -> Iterator[tuple[sql.LaneFacts, sql.Candidate, list[gates.Reason]]]:
+    """The first job in line of every lane that has one, and what keeps it. Costs the lanes, not what is queued."""
+    lanes = sql.every_lane(active)
+    heads = sql.heads(list(lanes), 1, len(lanes))
+    looks = _looks(lanes) if heads else {}
+    for head in heads:
         lane = lanes[head.lane_id]
         now = looks[lane.place_id]
         reasons = list(gates.reasons(head, lane, now))
@@ -133,8 +163,7 @@ def waiting_lanes() -> list[WaitingLane]:
             reasons.insert(0, gates.Reason(HELD, "These jobs are held one by one; each has its own hold."))
         elif reasons:
             now.reserve(head, lane, reasons[0])
-        found.append(WaitingLane(lane, lines[head.lane_id], reasons, head.job_id))
-    return found
+        yield lane, head, reasons
 
 
 def _looks(lanes: Mapping[int, sql.LaneFacts]) -> dict[int, gates.Counters]:
@@ -151,11 +180,13 @@ def _looks(lanes: Mapping[int, sql.LaneFacts]) -> dict[int, gates.Counters]:
 def for_reasons(jobs: QuerySet[Job], codes: Sequence[str]) -> QuerySet[Job]:
     """Those of `jobs` that wait, or ended, for one of these reasons; NEXT: nothing keeps them but their turn."""
     lanes = [
-        each.lane.id
-        for each in waiting_lanes()
-        if {reason.code for reason in each.reasons} & set(codes) or (not each.reasons and NEXT in codes)
+        lane.id
+        for lane, _, reasons in _heads(alive_sql.active_now())
+        if {reason.code for reason in reasons} & set(codes) or (not reasons and NEXT in codes)
     ]
-    wanted = Q(reason__in=codes) | Q(sets.among("lane", lanes, Job), status=states.QUEUED)
+    wanted = Q(reason__in=codes)
+    if lanes:
+        wanted |= Q(lane__in=lanes, status=states.QUEUED)  # a list: a statement within an OR has no index looked into
     if RETRY in codes:
         wanted |= Q(status=states.DELAYED)
     for code in NOT_QUEUED.keys() & set(codes):
@@ -168,10 +199,11 @@ def for_reasons(jobs: QuerySet[Job], codes: Sequence[str]) -> QuerySet[Job]:
 def places_in_use() -> tuple[list[tuple[Place, gates.Used]], int]:
     """Every place with what is active there, and how many jobs are queued in all."""
     used: dict[int, gates.Used] = {}
-    for lane in sql.every_lane().values():
-        used.setdefault(lane.place_id, gates.Used()).add(lane.jobs, lane.vcpus_milli, lane.memory_mib)
+    present = Present()
+    for each in present.active:
+        used.setdefault(each.place_id, gates.Used()).add(each.jobs, each.vcpus_milli, each.memory_mib)
     found = [(place, used.get(place.pk, gates.Used())) for place in Place.objects.order_by("cloud", "region")]
-    return found, sum(line.jobs for line in sql.lines().values())
+    return found, present.queued
 
 
 @dataclass(slots=True)
@@ -190,7 +222,7 @@ class QueueRow:
 
 def queue_rows() -> list[QueueRow]:
     """What is in line: what may go first, then by priority and age."""
-    waiting = waiting_lanes()
+    waiting = Present().lanes
     lanes = {
         lane.pk: lane
         for lane in Lane.objects.select_related("customer", "place").filter(
@@ -208,12 +240,12 @@ def queue_rows() -> list[QueueRow]:
                 lane.place.region,
                 lane.queue,
                 0,
-                line.oldest,
+                line.since,
                 line.priority,
                 set(),
             ),
         )
         row.count += line.jobs
-        row.oldest, row.priority = min(row.oldest, line.oldest), min(row.priority, line.priority)
+        row.oldest, row.priority = min(row.oldest, line.since), min(row.priority, line.priority)
         row.reasons |= {reason.code for reason in each.reasons}
     return sorted(found.values(), key=lambda row: (bool(row.reasons), row.priority, row.oldest))

@@ -19,7 +19,7 @@ from jobs.services.gates import facts_of as facts_of_cap
 from jobs.services.gates import lift_cap, set_cap
 from jobs.services.holds import facts_of_hold, hold_jobs, lift_hold, place_hold, refresh_lanes, release_jobs
 from jobs.services.ladder import leave_crowded
-from jobs.services.load import sample_load, sample_throughput
+from jobs.services.load import count_lanes, sample_load, sample_throughput
 from jobs.services.mapreduce import MapReduceWish, look_again, look_for_input, mapreduce_request, submit_mapreduce
 from jobs.services.mapreduce_steps import advance_mapreduce
 from jobs.services.move import move, move_executions
@@ -59,6 +59,7 @@ __all__ = [
     "check_place",
     "clear_job_type_policy",
     "cluster_failures",
+    "count_lanes",
     "delete_file",
     "drop_spend_gate",
     "dry_run",

@@ -1,4 +1,4 @@
-"""How many jobs wait, run and have come to an end, noted each minute."""
+"""How many jobs wait, run and have come to an end, noted from time to time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from jobs import overview_sql, states
+from jobs import alive_sql, overview_sql, states
 from jobs.models import Job, LoadSample, Shape, ThroughputSample
 from jobs.overview_sql import SPAN_SECONDS
 
@@ -37,6 +37,12 @@ def sample_load() -> LoadSample | None:
         return None
     at = timezone.now().replace(second=0, microsecond=0)
     return LoadSample.objects.update_or_create(at=at, defaults=values)[0]
+
+
+def count_lanes() -> None:
+    """Count what waits and what is active, for those who show much of it."""
+    with transaction.atomic():
+        alive_sql.keep_counts()
 
 
 def sample_throughput() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
@@ -19,9 +18,8 @@ from accounts.models import ParkedEvent, Webhook, WebhookDelivery
 from billing import services as billing
 from billing.models import Bill, Budget, Difference, DifferenceKind
 from clusters.models import HostingPlace
-from controlplane.dashboards.found import KEPT_SECONDS, Line
 from jobs import queries, services, states
-from jobs.models import Beat, Hold, Job, LoadSample, Place, Scope, ThroughputSample
+from jobs.models import Beat, Hold, Job, LaneCount, LoadSample, Place, Scope, ThroughputSample
 from jobs.queries import FAILED
 from tests.answers import text_of
 from tests.billing.scene import customer_of, entered, opened
@@ -401,21 +399,16 @@ def test_it_costs_the_same_with_more() -> None:
             client.get(FRONT)
         found.append(len(statements))
     assert found[0] == found[1]
-    assert len(queries.waiting_lanes()) == 6
+    assert len(queries.Present().lanes) == 6
 
 
-def test_a_long_line_is_looked_at_once_in_five_seconds_and_a_short_one_each_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_counts_that_were_kept_are_shown_with_when_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
     make_place()
     make_job()
-    line = Line()
-    assert [each.line.jobs for each in line.look()] == [1]
+    assert "counted at" not in page()
+    monkeypatch.setattr("jobs.alive_sql.MANY", 1)
+    services.count_lanes()
     make_job()
-    monkeypatch.setattr("controlplane.dashboards.found.MANY_JOBS", 2)
-    assert sum(each.line.jobs for each in line.look()) == 2
-    make_job()
-    assert sum(each.line.jobs for each in line.look()) == 2
-    later = time.monotonic() + KEPT_SECONDS + 1
-    monkeypatch.setattr("controlplane.dashboards.found.time.monotonic", lambda: later)
-    assert sum(each.line.jobs for each in line.look()) == 3
+    (counted,) = LaneCount.objects.all()
+    assert f"counted at <time datetime=\"{counted.at.isoformat()}\">" in page()
+    assert sum(each.jobs for each in queries.Present().alive) == 1

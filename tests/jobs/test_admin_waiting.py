@@ -69,7 +69,7 @@ def furnish_waiting() -> dict[str, set[int]]:
 def test_each_reason_has_exactly_what_waits_for_it_behind_its_links() -> None:
     expected = furnish_waiting()
     page = text(PAGE)
-    reasons = {each.code: each for each in queries.waiting_reasons()}
+    reasons = {each.code: each for each in queries.waiting_reasons(queries.Present())}
     assert expected.keys() <= reasons.keys()
     assert assert_links_lead_to_as_many(page) == len(reasons)
     for code, ids in expected.items():
@@ -85,7 +85,7 @@ def test_each_reason_has_exactly_what_waits_for_it_behind_its_links() -> None:
 
 def test_every_reason_says_what_explain_says_of_each_of_its_jobs() -> None:
     furnish_waiting()
-    for reason in queries.waiting_reasons():
+    for reason in queries.waiting_reasons(queries.Present()):
         found = queries.for_reasons(Job.objects.filter(status__in=reason.statuses), [reason.code])
         for job in found:
             assert reason.code in {each.code for each in queries.explain(job)}, (reason.code, job.status)
@@ -135,7 +135,7 @@ def test_jobs_of_a_row_are_those_of_its_customer_place_queue_and_type() -> None:
 def test_what_only_waits_its_turn_is_told_as_that() -> None:
     make_place()
     make_jobs(3)
-    (reason,) = queries.waiting_reasons()
+    (reason,) = queries.waiting_reasons(queries.Present())
     assert (reason.code, reason.jobs) == ("NEXT", 3)
     assert assert_links_lead_to_as_many(text(f"{PAGE}NEXT/")) == 2
 
@@ -143,7 +143,7 @@ def test_what_only_waits_its_turn_is_told_as_that() -> None:
 def test_tasks_of_mapreduce_jobs_are_counted_and_listed() -> None:
     make_place()
     job = make_mapreduce()
-    waiting = {each.code: each.jobs for each in queries.waiting_reasons()}
+    waiting = {each.code: each.jobs for each in queries.waiting_reasons(queries.Present())}
     tasks = Job.objects.filter(parent=job, status=states.QUEUED).count()
     assert tasks
     assert (waiting["NEXT"], waiting["WAITS_FOR_TASKS"]) == (tasks, 1)

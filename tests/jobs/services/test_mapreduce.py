@@ -284,7 +284,8 @@ def test_it_takes_no_room_and_its_tasks_do() -> None:
     run(tasks(job)[0])
     carry_on(job)
     assert sql.lanes(job.place_id)[job.lane_id].jobs == 1
-    assert sql.active_jobs() == [(job.place_id, "RUNNING", 1)]
+    (active,) = queries.Present().active
+    assert (active.place_id, active.status, active.jobs) == (job.place_id, "RUNNING", 1)
 
 
 def test_the_load_counts_its_tasks() -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 from typing import Final
 
 import psycopg
 
+from tests import environment
 from tests.bench.events import FILL as EVENTS_FILL
 from tests.bench.job_types import FILL as JOBS_FILL
 from tests.bench.job_types import register
 from tests.bench.line import Line
 from tests.bench.native import Caller, signed_in
 from tests.bench.rig import Rig
+from tests.waiting import until
 
 JOBS: Final = 1_000_000
 EVENTS: Final = 10_000_000
@@ -66,6 +72,16 @@ _PEOPLE: Final = """
 INSERT INTO accounts_customer (id, name, created_at) SELECT 1000000 + n, 'customer ' || n, now()
 FROM generate_series(0, %s) AS n
 """
+_COUNT: Final = """
+import django, time
+django.setup()
+from controlplane.schedules import SCHEDULES
+from jobs.tasks import count_lanes
+every = next(each.every_seconds for each in SCHEDULES if each.path == "jobs.tasks.count_lanes")
+while True:
+    count_lanes()
+    time.sleep(every)
+"""
 
 
 def desk(url: str) -> list[Line]:
@@ -82,7 +98,8 @@ def _measured(jobs: int, events: int) -> list[Line]:
         _fill(rig, jobs, events)
         pages += json.loads(rig.python(_ASKED))
         caller = signed_in(rig, base)
-        took = {path: _took(caller, path) for path in dict.fromkeys(pages)}
+        with _counting(rig):
+            took = {path: _took(caller, path) for path in dict.fromkeys(pages)}
     finally:
         rig.stop()
     slowest = sorted(took, key=lambda path: -_p95(took[path]))
@@ -94,6 +111,20 @@ def _measured(jobs: int, events: int) -> list[Line]:
         ),
         *(_line(path, took[path]) for path in dict.fromkeys(["/admin/", *shown])),
     ]
+
+
+@contextmanager
+def _counting(rig: Rig) -> Iterator[None]:
+    """Meanwhile somebody counts what is alive as the workers would, and does none of their other work."""
+    env = {**rig.deployment.env, "DJANGO_SETTINGS_MODULE": "controlplane.settings"}
+    with subprocess.Popen([sys.executable, "-c", _COUNT], cwd=environment.CHECKOUT, env=env) as process:
+        try:
+            rows = "SELECT count(*) FROM jobs_lanecount"
+            until(lambda: rig.deployment.rows(rows) != [(0,)] or process.poll() is not None, "a count", seconds=60)
+            yield
+            assert process.poll() is None, "counting broke off"
+        finally:
+            process.terminate()
 
 
 def _line(path: str, took: list[float]) -> Line:

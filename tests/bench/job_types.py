@@ -159,7 +159,8 @@ CROSS JOIN LATERAL (
 ) k''')
 columns = [c.name for c in connection.introspection.get_table_description(cursor, "jobs_job") if c.name != "id"]
 ended = "CASE WHEN d.status IN ('FAILED', 'CANCELED', 'COMPLETED') THEN d.at END"
-drawn = {"uuid": "gen_random_uuid()", "ended_at": ended, **dict.fromkeys(("status", "error_id"), "d.{}")}
+drawn = {"uuid": "gen_random_uuid()", "recipe_id": "NULL", "ended_at": ended}
+drawn |= dict.fromkeys(("status", "error_id"), "d.{}")
 drawn |= dict.fromkeys(("job_type_id", "revision_id"), "d.{}")
 drawn |= dict.fromkeys(("submitted_at", "queued_at", "started_at", "moved_at", "modified_at"), "d.at")
 values = ", ".join(drawn.get(c, "j.{}").format(c) for c in columns)

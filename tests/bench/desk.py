@@ -45,7 +45,8 @@ asked += [f"/admin/jobs/job/?older={jobs // 2}", f"/admin/jobs/job/?q={job.class
 asked += [f"/admin/jobs/job/?job_type_id={job.job_type_id}", "/admin/jobs/job/?error_category=DATA"]
 asked += ["/admin/jobs/job/?reason=NONE", "/admin/jobs/job/?q=none"]
 most = JobType.objects.order_by("id").first()
-asked += [f"/admin/jobtypes/jobtype/{most.pk}/change/", "/admin/jobtypes/jobtype/?q=type-9"]
+asked += [f"/admin/jobtypes/jobtype/{most.pk}/change/"]
+asked += [f"/admin/jobtypes/jobtype/?{which}" for which in ("q=type-9", "p=9")]
 execution = Execution.objects.aggregate(last=Max("id"))["last"]
 asked += [f"/admin/jobs/execution/{execution}/change/", f"/admin/accounts/event/?q=job+{job.pk}"]
 asked += ["/admin/accounts/event/?older=5000000", "/admin/accounts/customer/?q=customer+7"]

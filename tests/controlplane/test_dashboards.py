@@ -410,5 +410,5 @@ def test_counts_that_were_kept_are_shown_with_when_they_were_made(monkeypatch: p
     services.count_lanes()
     make_job()
     (counted,) = LaneCount.objects.all()
-    assert f"counted at <time datetime=\"{counted.at.isoformat()}\">" in page()
+    assert f'counted at <time datetime="{counted.at.isoformat()}">' in page()
     assert sum(each.jobs for each in queries.Present().alive) == 1

@@ -15,7 +15,9 @@ import jobtypes.api.v6.urls
 from accounts.api.v6.views import ApiTokenAuth
 from controlplane import health, metrics
 from controlplane.access_explained import Access
+from controlplane.apps import load_admin
 
+load_admin()
 native = DefaultRouter()
 native.include_format_suffixes = False
 for router in (

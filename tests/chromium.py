@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -24,12 +24,13 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened_page(**context: Any) -> Iterator[Page]:
-    """A page of a browser of its own; `context` says how it is, such as its viewport."""
-    with chromium() as browser:
-        page = browser.new_context(**context).new_page()
+def opened_page(browser: Browser | None = None, **context: Any) -> Iterator[Page]:
+    """A page of a browser of its own, or of this one; `context` says how it is, such as its viewport."""
+    with chromium() if browser is None else nullcontext(browser) as opened:
+        page = opened.new_context(**context).new_page()
         page.set_default_timeout(PATIENCE_MS)
         yield page
+        page.context.close()
 
 
 def sign_in(page: Page, base: str, password: str = PASSWORD) -> None:

@@ -35,7 +35,7 @@ from tests.servers import azurite, s3_server  # noqa: E402, F401
 
 _ON_POSTGRESQL = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
 MANY = 3  # tests of one function: they are shared out between the databases
-_DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "deployment"}
+_DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "deployment", "shared_deployment"}
 
 
 # --- Groups and needs ----------------------------------------------------------------------------
@@ -198,10 +198,19 @@ def deployment() -> Iterator[deployments.Factory]:
     factory.stop()
 
 
+@pytest.fixture(scope="module")
+def shared_deployment() -> Iterator[deployments.Factory]:
+    """As `deployment`, for all tests of a module, which look at one together: its file has a lane (lanes.py)."""
+    factory = deployments.Factory()
+    yield factory
+    factory.stop()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    factory = getattr(item, "funcargs", {}).get("deployment")
+    found = getattr(item, "funcargs", {})
+    factory = found.get("deployment") or found.get("shared_deployment")
     if report.failed and factory is not None:
         report.sections.append(("deployment", factory.logs()))
     return report

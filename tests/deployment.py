@@ -12,6 +12,7 @@ Everything is ended and removed with the test, by process id.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import http.client
 import json
 import os
@@ -94,6 +95,11 @@ def _one_at_a_time() -> Iterator[Path]:
         yield shared
 
 
+def _whole(original: Path, copy: Path) -> None:
+    with closing(sqlite3.connect(original)) as connection:
+        connection.execute("VACUUM INTO ?", [str(copy)])
+
+
 def sqlite_template() -> Path:
     """A migrated database to copy; made by the first process of the run that asks."""
     with _one_at_a_time() as shared:
@@ -103,8 +109,7 @@ def sqlite_template() -> Path:
             data.mkdir()
             original, whole = data / "migrated.sqlite3", data / "template.sqlite3"
             _manage(_environment(data, f"sqlite:///{original}"), "migrate", "--verbosity", "0")
-            with closing(sqlite3.connect(original)) as connection:
-                connection.execute("VACUUM INTO ?", [str(whole)])
+            _whole(original, whole)
             whole.rename(template)
     return template
 
@@ -123,12 +128,41 @@ def server_template() -> str:
     return note.read_text()
 
 
+def _bootstrapped(database: str, arguments: tuple[str, ...]) -> tuple[str, str]:
+    """A database like the template in which `manage.py bootstrap` has run with these arguments, and what it said.
+
+    The path of its file, or its name on the server; made by the first process of the run that asks.
+    """
+    template = str(sqlite_template()) if database == "sqlite" else server_template()
+    key = hashlib.sha256(" ".join((database, template, *arguments)).encode()).hexdigest()[:16]
+    with _one_at_a_time() as shared:
+        said = shared / f"bootstrapped-{key}.txt"
+        file, name = shared / f"bootstrapped-{key}.sqlite3", f"{template}_{key}"
+        if not said.exists():
+            data = _folder() / f"bootstrapped-{key}"
+            data.mkdir(exist_ok=True)
+            if database == "sqlite":
+                url = f"sqlite:///{shutil.copyfile(template, data / 'own.sqlite3')}"
+            else:
+                _on_server(f"CREATE DATABASE {name} TEMPLATE {template}")
+                with (shared / "server-bootstrapped").open("a") as names:
+                    names.write(f"{name}\n")
+                url = _url_of(name)
+            words = _manage(_environment(data, url), "bootstrap", *arguments)
+            if database == "sqlite":
+                _whole(data / "own.sqlite3", file)
+            said.write_text(words)
+    return (str(file) if database == "sqlite" else name), said.read_text()
+
+
 def drop_templates() -> None:
     """Called when the run ends."""
-    note = Path(os.environ[RUN_FOLDER]) / "server-template"
-    if note.exists():
-        _on_server(f"DROP DATABASE IF EXISTS {note.read_text()} WITH (FORCE)")
-        note.unlink()
+    for note in ("server-template", "server-bootstrapped"):
+        names = Path(os.environ[RUN_FOLDER]) / note
+        if names.exists():
+            for name in names.read_text().split():
+                _on_server(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            names.unlink()
 
 
 # --- Deployments ---------------------------------------------------------------------------------
@@ -165,11 +199,28 @@ class Deployment:
             self.database_url = _url_of(self.name)
         self.env = _environment(self.data_dir, self.database_url) | {MARK: str(self.folder)} | settings
         self.base_url = ""
+        self.token = ""  # of the first admin
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def run_manage(self, *arguments: str, timeout: float = 120) -> str:
         """Run a management command to its end; its output. Fails the test when the command fails."""
         return _manage(self.env, *arguments, timeout=timeout)
+
+    def bootstrap(self, username: str, password: str = "") -> str:
+        """As `manage.py bootstrap --quiet` before all else here: the token of the first admin.
+
+        It runs once in a run of the tests, and what it leaves is copied: it takes a second each time.
+        """
+        assert not self._started, "something runs here already"
+        arguments = ("--username", username, *([f"--password={password}"] if password else []), "--quiet")
+        source, said = _bootstrapped(self.database, arguments)
+        if self.database == "sqlite":
+            shutil.copyfile(source, self.data_dir / "controlplane.sqlite3")
+        else:
+            _on_server(f"DROP DATABASE {self.name}")
+            _on_server(f"CREATE DATABASE {self.name} TEMPLATE {source}")
+        self.token = said.strip()
+        return self.token
 
     def run_python(self, code: str, *arguments: str) -> str:
         """Run a piece of code in a process of this deployment, as a caller of its services would; its output."""

@@ -16,6 +16,12 @@ LANES: Final = (
     ("kill", ("tests/kill/", "tests/controlplane/test_supervisor.py", "tests/jobs/test_crashes.py"), ""),
     # Each starts something in its process that takes seconds, once.
     ("storage", ("tests/controlplane/storage/",), ""),
+    # All tests of each have one deployment together.
+    ("submitting", ("tests/jobs/test_submitting_in_a_browser.py",), ""),
+    ("tasks", ("tests/controlplane/test_tasks_in_a_browser.py",), ""),
+    ("people", ("tests/accounts/test_browser_people.py",), ""),
+    # They read every source.
+    ("shape", ("tests/controlplane/test_shape.py",), ""),
     ("drawings", ("tests/jobtypes/recipe/test_drawing.py",), ""),
     ("dockerd", ("tests/clusters/test_docker_provider.py",), "[dockerd"),
     ("hosting-dockerd", ("tests/clusters/test_docker_hosting.py",), "[dockerd"),

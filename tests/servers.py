@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,7 @@ class S3Server:
     secret_key: str = "a-very-secret-key"
     region: str = "us-east-1"
 
+    @cache  # noqa: B019 - one a process; to make a client reads megabytes of its service's description
     def client(self) -> Any:
         import boto3  # here, since every test process reads this module
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.chromium import PASSWORD, opened_page, sign_in
+from tests.chromium import PASSWORD, chromium, opened_page, sign_in
 from tests.deployment import Deployment, Factory
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.runs_once("sqlite", "browsers see the web server only")]
@@ -29,22 +29,29 @@ WebhookDelivery.objects.create(
 """
 
 
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with opened_page() as page:
-        yield page
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
-@pytest.fixture
-def place(deployment: Factory, page: Page) -> Deployment:
-    """A deployment with mary, at whose admin anna has signed in by the form."""
-    expect.set_options(timeout=60_000)
-    place = deployment(DEBUG="1")
-    place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
+@pytest.fixture(scope="module")
+def place(shared_deployment: Factory) -> Deployment:
+    """A deployment with mary."""
+    place = shared_deployment(DEBUG="1")
+    place.bootstrap("anna", PASSWORD)
     place.run_manage("shell", "-c", MARY)
-    base = place.start_web()
-    sign_in(page, base)
+    place.start_web()
     return place
+
+
+@pytest.fixture
+def page(browser: Browser, place: Deployment) -> Iterator[Page]:
+    """Anna has signed in by the form."""
+    expect.set_options(timeout=60_000)
+    with opened_page(browser) as page:
+        sign_in(page, place.base_url)
+        yield page
 
 
 def _value(place: Deployment, statement: str) -> Any:

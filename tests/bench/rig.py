@@ -46,7 +46,7 @@ class Rig:
 
     def __init__(self, **settings: str) -> None:
         self.deployment = Deployment("postgresql", DEBUG="1", **settings)
-        self.token = self.deployment.run_manage("bootstrap", "--username", "bench", "--quiet").strip()
+        self.token = self.deployment.bootstrap("bench")
         self.postgres = cpu.listener(urlsplit(self.deployment.database_url).port or 5432)
 
     def start_work(self) -> list[int]:

@@ -43,7 +43,7 @@ def place(deployment: Factory, page: Page) -> Deployment:
     """A deployment at whose admin anna has signed in by the form."""
     expect.set_options(timeout=60_000)
     place = deployment(DEBUG="1")
-    place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
+    place.bootstrap("anna", PASSWORD)
     place.run_manage("shell", "-c", METERED)
     base = place.start_web()
     sign_in(page, base)

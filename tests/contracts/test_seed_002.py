@@ -51,7 +51,7 @@ def typed(place: Deployment, line: str) -> str:
 def test_they_work_as_they_are_written(deployment: Factory, tmp_path: Path) -> None:
     """But for the last: the document leaves the id out there."""
     place = deployment(STORAGE_ENDPOINTS="http://minio:9000", MAPREDUCE_ANONYMOUS_USER="apollo")
-    place.run_manage("bootstrap", "--username", "apollo", "--quiet")
+    place.bootstrap("apollo")
     place.start_web()
     for name in ("mapper", "reducer"):
         (tmp_path / name).write_bytes(b"#!/bin/sh\n")

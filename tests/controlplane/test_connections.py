@@ -50,6 +50,7 @@ def test_the_web_server_and_the_settings_agree_on_the_threads(monkeypatch: pytes
 @pytest.fixture
 def place(deployment: Callable[..., Deployment]) -> Deployment:
     made = deployment(WEB_DATABASE_CONNECTIONS="2")
+    made.bootstrap("root")
     made.start_web()
     return made
 
@@ -57,7 +58,7 @@ def place(deployment: Callable[..., Deployment]) -> Deployment:
 class Caller:
     def __init__(self, place: Deployment) -> None:
         self.place = place
-        self.token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
+        self.token = place.token
 
     def __call__(self, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
         with closing(http.client.HTTPConnection(urlsplit(self.place.base_url).netloc, timeout=60)) as connection:

@@ -68,7 +68,7 @@ def page() -> Iterator[Page]:
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_page_can_be_read_and_reached_by_everybody(deployment: Factory, page: Page, part: int) -> None:
     place = deployment(DEBUG="1")
-    place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
+    place.bootstrap("anna", PASSWORD)
     paths = [path for path in place.furnish() if not path.endswith("/csv/")]  # a file is no page
     base = place.start_web()
     sign_in(page, base)
@@ -86,6 +86,7 @@ def test_every_page_can_be_read_and_reached_by_everybody(deployment: Factory, pa
 
 def _faults_of(page: Page, address: str) -> list[str]:
     page.goto(address)
+    page.evaluate(Axe().axe_script)
     found = _violations(page, RULES, "")
     page.evaluate("document.documentElement.classList.add('dark')")  # as its switch does, without another load
     found += _violations(page, CONTRAST, "dark: ")
@@ -97,7 +98,7 @@ def _faults_of(page: Page, address: str) -> list[str]:
 
 
 def _violations(page: Page, rules: dict[str, Any], what: str) -> list[str]:
-    found = Axe().run(page, options=rules).response["violations"]
+    found = page.evaluate("rules => axe.run(rules).then(found => found.violations)", rules)
     return [
         f"{what}{each['id']} ({each['impact']}): {node['html'][:200]} {_why(node)}"
         for each in found
@@ -113,7 +114,7 @@ def _why(node: dict[str, Any]) -> str:
 @pytest.mark.group("controlplane")
 def test_times_are_the_reader_s_and_keys_lead_through_a_list(deployment: Factory, page: Page) -> None:
     place = deployment(DEBUG="1")
-    place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
+    place.bootstrap("anna", PASSWORD)
     at, newest = json.loads(place.run_python(TWO_JOBS))
     base = place.start_web()
     assert page.context.browser is not None

@@ -55,7 +55,7 @@ def fetch(base: str, path: str, token: str) -> Any:
 def replaced(deployment: Factory, **settings: str) -> tuple[Deployment, str]:
     """A deployment that stands for the system to be replaced; who has TOKEN is an admin there."""
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0", **settings)
-    place.run_manage("bootstrap", "--username", "old", "--quiet")
+    place.bootstrap("old")
     typed = subprocess.run(
         [str(CHECKOUT / ".venv/bin/python"), "manage.py", "import_token", "old"],
         cwd=CHECKOUT, env=place.env, input=TOKEN, capture_output=True, text=True, timeout=60,
@@ -136,7 +136,7 @@ def test_a_backup_is_restored(deployment: Factory, tmp_path: Path) -> None:
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
     system = "SQLite" if place.database == "sqlite" else "PostgreSQL"
     path = f"{binaries()}:/usr/bin:/bin" if system == "PostgreSQL" else "/usr/bin:/bin"
-    place.run_manage("bootstrap", "--username", "root", "--quiet")
+    place.bootstrap("root")
     (place.data_dir / "artifacts").mkdir()
     (place.data_dir / "artifacts" / "kept").write_text("a program")
     typed(part("## Back up", system), place, tmp_path, PATH=path)

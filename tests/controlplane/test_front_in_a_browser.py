@@ -41,7 +41,7 @@ def submit(base: str, token: str) -> None:
 def test_it_keeps_itself_up_to_date_but_not_where_nobody_looks(deployment: Factory, page: Page) -> None:
     expect.set_options(timeout=60_000)
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1")
-    token = place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet").strip()
+    token = place.bootstrap("anna", PASSWORD)
     place.start_manage("work")
     base = place.start_web()
     faults: list[Any] = []

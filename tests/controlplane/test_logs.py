@@ -325,7 +325,7 @@ def test_an_observation_that_is_refused_names_its_execution(lines: Lines, monkey
 @pytest.mark.runs_once("sqlite", "lines are the same whatever the database")
 def test_a_deployment_s_lines_all_have_the_form_and_tell_of_requests(deployment: Factory) -> None:
     place = deployment(LOG_FORMAT="json", WEB_ACCESS_LOG="-", LOCAL_ISOLATION="0")
-    token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
+    token = place.bootstrap("root")
     base = place.start_web()
     connection = http.client.HTTPConnection(base.removeprefix("http://"), timeout=20)
     for path in ("/submit", f"/list?token={token}&customer=a&start_time=0&end_time=1", "/nothing"):

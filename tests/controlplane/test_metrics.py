@@ -456,7 +456,7 @@ def until(happened: Callable[[], Any], seconds: float, what: str) -> Any:
 def running(deployment: Factory) -> tuple[Deployment, str]:
     """A deployment that has run a job; the token of its admin."""
     place = deployment(LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1")
-    token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
+    token = place.bootstrap("root")
     place.start_manage("work")
     base = place.start_web()
     body = {"customer": "a", "cloud": "local", "region": "local", "id": "x", "image": "x", "command": ["true"]}

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.chromium import PASSWORD, opened_page, sign_in
+from tests.chromium import PASSWORD, chromium, opened_page, sign_in
 from tests.deployment import Deployment, Factory
 from tests.waiting import until
 
@@ -37,7 +37,7 @@ class Api:
     """What customers do meanwhile."""
 
     def __init__(self, place: Deployment, token: str) -> None:
-        self._base, self._token = place.base_url, token
+        self.place, self._base, self._token = place, place.base_url, token
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
@@ -51,29 +51,34 @@ class Api:
         return int(self.call("POST", "/v6/jobs/", {**job, "memory_mib": 64, **wish})["id"])
 
 
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with opened_page(viewport={"width": 1680, "height": 1000}) as page:  # filters stand beside the list
-        yield page
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
-@pytest.fixture
-def place(deployment: Factory, page: Page) -> Deployment:
-    """A deployment with workers, at whose admin anna has signed in by the form; her token is its `token`."""
-    expect.set_options(timeout=60_000)
-    place = deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1")
-    vars(place)["token"] = place.run_manage(
-        "bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet"
-    ).strip()
+@pytest.fixture(scope="module")
+def api(shared_deployment: Factory) -> Api:
+    """Anna's, of a deployment with workers."""
+    place = shared_deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1")
+    token = place.bootstrap("anna", PASSWORD)
     place.start_manage("work")
-    base = place.start_web()
-    sign_in(page, base)
-    return place
+    place.start_web()
+    return Api(place, token)
 
 
 @pytest.fixture
-def api(place: Deployment) -> Api:
-    return Api(place, vars(place)["token"])
+def place(api: Api) -> Deployment:
+    return api.place
+
+
+@pytest.fixture
+def page(browser: Browser, place: Deployment) -> Iterator[Page]:
+    """Anna has signed in by the form."""
+    expect.set_options(timeout=60_000)
+    with opened_page(browser, viewport={"width": 1680, "height": 1000}) as page:  # filters stand beside the list
+        sign_in(page, place.base_url)
+        yield page
 
 
 def press(page: Page, label: str) -> None:
@@ -147,11 +152,11 @@ def test_a_token_is_made_used_and_revoked(place: Deployment, page: Page) -> None
     page.fill("input[name=name]", "laptop")
     page.click("button.cp-main")
     fresh = Api(place, page.locator("td code").inner_text())
-    assert fresh.call("GET", "/v6/jobs/")["count"] == 0
+    assert fresh.call("GET", "/v6/users/me/")["username"] == "anna"
     go_to(page, "Tokens")
     page.locator("#result_list tbody tr", has_text="laptop").locator("th a").click()
     press(page, "Archive")
     page.click("button.cp-main")
     with pytest.raises(urllib.error.HTTPError) as refused:
-        fresh.call("GET", "/v6/jobs/")
+        fresh.call("GET", "/v6/users/me/")
     assert refused.value.code == 401

@@ -42,7 +42,7 @@ def page() -> Iterator[Page]:
 def test_a_page_follows_its_job_and_an_operation_its_work(deployment: Factory, page: Page) -> None:
     expect.set_options(timeout=60_000)
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1")
-    token = place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet").strip()
+    token = place.bootstrap("anna", PASSWORD)
     place.start_manage("work")
     base = place.start_web()
     api, faults = _Api(base, token), []

@@ -80,6 +80,7 @@ def ended(client: Client, path: str, place: Deployment) -> Any:
 @pytest.mark.runs_once("postgresql", "clouds know no database, and the caller's statements are tried on both")
 def test_jobs_run_at_two_clouds_and_on_this_machine(aws: Aws, azure: BatchServer, deployment: Factory) -> None:
     place = deployment(**of_aws(aws.endpoint), **of_azure(azure), DEBUG="1", LOCAL_ISOLATION="0")
+    place.bootstrap("root")
     place.start_web()
     place.start_manage("work")
     client = Client(place)
@@ -118,6 +119,7 @@ def kill_callers(place: Deployment) -> None:
 
 def test_a_cloud_out_of_reach_slows_nobody_and_says_so(deployment: Factory) -> None:
     place = deployment(**of_aws(f"http://127.0.0.1:{free_port()}"), DEBUG="1", LOCAL_ISOLATION="0")
+    place.bootstrap("root")
     place.start_web()
     place.start_manage("work")
     client = Client(place)

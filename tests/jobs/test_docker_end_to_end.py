@@ -63,6 +63,7 @@ def test_an_image_is_registered_from_its_label_and_run(engine: Engine, deploymen
         LOCAL_DOCKER_PULL="never",
         DEBUG="1",
     )
+    place.bootstrap("root")
     place.start_web()
     client = Client(place)
     broker = {"type": "host", "host_path": str(place.data_dir / "workspaces" / "texts")}
@@ -108,6 +109,7 @@ def mapreduce_client(engine: Engine, python: str, deployment: Factory, folder: P
         MAPREDUCE_FOLDERS=str(folder),
         DEBUG="1",
     )
+    place.bootstrap("root")
     place.start_web()
     place.start_manage("work")
     return MapReduceClient(place)

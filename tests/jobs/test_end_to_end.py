@@ -21,7 +21,7 @@ class Api:
 
     def __init__(self, place: Deployment) -> None:
         self.place = place
-        self.token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
+        self.token = place.bootstrap("root")
 
     def call(self, path: str, body: Any = None) -> tuple[int, Any]:
         request = urllib.request.Request(

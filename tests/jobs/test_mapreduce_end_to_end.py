@@ -55,6 +55,7 @@ def place(deployment: Factory, tmp_path: Path, s3_server: S3Server) -> Deploymen
     made = deployment(
         MAPREDUCE_FOLDERS=str(tmp_path), STORAGE_ENDPOINTS=s3_server.endpoint, MAPREDUCE_S3_ENDPOINT=s3_server.endpoint
     )
+    made.bootstrap("root")
     made.start_web()
     made.start_manage("work")
     return made

@@ -29,13 +29,12 @@ OUTPUTS = {"files": [{"name": "COUNTS", "pattern": "counts.txt"}]}
 
 
 class Client:
-    """A client of one deployment's native surface."""
+    """A client of one deployment's native surface, with the token of its first admin."""
 
     def __init__(self, place: Deployment) -> None:
         self.place = place
         self.base = place.base_url
-        token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
-        self.headers = {"Authorization": f"Bearer {token}"}
+        self.headers = {"Authorization": f"Bearer {place.token}"}
 
     def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
@@ -56,6 +55,7 @@ def check(condition: bool, otherwise: str) -> None:
 @pytest.fixture
 def place(deployment: Factory) -> Deployment:
     made = deployment(LOCAL_READABLE_PATHS=str(seed_tour.HERE), LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1")
+    made.bootstrap("root")
     made.start_web()
     return made
 

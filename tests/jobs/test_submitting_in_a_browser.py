@@ -30,7 +30,7 @@ MARK: Final = "window.hasStayed = true"
 HAS_STAYED: Final = "window.hasStayed === true"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with launched() as browser:
         yield browser
@@ -43,6 +43,7 @@ class Desk:
         self.place, self.browser, self.base = place, browser, place.base_url
         self.client = Client(place)
         self.faults: list[str] = []
+        self._registered: tuple[int, int] | None = None
 
     def sign_in(self, **options: Any) -> Page:
         """A page of anna's, in a browser of its own."""
@@ -67,6 +68,11 @@ class Desk:
 
     def register(self) -> tuple[int, int]:
         """A job type that copies a text, and two of them in a row; the id of the job type, and of a text."""
+        if self._registered is None:
+            self._registered = self._register()
+        return self._registered
+
+    def _register(self) -> tuple[int, int]:
         broker = {"type": "host", "host_path": str(self.place.data_dir / "workspaces" / "texts")}
         body: dict[str, Any] = {"name": "texts", "title": "Texts", "configuration": {"broker": broker}}
         self.client.call("POST", "/v6/workspaces/", body)
@@ -85,16 +91,24 @@ class Desk:
         self.client.call("POST", f"/v6/artifacts/?name={name}&protocol=streaming", CAT, "text/plain")
 
 
-@pytest.fixture
-def desk(deployment: Factory, chromium: Browser, tmp_path: Path) -> Iterator[Desk]:
-    expect.set_options(timeout=LONG_MS)
-    place = deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1", MAPREDUCE_FOLDERS=str(tmp_path))
-    place.run_manage("bootstrap", "--username", "anna", f"--password={PASSWORD}", "--quiet")
+@pytest.fixture(scope="module")
+def furnished(shared_deployment: Factory, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    folders = str(tmp_path_factory.getbasetemp())
+    place = shared_deployment(DEBUG="1", LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1", MAPREDUCE_FOLDERS=folders)
+    place.bootstrap("anna", PASSWORD)
     place.start_web()
     place.start_manage("work")
-    found = Desk(place, chromium)
-    yield found
-    assert found.faults == []
+    return Desk(place, chromium)
+
+
+@pytest.fixture
+def desk(furnished: Desk) -> Iterator[Desk]:
+    expect.set_options(timeout=LONG_MS)
+    furnished.faults.clear()
+    yield furnished
+    assert furnished.faults == []
+    for context in furnished.browser.contexts:
+        context.close()
 
 
 def send(page: Page) -> str:
@@ -116,6 +130,7 @@ def number_of(url: str) -> int:
 
 def test_faults_and_the_forecast_are_told_while_somebody_types(desk: Desk) -> None:
     page = desk.sign_in()
+    before = desk.place.rows("SELECT count(*) FROM jobs_job")
     page.goto(f"{desk.base}{ADD}/container/")
     page.evaluate(MARK)
     asked: list[str] = []
@@ -138,7 +153,7 @@ def test_faults_and_the_forecast_are_told_while_somebody_types(desk: Desk) -> No
     expect(aside).to_contain_text("local/local")
     expect(fault).to_have_text("")
     assert page.evaluate(HAS_STAYED)
-    assert desk.place.rows("SELECT count(*) FROM jobs_job") == [(0,)]
+    assert desk.place.rows("SELECT count(*) FROM jobs_job") == before
 
     page.get_by_role("button", name="Copy as curl").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()

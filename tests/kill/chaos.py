@@ -330,7 +330,7 @@ class Ordeal:
         began = time.monotonic()
         print(f"ordeal on {self.place.database}: seed {self.report.seed}", flush=True)
         self.lines.touch()
-        token = self.place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
+        token = self.place.bootstrap("root")
         starting = time.monotonic()
         self.anatomy.start_work()
         url = self.place.start_web(WEB_WORKERS="2")

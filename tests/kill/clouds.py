@@ -84,6 +84,7 @@ class Ordeal:
         self._random = random.Random(seed)
 
     def run(self) -> Report:
+        self._place.bootstrap("root")
         self._place.start_web()
         self._anatomy.start_work()
         client = Client(self._place)

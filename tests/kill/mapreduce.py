@@ -136,6 +136,7 @@ class Ordeal:
         """Count undisturbed, count disturbed, compare; what went wrong is among the report's faults."""
         text = self._write_text()
         self._place.env["MAPREDUCE_FOLDERS"] = str(self._folder)
+        self._place.bootstrap("root")
         self._place.start_web()
         self._anatomy.start_work()
         client = Client(self._place)

@@ -66,7 +66,7 @@ def aws() -> Iterator[Aws]:
 
 def ordeal(place: Deployment, command: str, standing: Standing) -> None:
     chance = random.Random(SEED)
-    place.run_manage("bootstrap", "--username", "root", "--quiet")
+    place.bootstrap("root")
     python(place, _MAKE, command)
     Anatomy(place).start_work()
     for size in SIZES:

@@ -158,7 +158,7 @@ def _is_active(state: object) -> bool:
 
 
 def _client(place: Deployment) -> Client:
-    token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
+    token = place.bootstrap("root")
     return Client(place.start_web(), token)
 
 

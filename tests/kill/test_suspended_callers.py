@@ -228,6 +228,7 @@ def caller(place: Deployment, stage: Stage) -> Iterator[Process]:
 def furnished(deployment: Factory, stage: Stage) -> Deployment:
     """With the stage's jobs in its queue, and nobody who calls."""
     place = deployment(**stage.settings(), DEBUG="1", LOCAL_ISOLATION="0")
+    place.bootstrap("root")
     place.start_web()
     fixed = {"customer": "acme", "classification": "suspended", "cloud": stage.cloud, "region": stage.region}
     Client(place).call("POST", "/v6/jobs/", [{**fixed, **job} for job in stage.jobs])

@@ -69,7 +69,7 @@ def kill_while_sending(place: Deployment, receiver: Running, seen: Callable[[], 
 @pytest.mark.runs_once("postgresql", "what is killed here is the sender, whose statements are tried on both")
 def test_each_is_delivered_and_what_comes_twice_has_the_same_id(deployment: Factory) -> None:
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0", CALLABLE_NETWORKS="127.0.0.0/8")
-    place.run_manage("bootstrap", "--username", "root", "--quiet")
+    place.bootstrap("root")
     with running(SECRET) as receiver:
         python(place, _MAKE, receiver.url, SECRET)
         Anatomy(place).start_work()

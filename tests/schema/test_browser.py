@@ -57,7 +57,7 @@ def chromium() -> Iterator[Browser]:
 
 def served(deployment: Factory) -> Deployment:
     place = deployment(DEBUG="1")
-    place.run_manage("bootstrap", "--username", "anna", "--password", PASSWORD, "--quiet")
+    place.bootstrap("anna", PASSWORD)
     place.start_web()
     return place
 

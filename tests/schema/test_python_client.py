@@ -48,7 +48,7 @@ def wait_until_ready(base: str, seconds: float = 60) -> None:
 def test_it_builds_and_does_a_tour(deployment: Factory, tmp_path: Path) -> None:
     make_client(tmp_path)
     place = deployment(LOCAL_ISOLATION="0", LOCAL_UNISOLATED="1", LOCAL_VCPUS="1")
-    place.run_manage("bootstrap", "--username", "anna", "--password", PASSWORD, "--quiet")
+    place.bootstrap("anna", PASSWORD)
     place.start_manage("work")
     base = place.start_web()
     wait_until_ready(base)  # until the worker has reported, jobs wait for it as well

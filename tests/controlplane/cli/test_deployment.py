@@ -26,7 +26,7 @@ SUBMIT = ("submit", "--customer", "acme", "--class", "nightly", "--memory", "64"
 def _started(deployment: Factory, cpctl: Program) -> tuple[Deployment, str]:
     """A deployment with an admin, and that admin's token; cpctl is not logged in."""
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0")
-    token = place.run_manage("bootstrap", "--username", "root", "--password", PASSWORD, "--quiet").strip()
+    token = place.bootstrap("root", PASSWORD)
     place.start_manage("work")
     place.start_web()
     return place, token

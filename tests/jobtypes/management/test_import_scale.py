@@ -91,7 +91,7 @@ def test_all_of_another_deployment_is_taken_over(
 ) -> None:
     place = deployment(DEBUG="1", LOCAL_ISOLATION="0", WORKSPACE_ROOTS=str(tmp_path))
     settings.WORKSPACE_ROOTS = [str(tmp_path)]
-    token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
+    token = place.bootstrap("root")
     peer = Peer(place.start_web(), token)
     furnish(peer, tmp_path / "texts")
 

@@ -24,7 +24,7 @@ class Served:
 
     def __init__(self, place: Deployment) -> None:
         self.place = place
-        self.token = place.run_manage("bootstrap", "--username", "root", "--quiet").strip()
+        self.token = place.bootstrap("root")
         self.address = urlsplit(place.start_web()).netloc
         self.folder = place.data_dir / "workspaces" / "raw"
         broker = {"type": "host", "host_path": str(self.folder)}

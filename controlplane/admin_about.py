@@ -88,7 +88,6 @@ NEXT: Final[dict[str, tuple[str, str]]] = {
     "jobs_operationfailure": ("No bulk work has left anything behind. All of it:", "jobs_operation_changelist"),
     "jobs_place": ("This machine is one as soon as `manage.py work` runs; a cloud, once it is set up.", "index"),
     "jobs_recipe": ("They are run from a recipe type.", "jobs_job_add"),
-    "clusters_cluster": ("They are made by API, at an image version.", "clusters_imageversion_changelist"),
     "clusters_container": ("They are made in clusters.", "clusters_cluster_changelist"),
     "clusters_hostingplace": ("They come with locations.", "clusters_location_changelist"),
     "clusters_location": ("They come with the first upgrade of the database.", "index"),

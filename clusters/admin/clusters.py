@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.queries import find_user
 from clusters import queries, services, states
 from clusters.admin.story import (
     cluster_badge,
@@ -22,12 +23,14 @@ from clusters.admin.story import (
     timeline,
 )
 from clusters.judging import REASONS
+from clusters.locations import DEFAULT_LOCATION, DEFAULT_MACHINE_TYPE, LOCATIONS, MACHINE_TYPES
 from clusters.models import Cluster, Rollout
 from clusters.services.containers import MOST
 from controlplane.core.admin import ServiceForm, facts, link, table, when
 from controlplane.core.admin_filters import TextFilter
 from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
+from controlplane.core.errors import InvalidRequest
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin, KeysetChangeList
 from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form, posted, same_names
@@ -56,6 +59,28 @@ class ClusterChangeList(KeysetChangeList):
             row.counts = counts.get(row.pk, {})
 
 
+class NameForm(ServiceForm):
+    name = forms.CharField(max_length=64, help_text="What its owner calls it; no two of theirs share a name.")
+
+
+class NewClusterForm(NameForm):
+    owner = forms.CharField(max_length=150, help_text="The whole username of whose it is, who pays for it.")
+    image_version = forms.CharField(max_length=128, help_text="What its containers run: the whole name, such as 1.4.2.")
+    field_order = ("owner", "name", "image_version")
+
+
+class ScaleForm(ServiceForm):
+    count = forms.IntegerField(min_value=0, max_value=MOST, label="Containers", help_text="In all.")
+    location = forms.ChoiceField(
+        choices=[(name, place.title) for name, place in LOCATIONS.items()],
+        initial=DEFAULT_LOCATION,
+        help_text="Of new ones.",
+    )
+    machine_type = forms.ChoiceField(
+        choices=[(name, name) for name in MACHINE_TYPES], initial=DEFAULT_MACHINE_TYPE, help_text="Of new ones."
+    )
+
+
 class RollForm(ServiceForm):
     image_version = forms.CharField(max_length=128, help_text="The whole name of the version, such as 1.4.2.")
     max_unavailable = forms.IntegerField(
@@ -77,6 +102,8 @@ class ClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     search_help_text = "An id, a whole uuid, or how a name begins"
     fields = ("uuid",)
     history_of = "cluster"
+    add_form = NewClusterForm
+    change_form = NameForm
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cluster]:
         is_open = Rollout.objects.filter(status__in=states.ROLLOUT_OPEN).select_related("before", "target")
@@ -127,15 +154,58 @@ class ClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     def configuration(self, row: Cluster) -> dict[str, Any]:
         return services.facts_of_cluster(row)
 
+    # --- Writing -------------------------------------------------------------------------------------
+
+    def add(self, request: HttpRequest, wish: dict[str, Any], form: Any) -> Cluster:
+        owner = find_user(wish.pop("owner"))
+        if owner is None:
+            raise InvalidRequest("There is no user of this name.", field="owner")
+        return services.make_cluster(owner=owner, actor=request.user, **wish)  # type: ignore[arg-type]
+
+    def may_change(self, request: HttpRequest, row: Cluster) -> bool:
+        return super().may_change(request, row) and row.archived_at is None
+
+    def initial(self, row: Cluster) -> dict[str, Any]:
+        return {"name": row.name}
+
+    def change(self, request: HttpRequest, row: Cluster, wish: dict[str, Any], form: Any) -> None:
+        services.change_cluster(cluster=row, actor=request.user, **wish)  # type: ignore[arg-type]
+
     # --- Buttons -------------------------------------------------------------------------------------
 
     def row_pages(self) -> list[RowPage]:
+        return [
+            *super().row_pages(),
+            RowPage(
+                name="scale",
+                label="Scale",
+                title="Have so many containers in {row}",
+                allowed=self.may_change,
+                act=_scale,
+                form=lambda request, row: ScaleForm(posted(request), initial={"count": _how_many(row)}),
+                warning=lambda request, row: (
+                    f"It has {_how_many(row)}. What is more is started, and costs money; of what is too many those go "
+                    "first that do least, and whoever is connected to them is cut off."
+                ),
+            ),
+            *self._rollout_pages(),
+            RowPage(
+                name="archive",
+                label="Archive",
+                allowed=self.may_change,
+                act=_archive,
+                form=plain_form,
+                warning=lambda request, row: "That cannot be undone. It may have no containers but failed ones.",
+            ),
+        ]
+
+    def _rollout_pages(self) -> list[RowPage]:
         return [
             RowPage(
                 name="roll",
                 label="Roll to a version",
                 title="Roll {row} to another version",
-                allowed=lambda request, row: self._may(request, row) and _open(row) is None,
+                allowed=lambda request, row: self.may_change(request, row) and _open(row) is None,
                 act=_roll,
                 form=lambda request, row: RollForm(posted(request)),
                 button="Roll",
@@ -148,7 +218,7 @@ class ClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 name="pause",
                 label="Pause",
                 title="Pause the rollout of {row}?",
-                allowed=lambda request, row: self._may(request, row) and _is(row, states.ROLLING),
+                allowed=lambda request, row: self.may_change(request, row) and _is(row, states.ROLLING),
                 act=_pause,
                 form=plain_form,
                 warning=lambda request, row: "No further containers are changed until it is resumed.",
@@ -157,7 +227,7 @@ class ClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 name="resume",
                 label="Resume",
                 title="Resume the rollout of {row}?",
-                allowed=lambda request, row: self._may(request, row) and _is(row, states.PAUSED),
+                allowed=lambda request, row: self.may_change(request, row) and _is(row, states.PAUSED),
                 act=_resume,
                 form=plain_form,
                 warning=lambda request, row: "Containers that did not come up are tried again.",
@@ -171,22 +241,11 @@ class ClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
                 form=plain_form,
                 warning=lambda request, row: "Containers go back to the version before, under the same bound.",
             ),
-            RowPage(
-                name="archive",
-                label="Archive",
-                allowed=self._may,
-                act=_archive,
-                form=plain_form,
-                warning=lambda request, row: "That cannot be undone. It may have no containers but failed ones.",
-            ),
         ]
-
-    def _may(self, request: HttpRequest, row: Cluster) -> bool:
-        return self.may_change(request, row) and row.archived_at is None
 
     def _may_roll_back(self, request: HttpRequest, row: Cluster) -> bool:
         open_one = _open(row)
-        return self._may(request, row) and open_one is not None and not open_one.is_back
+        return self.may_change(request, row) and open_one is not None and not open_one.is_back
 
 
 def _open(row: Any) -> Rollout | None:
@@ -197,6 +256,15 @@ def _open(row: Any) -> Rollout | None:
 def _is(row: Cluster, status: str) -> bool:
     open_one = _open(row)
     return open_one is not None and open_one.status == status
+
+
+def _how_many(row: Cluster) -> int:
+    return row.containers.filter(archived_at=None).count()
+
+
+def _scale(request: HttpRequest, row: Cluster, wish: dict[str, Any], form: Any) -> str:
+    changed = len(services.scale_cluster(cluster=row, actor=request.user, **wish))  # type: ignore[arg-type]
+    return f"Containers that are made, or go: {changed}."
 
 
 def _roll(request: HttpRequest, row: Cluster, wish: dict[str, Any], form: Any) -> str:

@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from accounts.models import Event
 from clusters import services, states
 from clusters.models import Cluster, Container
 from tests.answers import text_of
 from tests.browsers import OTHERS, STAFF, browser, somebody
+from tests.factories import make_customer_user
 from tests.fleet import make_cluster, make_container, make_version
 from tests.query_budget import within_budget
 
 pytestmark = pytest.mark.django_db
 CLUSTERS = "/admin/clusters/cluster/"
-NAMES = ("roll", "archive")
+NAMES = ("edit", "scale", "roll", "archive")
+ADD = f"{CLUSTERS}add/"
 
 
 def page_of(row: Cluster, name: str = "change") -> str:
@@ -151,3 +154,57 @@ def test_an_admin_archives_a_cluster_that_has_no_active_containers() -> None:
     cluster.refresh_from_db()
     assert cluster.archived_at is not None
     assert press(cluster, "archive").status_code == press(cluster, "roll").status_code == 403
+
+
+# --- Making, naming and scaling ----------------------------------------------------------------------
+
+
+def test_an_admin_makes_a_cluster_for_somebody_names_and_scales_it() -> None:
+    owner = make_customer_user("mary").user
+    wish = {"owner": "mary", "name": "media", "image_version": make_version("2.0").version}
+    answer = browser("admin").post(ADD, wish)
+    row = Cluster.objects.get()
+    assert answer.headers["Location"] == page_of(row)
+    assert (row.owner, row.customer, row.name, row.image_version.version) == (owner, owner.customer, "media", "2.0")
+    events = Event.objects.filter(kind="cluster.created", subject_id=row.pk)
+    assert [event.actor for event in events] == [somebody("admin")]
+    press(row, "edit", {"name": "talks"})
+    press(row, "scale", {"count": 2, "location": "us_west", "machine_type": "small"})
+    row.refresh_from_db()
+    assert row.name == "talks"
+    made = row.containers.values_list("location", "machine_type")
+    assert list(made) == [("us_west", "small")] * 2
+    press(row, "scale", {"count": 0, "location": "us_west", "machine_type": "small"})
+    assert not row.containers.filter(archived_at=None, status=states.PENDING).exists()
+
+
+@pytest.mark.parametrize(
+    ("wish", "field", "said"),
+    [
+        ({"owner": "nobody"}, "owner", "There is no user of this name."),
+        ({"image_version": "9"}, "image_version", "version"),
+        ({"name": "taken"}, "name", "already"),
+        ({"name": ""}, "name", "This field is required."),
+    ],
+)
+def test_what_is_wrong_with_a_new_cluster_is_told_at_its_field(wish: dict[str, str], field: str, said: str) -> None:
+    make_cluster(make_customer_user("mary").user, "taken")
+    version = make_version("2.0").version
+    answer = browser("admin").post(ADD, {"owner": "mary", "name": "media", "image_version": version, **wish})
+    assert answer.status_code == 200
+    assert said in " ".join(answer.context["form"].errors[field])
+    assert Cluster.objects.count() == 1
+
+
+def test_a_cluster_that_is_archived_is_neither_named_nor_scaled() -> None:
+    row = of_somebody()
+    services.archive_cluster(cluster=row, actor=None)
+    assert press(row, "edit", {"name": "other"}).status_code == 403
+    assert press(row, "scale", {"count": 1}).status_code == 403
+
+
+@pytest.mark.parametrize("role", [role for role in STAFF if role != "admin"])
+def test_other_staff_make_none(role: str) -> None:
+    assert browser(role).get(ADD).status_code == 403
+    assert ADD not in text_of(browser(role).get(CLUSTERS))
+    assert browser(role).post(ADD, {"owner": "x"}).status_code == 403

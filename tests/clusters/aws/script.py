@@ -121,6 +121,7 @@ def running() -> Iterator[Script]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and content are two writes
 
     def do_POST(self) -> None:
         self.do()

@@ -92,6 +92,7 @@ def running(tenant: str = "") -> Iterator[Loki]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and content are two writes
 
         def do_GET(self) -> None:
             status, body = loki.answer(self.path, {name.lower(): value for name, value in self.headers.items()})

@@ -246,6 +246,7 @@ def pretender(settings: Any) -> Iterator[Pretender]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and content are two writes
 
         def do_POST(self) -> None:
             told.handle(self)

@@ -21,7 +21,7 @@ class Api:
 
     def __init__(self, place: Deployment) -> None:
         self.place = place
-        self.token = place.bootstrap("root")
+        self.token = place.token
 
     def call(self, path: str, body: Any = None) -> tuple[int, Any]:
         request = urllib.request.Request(
@@ -60,6 +60,7 @@ class Api:
 @pytest.fixture
 def api(deployment: Factory) -> Api:
     place = deployment(DEBUG="1", LOCAL_VCPUS="2", LOCAL_ISOLATION="0", RETRY_BACKOFF_SECONDS="1")
+    place.bootstrap("root")
     place.start_manage("work")
     place.start_web()
     return Api(place)

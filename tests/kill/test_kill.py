@@ -67,6 +67,7 @@ def test_a_killed_runner_loses_its_jobs_and_they_are_tried_again(deployment: Fac
     place = deployment(**SETTINGS)
     anatomy, lines = Anatomy(place), place.folder / "lines"
     lines.touch()
+    place.bootstrap("root")
     anatomy.start_work()
     jobs = {n: ["/bin/sh", "-c", _TWICE, str(lines), str(n)] for n in range(5)}
     client = _client(place)
@@ -158,8 +159,7 @@ def _is_active(state: object) -> bool:
 
 
 def _client(place: Deployment) -> Client:
-    token = place.bootstrap("root")
-    return Client(place.start_web(), token)
+    return Client(place.start_web(), place.token)
 
 
 def _statuses(place: Deployment) -> dict[str, int]:

@@ -44,7 +44,12 @@ class ServicesHost(LocalHost):
 
     def alive(self) -> set[int]:
         """The process ids of runs that are not over, as noted."""
-        runs = [path.parent for path in self.root.glob("*/*/started") if not (path.parent / folders.EXIT).exists()]
+        runs: list[Path] = []
+        for each in self.root.iterdir():
+            if folders.is_execution_id(each.name):  # not what is on its way out, and may go under our hands
+                with contextlib.suppress(FileNotFoundError):
+                    runs += [path.parent for path in each.glob("*/started")]
+        runs = [run for run in runs if not (run / folders.EXIT).exists()]
         return {record["pid"] for run in runs if (record := folders.read_started(str(run)))}
 
     def clear(self) -> None:

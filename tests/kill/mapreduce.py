@@ -82,7 +82,8 @@ class Disturbance:
         decks = max(1, self._report.splits // SPLITS_OF_A_DECK)
         deck = [kind for kind, count in VICTIMS.items() for _ in range(count * decks)]
         while deck and not self._over.wait(self._random.uniform(*PAUSE)):
-            kind = self._random.choice(deck)
+            # Each kind once before any comes again: a job on a quick machine is soon over.
+            kind = self._random.choice([each for each in deck if each not in self._report.kills] or deck)
             victim = self._find(kind)
             if victim is None:  # not there just now
                 continue

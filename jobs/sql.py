@@ -267,13 +267,10 @@ def lock_job_types(ids: Sequence[int], *, shared: bool = False) -> dict[int, boo
     """
     if not ids:
         return {}
-    statement = "SELECT id, paused_at IS NOT NULL FROM jobtypes_jobtype WHERE id"
+    statement = f"SELECT id, paused_at IS NOT NULL FROM jobtypes_jobtype WHERE id {sets.in_one()} ORDER BY id"  # noqa: S608
     if sets.is_postgresql():
-        lock = "SHARE" if shared else "NO KEY UPDATE"
-        rows = sets.run(f"{statement} = ANY(%s) ORDER BY id FOR {lock}", [list(ids)])
-    else:
-        rows = sets.run(f"{statement} IN (SELECT value FROM json_each(%s))", [json.dumps(list(ids))])  # noqa: S608
-    return {row[0]: bool(row[1]) for row in rows}
+        statement += " FOR SHARE" if shared else " FOR NO KEY UPDATE"
+    return {row[0]: bool(row[1]) for row in sets.run(statement, [sets.as_one(ids)])}
 
 
 @dataclass(frozen=True, slots=True)

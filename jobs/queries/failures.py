@@ -55,11 +55,7 @@ SELECT c.id, (SELECT count(*) FROM (
 
 def failed_now(cluster_ids: Sequence[int], most: int = MOST_COUNTED) -> dict[int, int]:
     """How many jobs of each cluster are failed now; `most` + 1 where there are more than `most`. One statement."""
-    if sets.is_postgresql():
-        rows = sets.run(_FAILED_NOW.format(among="= ANY(%s)"), [most + 1, list(cluster_ids)])
-    else:
-        marks = ", ".join(["%s"] * len(cluster_ids))
-        rows = sets.run(_FAILED_NOW.format(among=f"IN ({marks})"), [most + 1, *cluster_ids])
+    rows = sets.run(_FAILED_NOW.format(among=sets.in_one()), [most + 1, sets.as_one(cluster_ids)])
     return {row[0]: int(row[1]) for row in rows}
 
 

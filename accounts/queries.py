@@ -43,6 +43,7 @@ from accounts.models import (
 from accounts.models import Standing as FreeTier
 from controlplane.core import sets
 from controlplane.core.connections import is_exhausted, mend
+from controlplane.core.errors import InvalidRequest
 from controlplane.core.filters import key_of
 from controlplane.core.remembered import Remembered
 
@@ -139,6 +140,14 @@ def live_digests(digests: Iterable[str]) -> set[str]:
 
 def find_user(username: str) -> User | None:
     return User.objects.filter(username=username).first()
+
+
+def user_named(username: str, *, field: str) -> User:
+    """The user of this name, which somebody typed into `field`. Raises InvalidRequest, naming it."""
+    user = find_user(username)
+    if user is None:
+        raise InvalidRequest("There is no user of this name.", field=field)
+    return user
 
 
 def find_user_by_email(email: str) -> User | None:

@@ -19,7 +19,6 @@ from accounts.models import ApiToken, TokenScope
 from controlplane.core.admin import ServiceForm
 from controlplane.core.admin_filters import TextFilter
 from controlplane.core.beginnings import beginning
-from controlplane.core.errors import InvalidRequest
 from controlplane.core.history import Subject
 from controlplane.core.keyset_admin import KeysetAdmin
 from controlplane.core.service_admin import ServiceAdmin
@@ -77,9 +76,7 @@ class ApiTokenAdmin(ServiceAdmin, KeysetAdmin):
         return row.archived_at is None and super().may_remove(request, row)
 
     def add(self, request: HttpRequest, wish: dict[str, Any], form: Any) -> services.NewToken:
-        user = queries.find_user(wish["username"])
-        if user is None:
-            raise InvalidRequest("There is no user of this name.", field="username")
+        user = queries.user_named(wish["username"], field="username")
         new = {"name": wish["name"], "scope": wish["scope"], "expires_at": wish["expires"]}
         return services.create_token(user=user, actor=request.user, **new)  # type: ignore[arg-type]
 

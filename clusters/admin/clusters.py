@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.queries import find_user
+from accounts.queries import user_named
 from clusters import queries, services, states
 from clusters.admin.story import (
     cluster_badge,
@@ -30,7 +30,6 @@ from controlplane.core.admin import ServiceForm, facts, link, table, when
 from controlplane.core.admin_filters import TextFilter
 from controlplane.core.beginnings import begins
 from controlplane.core.detail_admin import Detail, DetailAdmin
-from controlplane.core.errors import InvalidRequest
 from controlplane.core.filters import read_reference
 from controlplane.core.keyset_admin import KeysetAdmin, KeysetChangeList
 from controlplane.core.service_admin import RowPage, ServiceAdmin, plain_form, posted, same_names
@@ -157,10 +156,8 @@ class ClusterAdmin(DetailAdmin, ServiceAdmin, KeysetAdmin):
     # --- Writing -------------------------------------------------------------------------------------
 
     def add(self, request: HttpRequest, wish: dict[str, Any], form: Any) -> Cluster:
-        owner = find_user(wish.pop("owner"))
-        if owner is None:
-            raise InvalidRequest("There is no user of this name.", field="owner")
-        return services.make_cluster(owner=owner, actor=request.user, **wish)  # type: ignore[arg-type]
+        owner = user_named(wish["owner"], field="owner")
+        return services.make_cluster(actor=request.user, **{**wish, "owner": owner})  # type: ignore[arg-type]
 
     def may_change(self, request: HttpRequest, row: Cluster) -> bool:
         return super().may_change(request, row) and row.archived_at is None

@@ -106,7 +106,7 @@ def alive() -> list[Alive]:
 
 
 def active_now() -> list[Alive]:
-    """What is active, at this moment. Costs as much."""
+    """What is active, at this moment. Costs as many jobs."""
     return _rows(_COUNT_ACTIVE)
 
 

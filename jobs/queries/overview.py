@@ -70,7 +70,7 @@ def oldest_waiting(present: Present) -> Oldest | None:
     first = min(present.lanes, key=lambda each: each.line.since, default=None)
     if first is None:
         return None
-    rows = Job.objects.filter(lane=first.lane.id, status=states.QUEUED)
+    rows = Job.objects.filter(lane=first.lane.id, status=states.QUEUED).only("queued_at")
     found = rows.filter(queued_at=first.line.since).order_by("id").first() or rows.filter(pk=first.first).first()
     return Oldest(found.pk, found.queued_at) if found is not None and found.queued_at is not None else None
 

@@ -3,13 +3,15 @@
 A note first, jobs.models.Submission, then the call, then what came of it. Whoever finds a note that somebody may
 have sent asks the cloud for it before sending it again. A caller that was suspended past its lease does not send;
 one that was suspended on its very way out has sent what another sent, too: it stops its own when it comes to know,
-and so does whoever looks at `check_at`.
+and so does whoever looks at `check_at`. One whose call fails keeps its lease no longer than what it sent may need to
+arrive.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -21,7 +23,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from clusters.providers.base import Cloud, Work
-from clusters.providers.errors import AuthFailed, NoCapacity, Refused, Throttled
+from clusters.providers.errors import AuthFailed, NoCapacity, ProviderError, Refused, Throttled
 from controlplane.core import instruments, sets
 from jobs import staging, states
 from jobs.models import STAGED, TASKS, Execution, Shape, Submission
@@ -65,9 +67,8 @@ def to_send(place_id: int) -> list[int]:
 
 def take_over(place_id: int, caller: UUID, cloud: Cloud) -> None:
     """The one who had these leases is dead: they end when what it sent last has arrived, or never will."""
-    soon = Now() + timedelta(seconds=cloud.CALL_SECONDS)
-    rows = Submission.objects.filter(place=place_id, settled_at=None, caller=caller, leased_until__gt=soon)
-    rows.update(leased_until=soon)
+    rows = Submission.objects.filter(place=place_id, settled_at=None, caller=caller)
+    _wait_for_arrival(rows, cloud)
 
 
 def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> bool:
@@ -84,7 +85,7 @@ def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> bool:
     submission = Submission.objects.get(pk=submission_id)
     if submission.calls:
         works = _works_of(submission)
-        with instruments.provider_call(cloud.cloud, "find"):
+        with _unanswered(mine, cloud), instruments.provider_call(cloud.cloud, "find"):
             found = cloud.find(str(submission.uuid), works)
         if found:
             _record(submission, token, works, found[0], cloud)
@@ -100,7 +101,7 @@ def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> bool:
         mine.update(settled_at=timezone.now())
         return False
     try:
-        with instruments.provider_call(cloud.cloud, "submit"):
+        with _unanswered(mine, cloud), instruments.provider_call(cloud.cloud, "submit"):
             handles = cloud.submit(str(submission.uuid), works)
     except _NOTHING_STARTED as error:
         _not_sent(mine, submission, works, error)
@@ -141,6 +142,22 @@ def conclude_unsent(place_id: int) -> int:
 
 def _free() -> Q:
     return Q(leased_until__isnull=True) | Q(leased_until__lt=Now())
+
+
+@contextmanager
+def _unanswered(mine: QuerySet[Submission], cloud: Cloud) -> Iterator[None]:
+    """A call that has failed ends our lease, as death would."""
+    try:
+        yield
+    except ProviderError:
+        _wait_for_arrival(mine, cloud)
+        raise
+
+
+def _wait_for_arrival(rows: QuerySet[Submission], cloud: Cloud) -> None:
+    """Who has these leases sends no more: they end when what was sent last has arrived, or never will."""
+    soon = Now() + timedelta(seconds=cloud.CALL_SECONDS)
+    rows.filter(leased_until__gt=soon).update(leased_until=soon)
 
 
 def _works(rows: QuerySet[Execution]) -> tuple[list[Work], list[tuple[int, int, str]]]:

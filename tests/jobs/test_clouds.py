@@ -159,11 +159,30 @@ def test_a_call_that_never_arrived_is_made_again(stage: CloudStage) -> None:
     stage.cloud.failures["submit"] = [ProviderError("connection refused")]
     stage.turn()
     stage.turn()
-    assert stage.cloud.submitted == [], "its lease still holds: somebody may be on the way"
+    assert stage.cloud.submitted == [], "its lease still holds: what was sent may be on its way"
     later()
     stage.turn()
     assert stage.cloud.handles == [stage.handle(job)]
     assert stage.cloud.calls.count("find") == 1
+
+
+def test_a_call_that_failed_is_waited_for_only_while_it_may_arrive(stage: CloudStage) -> None:
+    def seconds_left() -> float:
+        left = Submission.objects.get().leased_until
+        assert left is not None
+        return (left - timezone.now()).total_seconds()
+
+    (job,) = stage.submit()
+    stage.cloud.failures["submit"] = [ProviderError("500")]
+    stage.turn()
+    assert 10 < seconds_left() < 16, "the submit"
+    later()
+    stage.cloud.failures["find"] = [ProviderError("500")]
+    stage.turn()
+    assert 10 < seconds_left() < 16, "the look-up"
+    later()
+    stage.turn()
+    assert stage.cloud.handles == [stage.handle(job)]
 
 
 @pytest.mark.parametrize("fault", [Throttled(retry_after_seconds=0.0), AuthFailed("denied"), NoCapacity("full")])
@@ -519,7 +538,8 @@ def test_the_next_process_of_a_machine_waits_only_for_what_may_still_arrive(stag
     (job,) = stage.submit()
     stage.cloud.lost["submit"] = [ProviderError("lost")]
     stage.turn()
-    before = Submission.objects.get().leased_until
+    before = timezone.now() + timedelta(minutes=1)
+    Submission.objects.update(leased_until=before)  # as if it were still in the call
     stage.another().take_over()
     assert Submission.objects.get().leased_until == before, "it is another machine's"
     stage.caller.take_over()

@@ -49,8 +49,10 @@ def test_it_keeps_itself_up_to_date_but_not_where_nobody_looks(deployment: Facto
     page.clock.install()
     sign_in(page, base)
     expect(page.locator("#first-steps")).to_contain_text("Submit a job")
+    page.wait_for_load_state("load")  # what has no style yet takes no focus
     reload = page.locator("[data-live=at] a", has_text="Reload")
     reload.focus()
+    expect(reload).to_be_focused()
 
     submit(base, token)
     page.clock.fast_forward(11_000)

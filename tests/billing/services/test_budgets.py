@@ -112,7 +112,10 @@ def test_no_claim_overruns_it_and_what_is_metered_is_not_counted_twice() -> None
     """Each job may take an hour, and takes half of one."""
     price_here("1")
     first = make_job(vcpus_milli=1000, timeout_seconds=3600)
-    budget = services.set_budget(actor=None, customer=first.customer, limit_nano=usd("2"), period=Period.ALL)
+    yesterday = timezone.now().date() - timedelta(days=1)  # midnight may lie in the half hour
+    budget = services.set_budget(
+        actor=None, customer=first.customer, limit_nano=usd("2"), period=Period.ALL, begins=yesterday
+    )
     make_jobs(4, first.owner, vcpus_milli=1000, timeout_seconds=3600)
     stage = Stage()
     assert stage.claim() == 2

@@ -27,7 +27,9 @@ REDUCERS: Final = 3
 CALM_SPLITS: Final = 4
 WORDS_OF_A_SPLIT: Final = 500
 VOCABULARY: Final = 500
-PAUSE: Final = (0.2, 0.8)  # seconds from kill to kill
+PAUSE: Final = (0.1, 0.6)  # seconds from kill to kill
+AGAIN: Final = 0.02  # seconds, to look for a victim again: a task lives a tenth of a second
+MUST: Final = ("task", "runner")  # without these the ordeal is none
 # How often each is in the deck from which victims are drawn, and for how many splits there is one deck.
 VICTIMS: Final = {"task": 7, "runner": 3, PULSE: 2, WORK: 2, "supervisor": 1}
 SPLITS_OF_A_DECK: Final = 40
@@ -82,15 +84,17 @@ class Disturbance:
         decks = max(1, self._report.splits // SPLITS_OF_A_DECK)
         deck = [kind for kind, count in VICTIMS.items() for _ in range(count * decks)]
         while deck and not self._over.wait(self._random.uniform(*PAUSE)):
-            # Each kind once before any comes again: a job on a quick machine is soon over.
-            kind = self._random.choice([each for each in deck if each not in self._report.kills] or deck)
+            # What must be killed comes first: a job on a quick machine is soon over.
+            kind = self._random.choice([each for each in MUST if each not in self._report.kills] or deck)
             victim = self._find(kind)
-            if victim is None:  # not there just now
-                continue
-            deck.remove(kind)
+            while victim is None and not self._over.wait(AGAIN):  # not there just now
+                victim = self._find(kind)
+            if victim is None:
+                return
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
                 self._report.kills[kind] += 1
+                deck.remove(kind)
             if kind == "supervisor":
                 victim.wait(20)
                 self._anatomy.start_work()
@@ -192,6 +196,6 @@ class Ordeal:
             faults.append("the output is another than that of the undisturbed job")
         if found["mapreduce"]["map"]["tasks"] < self._splits:
             faults.append(f"it had {found['mapreduce']['map']['tasks']} map tasks only")
-        if unharmed := {"task", "runner"} - set(self.report.kills):
+        if unharmed := set(MUST) - set(self.report.kills):
             faults.append(f"it was not disturbed: nothing was killed of {sorted(unharmed)}")
         return faults

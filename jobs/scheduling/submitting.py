@@ -10,8 +10,7 @@ arrive.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -66,7 +65,7 @@ def to_send(place_id: int) -> list[int]:
 
 
 def take_over(place_id: int, caller: UUID, cloud: Cloud) -> None:
-    """The one who had these leases is dead: they end when what it sent last has arrived, or never will."""
+    """The one who had these leases is dead."""
     rows = Submission.objects.filter(place=place_id, settled_at=None, caller=caller)
     _wait_for_arrival(rows, cloud)
 
@@ -74,7 +73,7 @@ def take_over(place_id: int, caller: UUID, cloud: Cloud) -> None:
 def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> bool:
     """Submit a group, once, and write down what the cloud calls its executions. Has the cloud answered?
 
-    Raises what the cloud raises: the note stays as it is then, for another time.
+    Raises what the cloud raises: the note stays then, for another time.
     """
     token = uuid4()
     lease = timedelta(seconds=4 * cloud.CALL_SECONDS)
@@ -85,8 +84,12 @@ def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> bool:
     submission = Submission.objects.get(pk=submission_id)
     if submission.calls:
         works = _works_of(submission)
-        with _unanswered(mine, cloud), instruments.provider_call(cloud.cloud, "find"):
-            found = cloud.find(str(submission.uuid), works)
+        try:
+            with instruments.provider_call(cloud.cloud, "find"):
+                found = cloud.find(str(submission.uuid), works)
+        except ProviderError:
+            _wait_for_arrival(mine, cloud)
+            raise
         if found:
             _record(submission, token, works, found[0], cloud)
             _stop_all_but(found[0], found, cloud)
@@ -101,12 +104,15 @@ def send(submission_id: int, cloud: Cloud, caller: UUID | None = None) -> bool:
         mine.update(settled_at=timezone.now())
         return False
     try:
-        with _unanswered(mine, cloud), instruments.provider_call(cloud.cloud, "submit"):
+        with instruments.provider_call(cloud.cloud, "submit"):
             handles = cloud.submit(str(submission.uuid), works)
     except _NOTHING_STARTED as error:
         _not_sent(mine, submission, works, error)
         if not isinstance(error, Refused):
             raise
+    except ProviderError:
+        _wait_for_arrival(mine, cloud)
+        raise
     else:
         _record(submission, token, works, handles, cloud)
     return True
@@ -142,16 +148,6 @@ def conclude_unsent(place_id: int) -> int:
 
 def _free() -> Q:
     return Q(leased_until__isnull=True) | Q(leased_until__lt=Now())
-
-
-@contextmanager
-def _unanswered(mine: QuerySet[Submission], cloud: Cloud) -> Iterator[None]:
-    """A call that has failed ends our lease, as death would."""
-    try:
-        yield
-    except ProviderError:
-        _wait_for_arrival(mine, cloud)
-        raise
 
 
 def _wait_for_arrival(rows: QuerySet[Submission], cloud: Cloud) -> None:
